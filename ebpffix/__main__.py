@@ -1,0 +1,3 @@
+from ebpffix.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What one analysed file looks like to a transform."""

@@ -1,0 +1,109 @@
+"""The bytes of one file, and the way between byte offsets, lines and columns.
+
+Offsets are 0-based and count bytes of the file as it is on disk. Lines and columns are 1-based; columns count raw
+bytes, as compilers do. Nothing here decodes the text: an edit made on bytes keeps CRLF, a BOM, Latin-1 and tabs as
+they were.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+# A comment, a string or a character literal of C. A line comment goes on after a backslash at the line's end.
+_OPAQUE = re.compile(
+    rb"""//(?:\\\r?\n|[^\n])*"""
+    rb"""|/\*.*?(?:\*/|\Z)"""
+    rb"""|"(?:\\\r?\n|\\.|[^"\\\n])*(?:"|(?=\n)|\Z)"""
+    rb"""|'(?:\\.|[^'\\\n])*(?:'|(?=\n)|\Z)""",
+    re.DOTALL,
+)
+_VISIBLE = re.compile(rb"[^\r\n]")
+
+
+def _blank(match: re.Match[bytes]) -> bytes:
+    return _VISIBLE.sub(b" ", match[0])
+
+
+def _blank_comment(match: re.Match[bytes]) -> bytes:
+    return _blank(match) if match[0][:1] == b"/" else match[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One file: `path` is absolute, `data` is all of it, undecoded."""
+
+    path: Path
+    data: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        """Read `path`. OSError passes through: the caller says which file, and what to do."""
+        return cls(path, path.read_bytes())
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(m.end() for m in re.finditer(rb"\n", self.data))]
+
+    @cached_property
+    def code(self) -> bytes:
+        """`data` with comments and literals blanked by spaces: same length, same lines. For searches by regex."""
+        return _OPAQUE.sub(_blank, self.data)
+
+    @cached_property
+    def uncommented(self) -> bytes:
+        """`data` with comments blanked and literals kept: same length, same lines."""
+        return _OPAQUE.sub(_blank_comment, self.data)
+
+    @cached_property
+    def comments(self) -> list[tuple[int, int]]:
+        """The comments as (start, end) byte offsets, in order."""
+        return [m.span() for m in _OPAQUE.finditer(self.data) if m[0][:1] == b"/"]
+
+    @property
+    def newline(self) -> bytes:
+        """The line end that the file's first line has."""
+        first = self.data.find(b"\n")
+        return b"\r\n" if first > 0 and self.data[first - 1 : first] == b"\r" else b"\n"
+
+    @property
+    def encoding(self) -> str:
+        """"utf-8", "utf-8-sig" (a BOM) or "latin-1" (what is no UTF-8): for display only, edits stay bytes."""
+        if self.data.startswith(codecs.BOM_UTF8):
+            return "utf-8-sig"
+        try:
+            self.data.decode("utf-8")
+        except UnicodeDecodeError:
+            return "latin-1"
+        return "utf-8"
+
+    def line(self, offset: int) -> int:
+        """The 1-based line that holds byte `offset`."""
+        return bisect_right(self._line_starts, offset)
+
+    def column(self, offset: int) -> int:
+        """The 1-based column, in bytes, of `offset` in its line."""
+        return offset - self._line_starts[self.line(offset) - 1] + 1
+
+    def line_start(self, offset: int) -> int:
+        """The offset at which the line of `offset` begins."""
+        return self._line_starts[self.line(offset) - 1]
+
+    def line_end(self, offset: int) -> int:
+        """The offset just past the line of `offset`, its line end included."""
+        line = self.line(offset)
+        return self._line_starts[line] if line < len(self._line_starts) else len(self.data)
+
+    def offset(self, line: int, column: int = 1) -> int:
+        """The byte offset of a 1-based line and column. IndexError for a line that is not there."""
+        return self._line_starts[line - 1] + column - 1
+
+    def indent(self, offset: int) -> bytes:
+        """The blanks that begin the line of `offset`."""
+        start = self.line_start(offset)
+        match = re.compile(rb"[ \t]*").match(self.data, start)
+        return match[0] if match else b""

@@ -1,0 +1,1 @@
+"""Proof: compile, load, and what the verifier says."""

@@ -1,0 +1,1 @@
+"""The transforms that ship with ebpffix, one module each, named after the transform."""
