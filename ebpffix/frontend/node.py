@@ -1,0 +1,229 @@
+"""Node: one place in the syntax tree, with its bytes.
+
+A thin view of a libclang cursor, made only where a transform looks: children, extent and type are asked for once, on
+first use. Kinds are libclang's names ("CALL_EXPR"), so its documentation applies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ebpffix.frontend import clang
+
+if TYPE_CHECKING:
+    from ebpffix.frontend.unit import Unit
+
+# Kinds that mean nothing to a reader of C: parentheses, and the conversions that the compiler adds.
+_TRANSPARENT = frozenset(("PAREN_EXPR", "UNEXPOSED_EXPR"))
+
+
+class Node:
+    """One cursor. `start` and `end` are byte offsets (0-based, end exclusive) in `path`, where a person wrote it."""
+
+    __slots__ = ("_children", "_extent", "_kind", "cursor", "parent", "unit")
+
+    def __init__(self, unit: Unit, cursor: Any, parent: Node | None) -> None:
+        self.unit = unit
+        self.cursor = cursor
+        self.parent = parent
+        self._kind = clang.kind_name(cursor)
+        self._children: list[Node] | None = None
+        self._extent: tuple[Path | None, int, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name!r} {self.start}-{self.end}>"
+
+    @property
+    def kind(self) -> str:
+        return self._kind
+
+    @property
+    def name(self) -> str:
+        """The spelling: of a declaration, a reference, a member, a call's function; "" where there is none."""
+        return self.cursor.spelling or ""
+
+    @property
+    def children(self) -> list[Node]:
+        if self._children is None:
+            self._children = [Node(self.unit, child, self) for child in clang.children(self.cursor)]
+        return self._children
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below it, in source order."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def find(self, *kinds: str) -> Iterator[Node]:
+        """The nodes of these kinds among this node and all below it, in source order."""
+        return (node for node in self.walk() if node.kind in kinds)
+
+    @property
+    def ancestors(self) -> Iterator[Node]:
+        """The nodes above this one, nearest first."""
+        node = self.parent
+        while node is not None:
+            yield node
+            node = node.parent
+
+    # -- place
+
+    def _locate(self) -> tuple[Path | None, int, int]:
+        if self._extent is None:
+            self._extent = self.unit.extent(self.cursor)
+        return self._extent
+
+    @property
+    def path(self) -> Path:
+        """The file in which it was written; an empty path for what stands in no file (builtins, command line)."""
+        return self._locate()[0] or Path()
+
+    @property
+    def start(self) -> int:
+        return self._locate()[1]
+
+    @property
+    def end(self) -> int:
+        return self._locate()[2]
+
+    @property
+    def text(self) -> bytes:
+        """The bytes of the file from `start` to `end`; empty for a file outside the run."""
+        return self.unit.text(self)
+
+    # -- meaning
+
+    @property
+    def type(self) -> Any:
+        """The cindex.Type of the expression or declaration, typedefs and qualifiers kept."""
+        return self.cursor.type
+
+    @property
+    def decl(self) -> int:
+        """An identity for what is declared or referred to: equal for two references to one object; 0 for none."""
+        target = self.cursor if self.cursor.kind.is_declaration() else self.cursor.referenced
+        if target is None:
+            return 0
+        return target.canonical.data[0] or 0
+
+    @property
+    def declaration(self) -> Node | None:
+        """The declaration that this node refers to (for a call: the function or the member), as a node of its own
+        without a parent; None if there is none."""
+        target = self.cursor.referenced
+        return Node(self.unit, target, None) if target is not None else None
+
+    @property
+    def operator(self) -> str:
+        """The operator of a unary or binary expression as C spells it ("=", "->" is a member, not an operator), with
+        "++post"/"--post" for the forms behind their operand; "" elsewhere."""
+        if self.kind in ("BINARY_OPERATOR", "COMPOUND_ASSIGNMENT_OPERATOR"):
+            return clang.binary_operator(self.cursor)
+        if self.kind == "UNARY_OPERATOR":
+            return clang.unary_operator(self.cursor)
+        return ""
+
+    @property
+    def bare(self) -> Node:
+        """This expression without parentheses and implicit conversions around it."""
+        node = self
+        while node.kind in _TRANSPARENT and len(node.children) == 1:
+            node = node.children[0]
+        return node
+
+    @property
+    def uncast(self) -> Node:
+        """This expression without parentheses, implicit conversions and explicit casts around it."""
+        node = self.bare
+        while node.kind == "CSTYLE_CAST_EXPR":
+            node = node.children[-1].bare
+        return node
+
+    @property
+    def outer(self) -> Node | None:
+        """The nearest node above that is no parenthesis and no implicit conversion."""
+        node = self.parent
+        while node is not None and node.kind in _TRANSPARENT:
+            node = node.parent
+        return node
+
+    # -- calls
+
+    @property
+    def callee(self) -> Node | None:
+        """Of a call: the expression that is called, bare."""
+        return self.children[0].bare if self.kind == "CALL_EXPR" and self.children else None
+
+    @property
+    def arguments(self) -> list[Node]:
+        """Of a call: its arguments, as written."""
+        return self.children[1:] if self.kind == "CALL_EXPR" else []
+
+    @property
+    def arrow(self) -> bool:
+        """Of a member access: whether it is `p->m`."""
+        return self.kind == "MEMBER_REF_EXPR" and bool(self.children) and is_pointer(self.children[0].type)
+
+    # -- statements
+
+    @property
+    def statement(self) -> Node:
+        """The nearest node, from this one on upward, that stands as a statement of its own: in a block, as the body
+        of if/else/for/while/do/switch, or behind a label."""
+        node = self
+        while node.parent is not None and not node.is_statement:
+            node = node.parent
+        return node
+
+    @property
+    def is_statement(self) -> bool:
+        parent = self.parent
+        if parent is None:
+            return False
+        if parent.kind in ("COMPOUND_STMT",):
+            return True
+        if parent.kind in ("IF_STMT", "FOR_STMT", "WHILE_STMT", "SWITCH_STMT"):
+            return self is parent.body or (parent.kind == "IF_STMT" and self in parent.children[1:])
+        if parent.kind == "DO_STMT":
+            return self is parent.children[0]
+        if parent.kind in ("CASE_STMT", "DEFAULT_STMT", "LABEL_STMT"):
+            return self is parent.children[-1]
+        return False
+
+    @property
+    def body(self) -> Node | None:
+        """Of a function definition, a loop or a switch: its body; of an if: what is done when it holds."""
+        if self.kind == "IF_STMT":
+            return self.children[1] if len(self.children) > 1 else None
+        if self.kind in ("FOR_STMT", "WHILE_STMT", "SWITCH_STMT"):
+            return self.children[-1]
+        if self.kind == "DO_STMT":
+            return self.children[0]
+        return next((c for c in reversed(self.children) if c.kind == "COMPOUND_STMT"), None)
+
+    @property
+    def function(self) -> Node | None:
+        """The function definition around this node."""
+        return next((n for n in self.ancestors if n.kind == "FUNCTION_DECL"), None)
+
+    @property
+    def from_macro_body(self) -> bool:
+        """Whether its text stands in a macro's body, so that no edit of it is possible where it is used."""
+        return not self.unit.editable(self.path, self.start, self.end)
+
+
+def is_pointer(type_: Any) -> bool:
+    """Whether a cindex.Type is a pointer (an array is none)."""
+    return bool(type_.get_canonical().kind.name == "POINTER")
+
+
+def pointee(type_: Any) -> Any:
+    """What a pointer or array type points at, typedefs resolved; the type itself if it is neither."""
+    canonical = type_.get_canonical()
+    if canonical.kind.name == "POINTER":
+        return canonical.get_pointee()
+    if canonical.kind.name.endswith("ARRAY"):
+        return canonical.element_type
+    return canonical

@@ -1,0 +1,313 @@
+"""Unit: one analysed program as transforms see it.
+
+The syntax tree of the files of the run (never of system headers), the macros expanded in them, the map operations,
+and what is known about how far the analysis can be trusted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ebpffix.frontend import clang
+from ebpffix.frontend.node import Node, is_pointer
+from ebpffix.source import Source
+from ebpffix.transform import BCC, Edit, Spanned
+
+
+@dataclass(frozen=True)
+class Macro:
+    """One macro expansion that a person wrote: `start` to `end` is the whole of it, `args` its arguments' spans."""
+
+    path: Path
+    name: str
+    start: int
+    end: int
+    args: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class MapCall:
+    """A call that works on a map, the same for both dialects.
+
+    `op` is "lookup", "update", "delete", "lookup_or_init", … without bpf_map_ and _elem. `map` is the map's
+    expression without `&`. Missing arguments are None.
+    """
+
+    call: Node
+    op: str
+    map: Node
+    key: Node | None
+    value: Node | None
+    flags: Node | None
+
+
+@dataclass
+class Unit:
+    """One program: `path` is its main file, `sources` the files of the run in it (the main file among them)."""
+
+    path: Path
+    dialect: str
+    tu: Any
+    sources: Mapping[Path, Source]
+    target_kernel: tuple[int, int] = (5, 10)
+    made_up: frozenset[str] = frozenset()  # names that no header had, declared to keep statements in the tree
+    missing: tuple[str, ...] = ()  # names that stayed unknown: the file is only partly analysed
+    shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
+    btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
+    errors: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._locator = clang.Locator(self.tu)
+        self._paths: dict[int, Path | None] = {}
+
+    @property
+    def source(self) -> Source:
+        return self.sources[self.path]
+
+    @property
+    def partial(self) -> bool:
+        return bool(self.missing)
+
+    # -- places
+
+    def _path(self, file: int) -> Path | None:
+        if file not in self._paths:
+            name = self._locator.name(file)
+            path = Path(os.path.normpath(name)) if name else None
+            if path is not None and path not in self.sources:
+                real = Path(os.path.realpath(path))
+                path = next((p for p in self.sources if p == real or os.path.realpath(p) == str(real)), path)
+            self._paths[file] = path
+        return self._paths[file]
+
+    def extent(self, cursor: Any) -> tuple[Path | None, int, int]:
+        file, start, end = self._locator.extent(cursor)
+        return self._path(file), start, end
+
+    def text(self, at: Spanned) -> bytes:
+        source = self.sources.get(at.path)
+        return source.data[at.start : at.end] if source else b""
+
+    def source_of(self, at: Spanned) -> Source:
+        """The source that holds `at`. KeyError for a file outside the run."""
+        return self.sources[at.path]
+
+    @cached_property
+    def _macros(self) -> dict[Path, list[Macro]]:
+        """The expansions of each file by start; of several at one place the widest first."""
+        found: dict[Path, dict[tuple[int, int], Macro]] = {}
+        for node in self.root.children:
+            if node.kind == "MACRO_INSTANTIATION" and node.path in self.sources:
+                source = self.sources[node.path]
+                name = node.name.encode()
+                # An expansion inside another macro's body is recorded at the outer one's place: not a person's text.
+                if source.data.startswith(name, node.start):
+                    start, end, args = _macro_span(source, node.start, node.start + len(name), node.end)
+                    found.setdefault(node.path, {})[start, end] = Macro(node.path, node.name, start, end, args)
+        return {p: sorted(m.values(), key=lambda m: (m.start, -m.end)) for p, m in found.items()}
+
+    def macros(self, *names: str, path: Path | None = None) -> list[Macro]:
+        """The macro expansions in the files of the run (or in one of them), in order; all names if none is given."""
+        files = [path] if path else list(self._macros)
+        return [m for p in files for m in self._macros.get(p, ()) if not names or m.name in names]
+
+    def macros_around(self, path: Path, start: int, end: int) -> list[Macro]:
+        """The expansions that hold the whole span, outermost first."""
+        return [m for m in self._macros.get(path, ()) if m.start <= start and end <= m.end]
+
+    @cached_property
+    def _definitions(self) -> dict[Path, list[tuple[int, int]]]:
+        found: dict[Path, list[tuple[int, int]]] = {p: [] for p in self.sources}
+        for path, source in self.sources.items():
+            for match in _DIRECTIVE.finditer(source.uncommented):
+                found[path].append(match.span())
+        return found
+
+    def in_directive(self, path: Path, offset: int) -> bool:
+        """Whether a byte belongs to a preprocessor directive, such as a macro's definition."""
+        spans = self._definitions.get(path, [])
+        at = bisect_right(spans, (offset, len(self.sources[path].data))) - 1 if spans else -1
+        return at >= 0 and spans[at][0] <= offset < spans[at][1]
+
+    @cached_property
+    def _inactive(self) -> dict[Path, list[tuple[int, int]]]:
+        return {p: self._locator.skipped(self.tu, str(p)) for p in self.sources}
+
+    def inactive(self, path: Path, offset: int) -> bool:
+        """Whether a byte stands in text that an #if left out."""
+        return any(start <= offset < end for start, end in self._inactive.get(path, ()))
+
+    def editable(self, path: Path, start: int, end: int) -> bool:
+        """Whether a person wrote the span as it stands: in a file of the run, in no directive, and where it is part
+        of a macro's expansion, all of it is the expansion or inside one argument."""
+        if path not in self.sources or not 0 <= start <= end <= len(self.sources[path].data):
+            return False
+        if self.in_directive(path, start):
+            return False
+        for macro in self._macros.get(path, ()):
+            if macro.start >= end:
+                break
+            if macro.end <= start or (start <= macro.start and macro.end <= end):
+                continue
+            if not any(a <= start and end <= b for a, b in macro.args):
+                return False
+        return True
+
+    # -- tree
+
+    @cached_property
+    def root(self) -> Node:
+        return Node(self, self.tu.cursor, None)
+
+    @cached_property
+    def declarations(self) -> list[Node]:
+        """Top-level declarations of the files of the run, in order, with no macro among them."""
+        return [n for n in self.root.children if not n.kind.startswith("MACRO_") and self._written_here(n)]
+
+    def _written_here(self, node: Node) -> bool:
+        # The name of a BPF_KPROBE function is pasted in a macro's body: only the expansion's file tells.
+        file, _ = self._locator.expansion(node.cursor)
+        return self._path(file) in self.sources
+
+    @cached_property
+    def functions(self) -> list[Node]:
+        """The function definitions of the files of the run, in order. A BPF_PROG-like macro yields its inner
+        function, whose body is the one that was written."""
+        found = [n for n in self.declarations if n.kind == "FUNCTION_DECL" and n.body is not None]
+        return [n for n in found if n.body is not None and self.text(n.body).startswith(b"{")]
+
+    def walk(self) -> Iterator[Node]:
+        """All nodes below the declarations of the files of the run, in order."""
+        for declaration in self.declarations:
+            yield from declaration.walk()
+
+    def find(self, *kinds: str) -> Iterator[Node]:
+        return (node for node in self.walk() if node.kind in kinds)
+
+    @cached_property
+    def calls(self) -> list[Node]:
+        """All calls written in functions of the run, in order; each once, though a macro's argument shows twice."""
+        seen: set[tuple[Path, int, int, str]] = set()
+        found = []
+        for function in self.functions:
+            for node in function.find("CALL_EXPR"):
+                key = (node.path, node.start, node.end, node.name)
+                if key not in seen:
+                    seen.add(key)
+                    found.append(node)
+        return found
+
+    def program_section(self, function: Node) -> bytes:
+        """The section that SEC("…") gives a function, such as b"kprobe/tcp_sendmsg"; b"" if it has none."""
+        source = self.sources.get(function.path)
+        if source is None or function.body is None:
+            return b""
+        match = _SECTION.search(source.uncommented, self._head_start(function), function.body.start)
+        return match[1] if match else b""
+
+    def _head_start(self, function: Node) -> int:
+        """The offset behind the declaration before this one: SEC() stands between there and the body."""
+        source = self.sources[function.path]
+        assert function.body is not None
+        code, end = source.code, function.body.start
+        return max(code.rfind(b"}", 0, end), code.rfind(b";", 0, end), 0)
+
+    # -- maps
+
+    @cached_property
+    def map_calls(self) -> list[MapCall]:
+        """All calls that work on a map, in order, of both dialects."""
+        found = []
+        for call in self.calls:
+            made = _helper_call(call) or (_method_call(call) if self.dialect == BCC else None)
+            if made:
+                found.append(made)
+        return found
+
+    # -- edits
+
+    def edit(self, at: Spanned, text: bytes) -> Edit:
+        """Replace what `at` spans."""
+        return Edit(at.path, at.start, at.end, text)
+
+
+_DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
+_SECTION = re.compile(rb'\bSEC\s*\(\s*"([^"]*)"')
+_HELPER = re.compile(r"bpf_map_(\w+)_elem\Z|bpf_(sk|task|inode|cgrp)_storage_(get|delete)\Z")
+_METHODS = frozenset(
+    "lookup lookup_or_init lookup_or_try_init update insert delete increment atomic_increment push pop peek".split()
+)
+
+
+def _macro_span(
+    source: Source, start: int, name_end: int, end: int
+) -> tuple[int, int, tuple[tuple[int, int], ...]]:
+    """The whole span of an expansion, and its arguments' spans without the blanks around them."""
+    code = source.code
+    opening = re.compile(rb"(?:\s|\\\r?\n)*\(").match(code, name_end)
+    if end <= name_end or not opening:
+        return start, name_end, ()
+    depth, position = 1, opening.end()
+    marks = [position]
+    for match in re.compile(rb"[(){}\[\],]").finditer(code, position):
+        token = match[0]
+        if token == b"(":
+            depth += 1
+        elif token == b")":
+            depth -= 1
+            if depth == 0:
+                marks.append(match.start())
+                end = match.end()
+                break
+        elif token == b"," and depth == 1:
+            marks.append(match.start())
+    spans = []
+    data = source.data
+    for number, (a, b) in enumerate(itertools.pairwise(marks)):
+        a += number > 0
+        text = data[a:b]
+        spans.append((a + len(text) - len(text.lstrip()), b - (len(text) - len(text.rstrip()))))
+    return start, end, tuple(spans)
+
+
+def _address_of(node: Node) -> Node:
+    """`x` of `&x`, else the expression itself; bare."""
+    bare = node.uncast
+    if bare.kind == "UNARY_OPERATOR" and bare.operator == "&":
+        return bare.children[0].bare
+    return bare
+
+
+def _helper_call(call: Node) -> MapCall | None:
+    match = _HELPER.match(call.name)
+    if not match or not call.arguments:
+        return None
+    op = match[1] or match[3]
+    args: list[Node | None] = [*call.arguments, None, None, None]
+    value, flags = (args[2], args[3]) if op == "update" else (None, None)
+    if op in ("push", "pop", "peek"):
+        return MapCall(call, op, _address_of(call.arguments[0]), None, args[1], args[2])
+    return MapCall(call, op, _address_of(call.arguments[0]), args[1], value, flags)
+
+
+def _method_call(call: Node) -> MapCall | None:
+    callee = call.callee
+    if callee is None or callee.kind != "MEMBER_REF_EXPR" or callee.name not in _METHODS or not callee.children:
+        return None
+    owner = callee.children[0].bare
+    if is_pointer(owner.type):
+        return None
+    args: list[Node | None] = [*call.arguments, None, None, None]
+    if callee.name in ("push", "pop", "peek"):
+        return MapCall(call, callee.name, owner, None, args[0], args[1])
+    flags = args[2] if callee.name in ("update", "insert") else None
+    return MapCall(call, callee.name, owner, args[0], args[1], flags)
