@@ -1,0 +1,114 @@
+"""From bytes to a translation unit that has lost nothing: what no header declares is made up from the diagnostics.
+
+Where a name is undeclared libclang drops the whole statement around it, and a pattern in it would be missed in
+silence. So the names that the diagnostics complain of are declared in a virtual header, and the file is parsed again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ebpffix.frontend import clang
+from ebpffix.source import Source
+
+_MADE_UP = "ebpffix-made-up.h"
+_ROUNDS = 4
+
+_UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
+_TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
+_UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
+_UNEXPECTED = re.compile(r"expected|extraneous")
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """An error of libclang: `offset` is a byte of `file`, where a person wrote it."""
+
+    message: str
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A translation unit, its errors, and the names that were made up to get there."""
+
+    tu: Any
+    errors: tuple[Diagnostic, ...]
+    made_up: frozenset[str]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the file still lacks, one phrase each, without repeats."""
+        return tuple(dict.fromkeys(error.message for error in self.errors))
+
+
+def parse(source: Source, args: Sequence[str], unsaved: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
+    """Parse `source`, whose text in `unsaved` may differ from the file's (unresolved includes blanked).
+
+    cindex.TranslationUnitLoadError passes through; with `pch` it can mean that the precompiled header is stale.
+    """
+    made_up: dict[str, bytes] = {}
+    flags = list(args)
+    if pch:
+        flags += ["-include-pch", str(pch)]
+    best: Parsed | None = None
+    for _ in range(_ROUNDS):
+        files = list(unsaved.items())
+        extra: list[str] = []
+        if made_up:
+            files.append((_MADE_UP, b"\n".join(made_up.values()) + b"\n"))
+            extra = ["-include", _MADE_UP]
+        tu = clang.parse(str(source.path), flags + extra, files)
+        parsed = Parsed(tu, _errors(tu), frozenset(made_up))
+        if best is None or len(parsed.errors) < len(best.errors):
+            best = parsed
+        new = {n: d for n, d in _declare(source, parsed.errors).items() if n not in made_up}
+        if not new or best is not parsed:
+            break
+        made_up.update(new)
+    assert best is not None
+    return best
+
+
+def _errors(tu: Any) -> tuple[Diagnostic, ...]:
+    found = []
+    for diagnostic in tu.diagnostics:
+        if diagnostic.severity >= 3:
+            place = diagnostic.location
+            found.append(Diagnostic(diagnostic.spelling, place.file.name if place.file else "", place.offset))
+    return tuple(found)
+
+
+def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
+    """A declaration for each name that the errors say nobody declared."""
+    found: dict[str, bytes] = {}
+    for error in errors:
+        if match := _UNKNOWN_TYPE.match(error.message):
+            found[match[1]] = b"typedef struct { long long made_up[2]; } %s;" % match[1].encode()
+        elif match := _TAG_MISSING.match(error.message):
+            found[match[2]] = b"typedef %s %s %s;" % (match[1].encode(), match[2].encode(), match[2].encode())
+        elif match := _UNDECLARED.search(error.message):
+            found[match[1]] = _declare_value(source, error, match[1].encode())
+    return found
+
+
+def _declare_value(source: Source, error: Diagnostic, name: bytes) -> bytes:
+    if error.file != str(source.path):
+        return b"enum { %s = 1 };" % name
+    code, offset = source.code, error.offset
+    before = code[source.line_start(offset) : offset].strip()
+    after = code[offset + len(name) : offset + len(name) + 200].lstrip(b" \t")
+    # Alone in a statement: text that a host program puts in before it compiles.
+    if not before and after[:1] in (b"\r", b"\n", b";"):
+        return b"#define %s" % name
+    if after[:1] == b"(":
+        return b"long long %s();" % name
+    if after[:2] == b"->":
+        return b"extern void *%s;" % name
+    # Constants in case labels must differ from each other.
+    return b"enum { %s = %d };" % (name, 0x1000 + sum(name) * 31 + len(name))
