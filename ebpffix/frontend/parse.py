@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix.frontend import clang
+from ebpffix.frontend.environment import Setup
 from ebpffix.source import Source
 
-_MADE_UP = "ebpffix-made-up.h"
+MADE_UP = "ebpffix-made-up.h"
 _ROUNDS = 4
 
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
@@ -47,22 +48,34 @@ class Parsed:
         return tuple(dict.fromkeys(error.message for error in self.errors))
 
 
-def parse(source: Source, args: Sequence[str], unsaved: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
-    """Parse `source`, whose text in `unsaved` may differ from the file's (unresolved includes blanked).
+def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
+    """Parse `source`; `virtual` are texts that take the place of files, by name: those of an edited file, or with the
+    includes blanked that nothing resolves.
 
-    cindex.TranslationUnitLoadError passes through; with `pch` it can mean that the precompiled header is stale.
+    `pch` is the setup's prefix, precompiled; a stale one costs time only. clang.LoadError where libclang gives nothing.
     """
+    try:
+        return _parse(source, setup, virtual, pch)
+    except clang.LoadError:
+        if pch is None:
+            raise
+        return _parse(source, setup, virtual, None)
+
+
+def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path | None) -> Parsed:
     made_up: dict[str, bytes] = {}
-    flags = list(args)
+    flags = list(setup.args)
     if pch:
         flags += ["-include-pch", str(pch)]
+    else:
+        flags += [part for header in setup.prefix for part in ("-include", header)]
     best: Parsed | None = None
     for _ in range(_ROUNDS):
-        files = list(unsaved.items())
+        files = list(virtual.items())
         extra: list[str] = []
         if made_up:
-            files.append((_MADE_UP, b"\n".join(made_up.values()) + b"\n"))
-            extra = ["-include", _MADE_UP]
+            files.append((MADE_UP, b"\n".join(made_up.values()) + b"\n"))
+            extra = ["-include", MADE_UP]
         tu = clang.parse(str(source.path), flags + extra, files)
         parsed = Parsed(tu, _errors(tu), frozenset(made_up))
         if best is None or len(parsed.errors) < len(best.errors):

@@ -1,0 +1,211 @@
+"""The compile environment of one program: where its types come from, and in which order they are asked.
+
+The project's own headers and vmlinux.h first, then what compile_commands.json adds, then a vmlinux.h made from BTF,
+then the bundled virtual headers, last the system's.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from ebpffix.source import Source
+from ebpffix.transform import BCC
+
+_BUNDLED = Path(__file__).parent.parent / "headers"
+_KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
+_ARCH = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "powerpc", "s390x": "s390"}
+
+# Includes that stand at the head of a program, with nothing but comments before and between them.
+_LEADING = re.compile(rb'\s*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")[ \t]*(?=\r?\n|\Z)')
+# The headers of libbpf that cost nothing to have and are wanted by nearly every program that wants the first.
+_COMPANIONS = ("bpf/bpf_helpers.h", "bpf/bpf_core_read.h", "bpf/bpf_tracing.h", "bpf/bpf_endian.h")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user says of the compile environment; folders and files are absolute."""
+
+    target_kernel: tuple[int, int] = (5, 10)
+    include_dirs: tuple[Path, ...] = ()
+    defines: tuple[str, ...] = ()
+    vmlinux: Path | None = None
+    btf: Path | None = None
+    cache: Path | None = None  # None: nothing is kept on disk
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How one program is parsed: with `args`.
+
+    `prefix` are the headers to take from a precompiled file, in order, made with `prefix_args`; `digest` stands
+    for their contents. `notes` are for the report.
+    """
+
+    args: tuple[str, ...]
+    prefix: tuple[str, ...] = ()
+    prefix_args: tuple[str, ...] = ()
+    digest: bytes = b""
+    notes: tuple[str, ...] = ()
+
+
+class Environment:
+    """The compile environment of a run."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def setup(
+        self, source: Source, dialect: str, dirs: Sequence[Path], vmlinux: Path | None, flags: Sequence[str] = ()
+    ) -> Setup:
+        """The setup of a program. `dirs` are the project's folders that resolve its includes, `vmlinux` the project's
+        vmlinux.h if it wants one and the project has it, `flags` those of compile_commands.json."""
+        if dialect == BCC:
+            return self._bcc(dirs, flags)
+        wants_vmlinux = re.search(rb'#[ \t]*include[ \t]*[<"](?:[^>"\n]*/)?vmlinux\.h', source.uncommented) is not None
+        folders = [*self.options.include_dirs, *dirs]
+        notes: tuple[str, ...] = ()
+        header = self.options.vmlinux or vmlinux
+        if self.options.vmlinux:
+            folders.insert(0, self._as_vmlinux_h(self.options.vmlinux))
+        elif wants_vmlinux and not vmlinux:
+            header, notes = self._made_header()
+            if header:
+                folders.append(header.parent)
+        fixed = self._fixed(flags)
+        args = (*fixed, *_folder_flags(flags), *_include(folders), *_LIBBPF_DIRS)
+        prefix = _prefix(source) if header and wants_vmlinux else ()
+        if not prefix or not header:
+            return Setup(args, notes=notes)
+        own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
+        where = own[0] if own else _BUNDLED / "libbpf"
+        paths = tuple(str(header if p == "vmlinux.h" else where / p) for p in prefix)
+        nested = sorted(map(str, (where / "bpf").glob("*.h"))) if len(paths) > 1 else []
+        return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *nested]), notes)
+
+    def _bcc(self, dirs: Sequence[Path], flags: Sequence[str]) -> Setup:
+        header, notes = self._made_header()
+        types = header or _BUNDLED / "bcc" / "fallback_types.h"
+        paths = (str(types), str(_BUNDLED / "bcc" / "prelude.h"))
+        fixed = self._fixed(flags)
+        args = (*fixed, *_folder_flags(flags), *_include([*self.options.include_dirs, *dirs]), *_BUILTIN_DIRS)
+        return Setup(args, paths, (*fixed, *_BUILTIN_DIRS), _digest(paths), notes)
+
+    def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
+        """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
+        return (*_BASE, *(f"-D{d}" for d in self.options.defines), *(f for f in flags if f not in _folder_flags(flags)))
+
+    @functools.cached_property
+    def btf_path(self) -> Path | None:
+        """The BTF that types come from: what the user gave, else the running kernel's, else None."""
+        if self.options.btf:
+            return self.options.btf
+        return _KERNEL_BTF if os.access(_KERNEL_BTF, os.R_OK) else None
+
+    def _made_header(self) -> tuple[Path | None, tuple[str, ...]]:
+        """A vmlinux.h made from BTF, and the note that says from which."""
+        path = self.btf_path
+        if path is None:
+            return None, ("no BTF of a kernel here: kernel types are the bundled ones; give --btf or --vmlinux",)
+        header = self._header_of(path)
+        whose = f"kernel {platform.release()}" if path == _KERNEL_BTF else str(path)
+        return header, (f"kernel types come from the BTF of {whose}",)
+
+    @functools.cache  # noqa: B019 - one Environment lives as long as the run
+    def _header_of(self, btf: Path) -> Path:
+        seen = os.stat(btf)
+        what = f"{btf}:{seen.st_size}:{platform.release()} {platform.version()}"
+        if btf != _KERNEL_BTF:
+            what += f":{seen.st_mtime_ns}"
+        writer = _BUNDLED.parent / "btf.py"
+        what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
+        folder = self._folder / "vmlinux" / blake2b(what.encode(), digest_size=16).hexdigest()
+        header = folder / "vmlinux.h"
+        if not header.exists():
+            from ebpffix import btf as reader
+
+            types = reader.load(btf)
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as out:
+                reader.write_header(types, out)
+            os.replace(out.name, header)
+        return header
+
+    def _as_vmlinux_h(self, given: Path) -> Path:
+        """A folder in which the header that the user gave is called vmlinux.h."""
+        if given.name == "vmlinux.h":
+            return given.parent
+        folder = self._folder / "given" / blake2b(str(given).encode(), digest_size=16).hexdigest()
+        folder.mkdir(parents=True, exist_ok=True)
+        link = folder / "vmlinux.h"
+        if not link.is_symlink():
+            link.symlink_to(given)
+        return folder
+
+    @functools.cached_property
+    def _folder(self) -> Path:
+        if self.options.cache:
+            return self.options.cache
+        scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
+        self._scratch = scratch  # removed with the Environment
+        return Path(scratch.name)
+
+
+def _prefix(source: Source) -> tuple[str, ...]:
+    """What to precompile for a program, by its text alone, so that it does not depend on the other files of the run:
+    vmlinux.h, with libbpf's headers where its leading includes have bpf_helpers.h; nothing if it does not begin so."""
+    text, at, names = source.uncommented, 0, []
+    while match := _LEADING.match(text, at):
+        names.append((match[1] or match[2]).decode("latin-1"))
+        at = match.end()
+    if not names or names[0].rpartition("/")[2] != "vmlinux.h":
+        return ()
+    leading = []
+    for name in names[1:]:
+        if not name.startswith("bpf/"):
+            break
+        leading.append(name)
+    return ("vmlinux.h", *_COMPANIONS) if _COMPANIONS[0] in leading else ("vmlinux.h",)
+
+
+@functools.cache
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return blake2b(file.read(), digest_size=16).digest()
+
+
+def _digest(paths: Sequence[str]) -> bytes:
+    return b"".join(map(_content, paths))
+
+
+def _folder_flags(flags: Sequence[str]) -> list[str]:
+    """Those of joined compiler flags that name folders for includes."""
+    return [flag for flag in flags if flag.startswith(("-I", "-isystem", "-iquote"))]
+
+
+def _include(folders: Sequence[Path]) -> list[str]:
+    return [f"-I{folder}" for folder in dict.fromkeys(folders)]
+
+
+def _system_dirs() -> list[str]:
+    triplet = f"{platform.machine()}-linux-gnu"
+    return [d for d in (f"/usr/include/{triplet}", "/usr/include") if os.path.isdir(d)]
+
+
+_ARCH_NAME = _ARCH.get(platform.machine(), "x86")
+_BASE = (
+    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
+    f"-D__TARGET_ARCH_{_ARCH_NAME}",
+)
+_BUILTIN_DIRS = ("-isystem", str(_BUNDLED / "builtin"))
+_LIBBPF_DIRS = (
+    *("-I", str(_BUNDLED / "libbpf"), *_BUILTIN_DIRS, "-isystem", str(_BUNDLED / "linux")),
+    *(part for folder in _system_dirs() for part in ("-idirafter", folder)),
+)
