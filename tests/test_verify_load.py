@@ -37,14 +37,14 @@ def test_rejected_with_the_verifiers_log(results: dict[str, ProgramResult]) -> N
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("no_target", "fentry/no_such"), ("odd_section", "does not know the section nobody_knows_this")],
+    [("no_target", "no_such_function_of_any_kernel"), ("odd_section", "does not know the section nobody_knows_this")],
 )
 def test_what_the_machine_lacks_is_no_rejection(results: dict[str, ProgramResult], name: str, reason: str) -> None:
     assert results[name].verdict == "untried"
     assert reason in results[name].reason
 
 
-def test_cap_bpf_alone_refuses_padding(compiled: Compile, results: dict[str, ProgramResult]) -> None:
+def test_cap_bpf_alone_refuses_what_was_never_written(compiled: Compile, results: dict[str, ProgramResult]) -> None:
     assert results["part_of_the_stack"].verdict == "accepted"
     least = {r.name: r for r in load(compiled("verdicts.bpf.c"), cap_bpf=True)}
     assert least["taken"].verdict == "accepted"

@@ -22,9 +22,11 @@ SEC("tc")
 int part_of_the_stack(struct __sk_buff *skb)
 {
 	struct {
-		__u8 tag;
-		__u32 value;
-	} record = { .tag = 1, .value = 2 };
+		__u64 never_set;
+		__u64 value;
+	} record;
+
+	record.value = skb->mark;
 
 	return bpf_skb_store_bytes(skb, 0, &record, sizeof(record), 0);
 }
