@@ -12,7 +12,6 @@ Names and ids come from the file unchecked until they are used, so every query m
 from __future__ import annotations
 
 import enum
-import re
 import stat
 import struct
 import sys
