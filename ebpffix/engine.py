@@ -35,7 +35,7 @@ class Settings:
     unsafe: bool = False
     wanted: Callable[[Found], bool] = lambda found: True
     flags: Callable[[Path], Sequence[str]] = lambda path: ()
-    progress: Callable[[int], object] = lambda count: None  # called with the number of programs that are done
+    contents: Mapping[Path, bytes] = field(default_factory=dict)  # what files hold instead of what is on disk
 
 
 @dataclass
@@ -68,10 +68,10 @@ class Report:
         return sorted(found, key=lambda f: (f.fix.at.path, f.fix.at.start, f.fix.at.end, f.transform))
 
 
-def run(discovery: Discovery, settings: Settings) -> Report:
-    """Analyse all, and make the fixes that the settings take, in memory."""
+def run(discovery: Discovery, settings: Settings, progress: Callable[[int], object] = lambda count: None) -> Report:
+    """Analyse all, and make the fixes that the settings take, in memory. `progress` is told of programs done."""
     with Worker(settings.transforms, settings.jobs, settings.cache) as worker:
-        analyser = _Analyser(discovery, settings, worker)
+        analyser = _Analyser(discovery, settings, worker, progress)
         taken = (Safety.SAFE, Safety.SUGGESTED) if settings.unsafe else (Safety.SAFE,)
         outcome = fixpoint(
             analyser.before,
@@ -94,17 +94,20 @@ def run(discovery: Discovery, settings: Settings) -> Report:
 class _Analyser:
     """The analysis that `fixpoint` asks for, with the memory of what belongs to which program."""
 
-    def __init__(self, discovery: Discovery, settings: Settings, worker: Worker) -> None:
+    def __init__(
+        self, discovery: Discovery, settings: Settings, worker: Worker, progress: Callable[[int], object]
+    ) -> None:
         self.discovery = discovery
         self.settings = settings
         self.worker = worker
+        self.progress = progress
         self.cache = ResultCache(settings.cache / "results") if settings.cache else None
         self.headers = {header.path: header for header in discovery.headers}
         self.results: dict[Path, Result] = {}  # of the first pass
         self.programs = {program.path: program for program in self._all_programs()}
         self.before: dict[Path, bytes] = {path: program.source.data for path, program in self.programs.items()}
-        for path in self.headers:
-            self.before[path] = self._source(path).data
+        self.before |= {path: path.read_bytes() for path in self.headers}
+        self.before |= settings.contents
         self._triggered = {path: self._transforms_in(Source(path, data)) for path, data in self.before.items()}
 
     def _all_programs(self) -> Iterable[Program]:
@@ -115,9 +118,6 @@ class _Analyser:
                 found[header.programs[0].path] = header.programs[0]
         return found.values()
 
-    def _source(self, path: Path) -> Source:
-        return Source.read(path)
-
     def _transforms_in(self, source: Source) -> frozenset[str]:
         return frozenset(
             name for name, known in self.settings.transforms.items() if known.facts.trigger.search(source.code)
@@ -126,10 +126,14 @@ class _Analyser:
     # -- which programs, and of what they are made
 
     def closure(self, program: Program, files: Mapping[Path, bytes]) -> Closure:
-        edited = {path: Source(path, data) for path, data in files.items() if data is not self.before[path]}
+        edited = {path: Source(path, data) for path, data in files.items() if self._edited(path, data)}
         source = edited.get(program.path, program.source)
         tree = self.discovery.tree(program.root)
         return tree.closure(source, self.settings.environment.options.include_dirs, edited)
+
+    def _edited(self, path: Path, data: bytes) -> bool:
+        """Whether a file holds something else than on disk."""
+        return data is not self.before[path] or path in self.settings.contents
 
     def __call__(self, files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:
         jobs, keys = [], {}
@@ -150,8 +154,7 @@ class _Analyser:
             else:
                 jobs.append(job)
                 keys[path] = key
-        self.settings.progress(len(jobs))
-        for job, result in self.worker.run(jobs, lambda: self.settings.progress(-1)):
+        for job, result in self.worker.run(jobs, lambda: self.progress(1)):
             if self.cache:
                 self.cache.put(keys[job.path], result)
             self._take(self.programs[job.path], result, files, errors, found, first=changed is None)
@@ -167,10 +170,10 @@ class _Analyser:
             if name in triggered and program.dialect in known.facts.dialects
         )
         environment = self.settings.environment
-        source = program.source if files[program.path] is program.source.data else Source(program.path, files[program.path])
-        setup = environment.setup(
-            source, program.dialect, closure.dirs, closure.vmlinux, self.settings.flags(program.path)
-        )
+        data = files[program.path]
+        source = program.source if data is program.source.data else Source(program.path, data)
+        flags = self.settings.flags(program.path)
+        setup = environment.setup(source, program.dialect, closure.dirs, closure.vmlinux, flags)
         return Job(
             program.path,
             program.dialect,
@@ -200,7 +203,7 @@ class _Analyser:
     ) -> dict[str, bytes]:
         """The texts that libclang must see instead of the files: edited ones, and those with an include that nothing
         resolves, blanked. BCC's kernel headers are not there to be found: its types come another way."""
-        virtual = {str(path): files[path] for path in own if files[path] is not self.before[path]}
+        virtual = {str(path): files[path] for path in own if self._edited(path, files[path])}
         blank: list[Include] = list(closure.missing)
         if program.dialect == BCC:
             blank += closure.external
@@ -285,5 +288,6 @@ class _Analyser:
 
     def _file(self, source: Source, dialect: str, result: Result | None) -> File:
         if result is None:
-            return File(source.path, dialect, Status.SKIPPED, source.encoding, ["nothing in it that a transform looks for"])
+            note = "nothing in it that a transform looks for"
+            return File(source.path, dialect, Status.SKIPPED, source.encoding, [note])
         return File(source.path, dialect, result.status, source.encoding, result.notes)
