@@ -28,7 +28,7 @@ _USER_SPACE = (".c", ".cc", ".cpp", ".cxx")
 # and look behind afterwards: much faster than the other way round.
 _SECTIONS = (
     re.compile(rb"SEC(?<!\wSEC)[ \t]*\("),
-    re.compile(rb"section(?<![A-Za-z0-9]section)(?:__)?[ \t]*\("),
+    re.compile(rb"section(?:(?<=[_(,]section)|(?<=, section))(?:__)?[ \t]*\("),  # of an attribute, not of a #pragma
 )
 # The sections that libbpf, tc and ip load, as they begin; "?" is "not unless asked for". Without `version`, `prog`,
 # `action`, …, which firmware has too: programs that use those have a license or maps beside them.
@@ -66,8 +66,8 @@ _BCC_PLAIN = re.compile(rb"^\w[\w \t*]*\(\s*(?:void|struct\s+\w+)\s*\*\s*(?:ctx|
 _BCC_PRINT = re.compile(rb"^[ \t]+bpf_trace_printk[ \t]*\(", re.MULTILINE)
 # No eBPF program has these: user space, kernel modules and the kernel do.
 _NOT_BPF = re.compile(
-    rb"\bmain\s*\(|^[ \t]*(?:MODULE_(?:LICENSE|AUTHOR|DESCRIPTION)|module_init|EXPORT_SYMBOL\w*|BPF_CALL_\d|SYSCALL_DEFINE\d"
-    rb"|(?:core|subsys|device|late|fs)_initcall|NOKPROBE_SYMBOL)\s*\(",
+    rb"\bmain\s*\(|^[ \t]*(?:MODULE_(?:LICENSE|AUTHOR|DESCRIPTION)|module_init|EXPORT_SYMBOL\w*|BPF_CALL_\d"
+    rb"|SYSCALL_DEFINE\d|(?:core|subsys|device|late|fs)_initcall|NOKPROBE_SYMBOL)\s*\(",
     re.MULTILINE,
 )
 
