@@ -124,12 +124,15 @@ class Btf:
             if strings[:1] != b"\0":
                 raise self.bad("its strings do not begin with an empty one: split BTF, which needs a base")
             self._words, self._starts, self._strings = array("I", bytes(12)), array("I", [0]), strings
+            self._kinds = bytearray(1)
         else:  # one flat table of ids and strings: what split BTF numbers goes on where the base ends
             self._words, self._starts, self._strings = base._words[:], base._starts[:], base._strings + strings
+            self._kinds = base._kinds[:]
         self.first_id = len(self._starts)  # of the types that stand in this file, not in its base
         self._scan(types)
         self._pointer_size = pointer_size
         self._sizes: dict[int, int] = {}
+        self._resolved: dict[int, int] = {}
         self._names: dict[int, str] = {0: ""}
 
     def bad(self, what: str) -> BtfError:
@@ -164,7 +167,7 @@ class Btf:
 
     def _scan(self, types: array[int]) -> None:
         """Append `types` to the table and note where each begins."""
-        words, starts = self._words, self._starts
+        words, starts, kinds = self._words, self._starts, self._kinds
         at = len(words)
         words += types
         end = len(words)
@@ -174,6 +177,7 @@ class Btf:
                 add(at)
                 info = words[at + 1]
                 kind = info >> 24 & 31
+                kinds.append(kind)
                 at += fixed[kind] + each[kind] * (info & 0xFFFF) if each[kind] else fixed[kind]
         except IndexError:
             at += end + 1
@@ -217,7 +221,10 @@ class Btf:
         return Kind(self._kind(type_id))
 
     def _kind(self, type_id: int) -> int:
-        return self._words[self._at(type_id) + 1] >> 24 & 31
+        try:
+            return self._kinds[type_id]
+        except IndexError:
+            return self._at(type_id)  # which says what is wrong
 
     def name(self, type_id: int) -> str:
         """The name as the file has it, "" where it has none; need not be an identifier of C."""
@@ -234,10 +241,15 @@ class Btf:
 
     def resolve(self, type_id: int) -> int:
         """The type behind typedefs, `const`, `volatile`, `restrict` and type tags."""
+        found = self._resolved.get(type_id)
+        if found is not None:
+            return found
+        found = type_id
         for _ in range(_MAX_DEPTH):
-            if self._kind(type_id) not in _ALIASES:
-                return type_id
-            type_id = self.target(type_id)
+            if self._kind(found) not in _ALIASES:
+                self._resolved[type_id] = found
+                return found
+            found = self.target(found)
         raise self.bad(f"type {type_id} is a name for itself, or nested more than {_MAX_DEPTH} deep")
 
     def size_of(self, type_id: int) -> int:
@@ -283,8 +295,9 @@ class Btf:
     def _odd_ints(self) -> dict[int, tuple[int, int]]:
         """Integers that fill only part of their bytes: id to (first bit, bits). Compilers of 2018 made bitfields so."""
         odd = {}
-        for type_id, at in enumerate(self._starts):
-            if self._words[at + 1] >> 24 & 31 == _INT:
+        for type_id, kind in enumerate(self._kinds):
+            if kind == _INT:
+                at = self._starts[type_id]
                 size, encoding = self._words[at + 2], self._words[at + 3]
                 if encoding >> 16 & 0xFF or encoding & 0xFF != size * 8:
                     odd[type_id] = (encoding >> 16 & 0xFF, encoding & 0xFF)
@@ -464,6 +477,8 @@ class _Writer:
         self._fuel = 64 * len(btf._words) + (1 << 20)
         self._declarators: dict[int, _Declarator] = {}
         self._shapes: dict[int, tuple[int, bool] | None] = {}
+        self._aligns: dict[int, int] = {}
+        self._bases: dict[int, str] = {}
         self._identifiers: dict[str, str] = {}
 
     # What HeaderWriter and StubWriter do differently.
@@ -545,22 +560,27 @@ class _Writer:
 
     def base(self, type_id: int, depth: int, by_value: bool) -> str:
         """What begins a declaration: `unsigned long`, `struct sock`, or the whole body of an anonymous type."""
-        btf = self.btf
-        kind = btf._kind(type_id)
-        if kind in _RECORDS or kind in _ENUMS or kind == _FWD:
-            if btf.name(type_id):
-                return f"{self.keyword(type_id)} {self.tag(type_id)}"
-            return self.enum(type_id, depth) if kind in _ENUMS else self.record(type_id, depth)
+        text = self._bases.get(type_id)
+        if text is None:
+            kind = self.btf._kind(type_id)
+            if kind in _TAGS and not self.btf.name(type_id):
+                return self.enum(type_id, depth) if kind in _ENUMS else self.record(type_id, depth)
+            text = self._bases[type_id] = self._named_base(type_id, kind)
+        return text
+
+    def _named_base(self, type_id: int, kind: int) -> str:
+        if kind in _TAGS:
+            return f"{self.keyword(type_id)} {self.tag(type_id)}"
         if kind == _TYPEDEF:
             return self.tag(type_id)
         if kind == _INT:
             return self._int(type_id)
         if kind == _FLOAT:
-            size = btf.size_of(type_id)
+            size = self.btf.size_of(type_id)
             return {4: "float", 8: "double"}.get(size) or f"__btf_float{size}"
         if kind == Kind.VOID:
             return "void"
-        raise btf.bad(f"type {type_id} cannot be the type of anything")
+        raise self.btf.bad(f"type {type_id} cannot be the type of anything")
 
     def keyword(self, type_id: int) -> str:
         """struct, union or enum, also for what is only declared."""
@@ -599,6 +619,12 @@ class _Writer:
 
     def align_of(self, type_id: int, depth: int) -> int:
         """Bytes to which C as written here aligns the type; may be less than in the kernel, where padding makes up."""
+        align = self._aligns.get(type_id)
+        if align is None:
+            align = self._aligns[type_id] = self._find_align(type_id, depth)
+        return align
+
+    def _find_align(self, type_id: int, depth: int) -> int:
         btf = self.btf
         for _ in range(_MAX_DEPTH):
             type_id = btf.resolve(type_id)
@@ -762,9 +788,8 @@ class _HeaderWriter(_Writer):
         tags: dict[str, int] = {}
         homes: dict[str, str] = {}  # "struct x": what a mere declaration of it stands for
         declared = []
-        for type_id, at in enumerate(self.btf._starts):
-            kind = self.btf._words[at + 1] >> 24 & 31
-            if (kind not in _TAGS and kind != _TYPEDEF) or not self.btf._words[at]:
+        for type_id, kind in enumerate(self.btf._kinds):
+            if (kind not in _TAGS and kind != _TYPEDEF) or not self.btf.name(type_id):
                 continue
             if kind == _FWD:
                 declared.append(type_id)
@@ -797,9 +822,8 @@ class _HeaderWriter(_Writer):
 
     def write(self) -> str:
         btf = self.btf
-        kinds = [btf._words[at + 1] >> 24 & 31 for at in btf._starts]
         nameless = []
-        for type_id, kind in enumerate(kinds):
+        for type_id, kind in enumerate(btf._kinds):
             if kind in _TAGS or kind == _TYPEDEF:
                 if type_id in self._tags:
                     self.need(type_id, True, 0)
