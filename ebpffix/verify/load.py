@@ -13,17 +13,16 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from ebpffix.verify import CannotVerify
+from ebpffix.verify.child import start
 from ebpffix.verify.compile import Object
 from ebpffix.verify.objects import programs
 from ebpffix.verify.process import private_folder, run
 
 Verdict = Literal["accepted", "rejected", "untried"]
 
-_CHILD = Path(__file__).with_name("libbpf_child.py")
 _START = 10  # seconds that the child itself may take, above the time of its programs
 
 
@@ -68,7 +67,7 @@ def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20) -> list[Pr
     results = []
     for name, section in found:
         answer = answers.get(name, {"failed": "the process that loads it ended early", "said": ""})
-        verdict, reason = _judge(answer, section, cap_bpf)
+        verdict, reason = judge(answer, section, cap_bpf)
         log = answer.get("log", "") if verdict != "accepted" else ""
         results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason))
     return results
@@ -105,8 +104,7 @@ def _ask(request: Mapping[str, Any], data: bytes, seconds: float) -> dict[str, d
     """The child's answers by program."""
     with private_folder() as folder:
         given = json.dumps(request).encode() + b"\n" + data
-        # Neither the current folder nor the environment may add modules to the child's path.
-        argv = [sys.executable, "-I", "-S", str(_CHILD)]
+        argv = [sys.executable, "-S", *start("libbpf_child")]
         done = run(argv, folder=folder, timeout=seconds + _START, given=given)
     answers: dict[str, dict[str, Any]] = {}
     for line in done.output.splitlines(keepends=True):
@@ -135,7 +133,8 @@ _MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.M
 _NOISE = re.compile(r"BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: ")
 
 
-def _judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdict, str]:
+def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdict, str]:
+    """The verdict on a child's answer about one program, and why it is untried."""
     said = [line.removeprefix("libbpf: ") for line in answer.get("said", "").splitlines()]
     said = [line for line in said if not _NOISE.search(line)]
     if "failed" in answer:
