@@ -492,7 +492,7 @@ class _Run:
         def harms(fixes: list[Found]) -> bool:
             return bool(fixes) and program in self._worse(self._try(fixes))
 
-        reason = f"it gives {program} {count} clang errors instead of {self.errors[program]}"
+        reason = f"clang errors in {program}: {count} with it, {self.errors[program]} without"
         near = [
             found
             for found in taken
@@ -505,7 +505,7 @@ class _Run:
             if not harms([one for one in suspects if one is not found]):
                 return [found], reason
         alone = [found for found in suspects if harms([found])]
-        return (alone, reason) if alone else (suspects, f"together with others {reason}")
+        return (alone, reason) if alone else (suspects, f"{reason} and the others of its pass")
 
     def _record(self, taken: list[Found], number: int) -> None:
         owners: dict[Path, dict[Edit, frozenset[int]]] = {}
