@@ -47,6 +47,7 @@ _TAIL |= {Kind.VAR: (1, 0), Kind.DATASEC: (0, 3), Kind.DECL_TAG: (1, 0), _ENUM64
 _WORDS = [1 << 40] + [3 + _TAIL.get(kind, (0, 0))[0] for kind in range(1, 20)]  # void in a file is beyond any end
 _WORDS_PER_ENTRY = [_TAIL.get(kind, (0, 0))[1] for kind in range(20)]
 
+_LONG_INTS = ("long unsigned int", "unsigned long", "long int", "long")
 _RECORDS = (_STRUCT, _UNION)
 _ENUMS = (_ENUM, _ENUM64)
 _MODIFIERS = (_VOLATILE, _CONST, _RESTRICT, _TYPE_TAG)
@@ -189,10 +190,9 @@ class Btf:
         """Bytes of a pointer: as the ELF file says, else as wide as `long`, else 8."""
         if self._pointer_size is not None:
             return self._pointer_size
-        for name in ("long unsigned int", "unsigned long", "long int", "long"):
-            for found in self._named(name):
-                if self.kind(found) == _INT and self._words[self._starts[found] + 2] in (4, 8):
-                    return self._words[self._starts[found] + 2]
+        for type_id, kind in enumerate(self._kinds):
+            if kind == _INT and self.name(type_id) in _LONG_INTS and self.size_of(type_id) in (4, 8):
+                return self.size_of(type_id)
         return 8
 
     # -- types by id
@@ -479,6 +479,7 @@ class _Writer:
         self._shapes: dict[int, tuple[int, bool] | None] = {}
         self._aligns: dict[int, int] = {}
         self._bases: dict[int, str] = {}
+        self._records: dict[int, Struct] = {}
         self._identifiers: dict[str, str] = {}
 
     # What HeaderWriter and StubWriter do differently.
@@ -617,6 +618,12 @@ class _Writer:
 
     # Layout
 
+    def struct_of(self, type_id: int) -> Struct:
+        record = self._records.get(type_id)
+        if record is None:
+            record = self._records[type_id] = self.btf.struct_of(type_id)
+        return record
+
     def align_of(self, type_id: int, depth: int) -> int:
         """Bytes to which C as written here aligns the type; may be less than in the kernel, where padding makes up."""
         align = self._aligns.get(type_id)
@@ -644,7 +651,7 @@ class _Writer:
         shape = self._shapes.get(type_id)
         if shape is None:
             self._shapes[type_id] = None
-            record = self.btf.struct_of(type_id)
+            record = self.struct_of(type_id)
             align, packed, end = self.fit(record.members, depth)
             packed = packed or record.size % align != 0
             if packed:
@@ -674,7 +681,7 @@ class _Writer:
         """`struct name { … }` with the padding and the attributes that give each member its place."""
         if depth >= _MAX_DEPTH:
             raise self.btf.bad(f"type {type_id} contains itself, or is nested more than {_MAX_DEPTH} deep")
-        record = self.btf.struct_of(type_id)
+        record = self.struct_of(type_id)
         align, packed = self.shape(type_id, depth)
         if record.is_union:
             lines, attribute = self._union_lines(record, align, depth + 1)
@@ -852,8 +859,7 @@ class _HeaderWriter(_Writer):
         if kind in _RECORDS and btf.name(type_id):
             if complete:
                 self._open.add(type_id)
-                for m in btf.members(type_id):
-                    self.need(m.type, True, depth)
+                self._need_members(type_id, depth)
                 self._open.discard(type_id)
                 self._declared.add(f"{_TAGS[kind]} {self._tags[type_id]}")
                 self.define(type_id, self.record(type_id, 0, self._tags[type_id]))
@@ -884,8 +890,7 @@ class _HeaderWriter(_Writer):
     def _need_parts(self, type_id: int, kind: int, complete: bool, depth: int) -> None:
         btf = self.btf
         if kind in _RECORDS:
-            for m in btf.members(type_id):
-                self.need(m.type, True, depth)
+            self._need_members(type_id, depth)
         elif kind == _FUNC_PROTO:
             for t in (btf.target(type_id), *(t for _, t in btf.parameters(type_id))):
                 self.need(t, False, depth)
@@ -894,6 +899,11 @@ class _HeaderWriter(_Writer):
                     self._forward(base)
         elif kind in (_PTR, _ARRAY, *_MODIFIERS):
             self.need(btf.target(type_id), kind == _ARRAY or (kind != _PTR and complete), depth)
+
+    def _need_members(self, type_id: int, depth: int) -> None:
+        for t in {m.type: None for m in self.struct_of(type_id).members}:
+            if t * 2 + 1 not in self._met:
+                self.need(t, True, depth)
 
     def _typedef(self, type_id: int, depth: int) -> None:
         if type_id in self._done:
