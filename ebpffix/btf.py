@@ -382,6 +382,26 @@ class Btf:
             raise self.bad(f"type {type_id} is no struct or union")
         return Struct(self, type_id, self._string(self._words[at]), kind == _UNION, self._words[at + 2])
 
+    def func(self, name: str) -> Prototype | None:
+        """The kernel function `name`: its parameters and result as C."""
+        for type_id in self._named(name):
+            if self._kind(type_id) == _FUNC:
+                return self._prototype(name, self.target(type_id))
+        return None
+
+    def _prototype(self, name: str, type_id: int) -> Prototype:
+        if self._kind(type_id) != _FUNC_PROTO:
+            raise self.bad(f"the function {name} has no prototype")
+        writer = _Writer(self)
+        params = [
+            Param(n, t, writer.declare(t, "") if t or n else "...") for n, t in self.parameters(type_id)
+        ]
+        return Prototype(name, tuple(params), writer.declare(self.target(type_id), ""))
+
+    def declare(self, type_id: int, name: str) -> str:
+        """The C declaration of `name`: `int (*f)(struct sock *, long)`, `char comm[16]`; the bare type for name ""."""
+        return _Writer(self).declare(type_id, name)
+
 
 def load(path: Path, base: Btf | None = None) -> Btf:
     """Read the BTF of `path`: raw, or the `.BTF` section of an ELF file.
@@ -480,6 +500,7 @@ class _Writer:
         self._aligns: dict[int, int] = {}
         self._bases: dict[int, str] = {}
         self._records: dict[int, Struct] = {}
+        self._pads = 0
         self._identifiers: dict[str, str] = {}
 
     # What HeaderWriter and StubWriter do differently.
@@ -703,7 +724,7 @@ class _Writer:
         if end > record.size * 8:
             raise self.btf.bad(f"union type {record.id} has a member larger than itself")
         if _round_up(end, align * 8) < record.size * 8:
-            lines.append(f"{_TABS[:depth]}unsigned char __pad[{record.size}];\n")
+            lines.append(self.pad_array(record.size, depth))
         return lines, f" __attribute__((aligned({align})))" if align > natural else ""
 
     def struct_lines(self, members: Sequence[Member], size: int, align: int, packed: bool, depth: int) -> list[str]:
@@ -719,14 +740,41 @@ class _Writer:
             else:
                 place = _round_up(at, 8 if packed else self.align_of(m.type, depth) * 8)
             if place != m.offset:
-                lines += _padding(at, m.offset, depth)
+                lines += self.padding(at, m.offset, depth)
             at = m.offset + (m.bits or width)
             lines.append(self.line(m, depth))
         if _round_up(at, unit) < size * 8:
-            lines += _padding(at, size * 8, depth)
+            lines += self.padding(at, size * 8, depth)
         if at > size * 8:
             raise btf.bad(f"a struct of {size} bytes has members that reach beyond it")
         return lines
+
+    def padding(self, start: int, end: int, depth: int, most: int = 64) -> list[str]:
+        """Lines that fill the bits from `start` to `end`; a gap of more than `most` bytes becomes an array."""
+        tabs, lines = _TABS[:depth], []
+        if start % 8 and start < end:
+            bits = min(8 - start % 8, end - start)
+            lines.append(f"{tabs}unsigned char: {bits};\n")
+            start += bits
+        whole = (end - start) // 8
+        if whole > most:
+            lines.append(self.pad_array(whole, depth))
+            start += whole * 8
+        while start < end:
+            for bits, unit in ((64, "long"), (32, "int"), (16, "short"), (8, "char")):
+                if start % bits == 0 and end - start >= bits:
+                    lines.append(f"{tabs}{unit}: {bits};\n")
+                    start += bits
+                    break
+            else:
+                lines.append(f"{tabs}unsigned char: {end - start};\n")
+                start = end
+        return lines
+
+    def pad_array(self, size: int, depth: int) -> str:
+        """A member of `size` bytes; numbered, since anonymous structs share the names of what surrounds them."""
+        self._pads += 1
+        return f"{_TABS[:depth]}unsigned char __ebpffix_pad{self._pads}[{size}];\n"
 
     def line(self, member: Member, depth: int) -> str:
         text = self.declare(member.type, self.identifier(member.name), depth)
@@ -743,29 +791,6 @@ def _aligned(end: int, size: int) -> int:
     while align > 1 and _round_up(end, align // 2 * 8) == size * 8:
         align //= 2
     return align if _round_up(end, align * 8) == size * 8 else 1
-
-
-def _padding(start: int, end: int, depth: int, most: int = 64) -> list[str]:
-    """Lines that fill the bits from `start` to `end`; a gap of more than `most` bytes becomes an array."""
-    tabs, lines = _TABS[:depth], []
-    if start % 8:
-        bits = min(8 - start % 8, end - start)
-        lines.append(f"{tabs}unsigned char: {bits};\n")
-        start += bits
-    whole = (end - start) // 8
-    if whole > most:
-        lines.append(f"{tabs}unsigned char __pad{start // 8}[{whole}];\n")
-        start += whole * 8
-    while start < end:
-        for bits, unit in ((64, "long"), (32, "int"), (16, "short"), (8, "char")):
-            if start % bits == 0 and end - start >= bits:
-                lines.append(f"{tabs}{unit}: {bits};\n")
-                start += bits
-                break
-        else:
-            lines.append(f"{tabs}unsigned char: {end - start};\n")
-            start = end
-    return lines
 
 
 def _constant(value: int) -> str:
@@ -969,3 +994,144 @@ _HEADER_END = """\
 
 #endif
 """
+
+
+# -- stubs
+
+@dataclass(frozen=True)
+class Stub:
+    """C text that defines part of a kernel struct, and the types that must be complete where it is inserted.
+
+    `needs` has them as C writes them: `struct cgroup_subsys_state`, `enum pid_type`, or a typedef's bare name.
+    """
+
+    text: str
+    needs: tuple[str, ...]
+
+
+class _StubWriter(_Writer):
+    """Writes members for a file with other headers: typedefs of plain types are spelled out, the rest is noted."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__(btf)
+        self.needs: dict[str, None] = {}
+        self.mentioned: dict[str, None] = {}  # structs in parameter lists, which would else be known only there
+        self._lists = 0
+
+    def sees_through(self, typedef: int) -> bool:
+        target = self.btf.resolve(typedef)
+        kind = self.btf._kind(target)
+        return bool(self.btf.name(target)) or not (kind in _RECORDS or kind in _ENUMS)
+
+    def base(self, type_id: int, depth: int, by_value: bool) -> str:
+        text = super().base(type_id, depth, by_value)
+        kind = self.btf._kind(type_id)
+        if kind == _TYPEDEF or (by_value and kind in _TAGS and self.btf.name(type_id)):
+            self.needs[text] = None
+        elif self._lists and (kind in _RECORDS or kind == _FWD):
+            self.mentioned[text] = None
+        return text
+
+    def _parameters(self, prototype: int, depth: int) -> str:
+        self._lists += 1
+        text = super()._parameters(prototype, depth)
+        self._lists -= 1
+        return text
+
+
+def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, flavour: bool, release: str) -> Stub:
+    """A definition of `struct struct_name` with only the members that `member_paths` name (`css.cgroup`, `pid`).
+
+    flavour=True: `struct NAME___ebpffix` for CO-RE, where the loader finds the offsets; of a nested struct, too, only
+    what is used. flavour=False: for BCC, where each member is padded to the offset that it has in `btf`, and
+    `_Static_assert` says so to the compiler. `release` is the kernel that `btf` is from, for the comment.
+
+    ValueError, with a reason for people, where the struct or a member is not there, or cannot be put in its place.
+    """
+    record = btf.struct(struct_name)
+    if record is None:
+        raise ValueError(f"the kernel {release} has no struct {struct_name}")
+    found = {}
+    for path in member_paths:
+        member = record.find(path)
+        if member is None:
+            raise ValueError(f"struct {struct_name} of kernel {release} has no member {path}")
+        found[path] = member
+    comment = f"/* Only the members that are used here, from the BTF of kernel {release.replace('*/', '')}."
+    writer = _StubWriter(btf)
+    keyword = f"{'union' if record.is_union else 'struct'} {struct_name}"
+    if flavour:
+        lines = _used_lines(writer, record, list(found), 1)
+        comment += " */"
+        end = " __attribute__((preserve_access_index))"
+        asserts = ""
+        keyword += "___ebpffix"
+    else:
+        tops = {path.split(".")[0]: None for path in found}
+        members = [m for m in (btf.member(record.id, name) for name in tops) if m]
+        lines, end = _placed_lines(writer, record, sorted(members, key=lambda m: m.offset))
+        comment += "\n * The padding puts each where that kernel has it: another kernel needs another. */"
+        asserts = "".join(
+            f"_Static_assert(__builtin_offsetof({keyword}, {path}) == {m.offset // 8}, "
+            f'"{path} of {keyword} is elsewhere");\n'
+            for path, m in found.items()
+            if not m.bits
+        )
+    declared = "".join(f"{name};\n" for name in writer.mentioned)
+    text = f"{comment}\n{declared}{keyword} {{\n{''.join(lines)}}}{end};\n{asserts}"
+    return Stub(text, tuple(writer.needs))
+
+
+def _used_lines(writer: _StubWriter, record: Struct, paths: Sequence[str], depth: int) -> list[str]:
+    """The members of `record` that paths begin with; those that are only looked into are cut down to what is used."""
+    inner: dict[str, list[str]] = {}
+    for path in paths:
+        name, _, rest = path.partition(".")
+        inner.setdefault(name, []).append(rest)
+    lines = []
+    for name, rests in inner.items():
+        member = record.btf.member(record.id, name)
+        if member is None:
+            raise ValueError(f"struct {record.name} has no member {name}")
+        if "" in rests:
+            lines.append(writer.line(member, depth))
+        else:
+            part = writer.struct_of(record.btf.resolve(member.type))
+            body = "".join(_used_lines(writer, part, rests, depth + 1))
+            tabs = _TABS[:depth]
+            lines.append(f"{tabs}{'union' if part.is_union else 'struct'} {{\n{body}{tabs}}} {member.name};\n")
+    return lines
+
+
+def _placed_lines(writer: _StubWriter, record: Struct, members: Sequence[Member]) -> tuple[list[str], str]:
+    """Some members of `record`, sorted by offset, each in its place; and the attribute that the whole needs."""
+    for m in members:
+        bits = record.btf.size_of(m.type) * 8
+        if m.bits and m.offset % bits + m.bits > bits:
+            raise ValueError(f"{m.name} is a bitfield across a border of {bits // 8} bytes: no padding can place it")
+    align, packed, _ = writer.fit(members, 0)
+    attribute = _PACKED if packed or record.size % align else ""
+    ends = [m.offset + (m.bits or record.btf.size_of(m.type) * 8) for m in members]
+    if not record.is_union and all(m.offset >= end for m, end in zip(members[1:], ends, strict=False)):
+        return _pad_each(writer, members, record.size, 1), attribute
+    if record.is_union:
+        return _overlay(writer, members, record.size, attribute, 1), attribute
+    return ["\tunion {\n", *_overlay(writer, members, record.size, attribute, 2), f"\t}}{attribute};\n"], attribute
+
+
+def _overlay(writer: _StubWriter, members: Sequence[Member], size: int, attribute: str, depth: int) -> list[str]:
+    """The members of a union in which each member stands behind padding of its own, so that they may overlap."""
+    tabs, lines = _TABS[:depth], []
+    for m in members:
+        lines += [f"{tabs}struct {{\n", *_pad_each(writer, [m], 0, depth + 1), f"{tabs}}}{attribute};\n"]
+    return [*lines, writer.pad_array(size, depth)]
+
+
+def _pad_each(writer: _StubWriter, members: Sequence[Member], size: int, depth: int) -> list[str]:
+    """Members with explicit padding up to each, and from the last up to `size` bytes."""
+    lines, at = [], 0
+    for m in members:
+        lines += writer.padding(at, m.offset, depth, most=0)
+        lines.append(writer.line(m, depth))
+        at = m.offset + (m.bits or writer.btf.size_of(m.type) * 8)
+    return lines + writer.padding(at, size * 8, depth, most=0)
