@@ -845,6 +845,9 @@ class _HeaderWriter(_Writer):
     def enumerator(self, name: str) -> str:
         return _unique(self.identifier(name), self._taken)
 
+    def sees_through(self, typedef: int) -> bool:
+        return self.btf.name(typedef) in _BUILTIN_TYPEDEFS
+
     def enum(self, type_id: int, depth: int, name: str = "") -> str:
         """An anonymous one that has been written before: an integer, since its constants exist already."""
         if not name and type_id in self._done:
@@ -889,9 +892,10 @@ class _HeaderWriter(_Writer):
                 self._declared.add(f"{_TAGS[kind]} {self._tags[type_id]}")
                 self.define(type_id, self.record(type_id, 0, self._tags[type_id]))
         elif kind == _TYPEDEF:
-            self._typedef(type_id, depth)
-            if complete:
-                self.need(btf.target(type_id), True, depth)
+            if not self.sees_through(type_id):
+                self._typedef(type_id, depth)
+            if complete or self.sees_through(type_id):
+                self.need(btf.target(type_id), complete, depth)
         elif kind in _ENUMS:
             if btf.name(type_id) and type_id not in self._done:
                 self.define(type_id, self.enum(type_id, 0, self._tags[type_id]))
@@ -899,14 +903,7 @@ class _HeaderWriter(_Writer):
             if btf.name(type_id):
                 self._forward(type_id)
         elif kind == _FLOAT:
-            size = btf.size_of(type_id)
-            if size not in (4, 8) and size not in self._met:
-                name = self.base(type_id, 0, True)
-                self.define(
-                    type_id,
-                    f"typedef struct {{\n\tunsigned char bytes[{size}];\n}} "
-                    f"__attribute__((aligned({min(size & -size, 16) or 1}))) {name}",
-                )
+            self._odd_float(type_id)
         else:
             self._met.add(key)
             self._need_parts(type_id, kind, complete, depth)
@@ -938,8 +935,15 @@ class _HeaderWriter(_Writer):
         self.need(target, False, depth)
         self._open.discard(type_id)
         self._done.add(type_id)
-        if self._tags[type_id] not in _BUILTIN_TYPEDEFS:
-            self.define(type_id, f"typedef {self.declare(target, self._tags[type_id])}")
+        self.define(type_id, f"typedef {self.declare(target, self._tags[type_id])}")
+
+    def _odd_float(self, type_id: int) -> None:
+        """What BPF has no float for, such as the 16 bytes of x86's `long double`: as many bytes, as well aligned."""
+        size, name = self.btf.size_of(type_id), self.base(type_id, 0, True)
+        if name.startswith("__btf") and name not in self._declared:
+            self._declared.add(name)
+            attribute = f"__attribute__((aligned({min(size & -size, 16) or 1})))"
+            self.parts.append(f"typedef struct {{\n\tunsigned char bytes[{size}];\n}} {attribute} {name};\n\n")
 
     def _forward(self, type_id: int) -> None:
         """Declare a struct or union: one first named inside a parameter list would be known only there."""
@@ -949,6 +953,7 @@ class _HeaderWriter(_Writer):
             self.parts.append(f"{text};\n\n")
 
 
+# Known to clang before the first line, but not always as in the kernel: for BPF a va_list is a mere pointer.
 _BUILTIN_TYPEDEFS = frozenset(("__builtin_va_list", "__builtin_ms_va_list", "__int128_t", "__uint128_t"))
 
 
