@@ -34,6 +34,9 @@ class _Matcher(difflib.SequenceMatcher[bytes]):
     grows with the lines that differ, not with those that repeat.
     """
 
+    a: Sequence[bytes]
+    b: Sequence[bytes]
+
     def get_matching_blocks(self) -> list[difflib.Match]:
         a, b = self.a, self.b
         ahead = 0
@@ -190,12 +193,13 @@ def changed_lines(diff: bytes | str) -> dict[str, set[int]]:
     A file of which lines are only removed, or which is only renamed, has an empty set. ValueError, one line, for what
     is no unified diff.
     """
-    import unidiff
+    from unidiff.errors import UnidiffParseError
+    from unidiff.patch import PatchSet
 
     text = diff if isinstance(diff, str) else diff.decode("latin-1")
     try:
-        patch = unidiff.PatchSet.from_string(text)
-    except unidiff.UnidiffParseError as error:
+        patch = PatchSet.from_string(text)
+    except UnidiffParseError as error:
         raise ValueError(f"not a unified diff: {' '.join(str(error).split())}") from error
     if not patch and text.strip() and not re.search(r"^(diff --git|Binary files) ", text, re.MULTILINE):
         raise ValueError("not a unified diff: no file and no hunk in it")
@@ -204,7 +208,7 @@ def changed_lines(diff: bytes | str) -> dict[str, set[int]]:
         if file.is_removed_file or file.target_file == "/dev/null":
             continue
         changed = lines.setdefault(_unquoted(file.target_file, isinstance(diff, str)), set())
-        changed.update(line.target_line_no for hunk in file for line in hunk if line.is_added)
+        changed.update(line.target_line_no for hunk in file for line in hunk if line.is_added and line.target_line_no)
     return lines
 
 
@@ -304,7 +308,8 @@ def _quoted_printable(content: bytes) -> bytes:
 
 
 def _author(repository: Path | None) -> tuple[str, str]:
-    return _configured("user.name", repository) or "ebpffix", _configured("user.email", repository) or "ebpffix@localhost"
+    name, address = (_configured(key, repository) for key in ("user.name", "user.email"))
+    return name or "ebpffix", address or "ebpffix@localhost"
 
 
 def _configured(key: str, repository: Path | None) -> str:
