@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-# A file that differs in more lines than this is compared by difflib's heuristics: the exact way is quadratic in it.
-_EXACT = 1500
+# After so many differing lines the search for the shortest edit script settles on what it has: it is quadratic in them.
+_EXACT = 128
 
 _NO_NEWLINE = b"\n\\ No newline at end of file\n"
 _ESCAPES = {7: b"a", 8: b"b", 9: b"t", 10: b"n", 11: b"v", 12: b"f", 13: b"r", 34: b'"', 92: b"\\"}
@@ -39,56 +39,62 @@ class _Matcher(difflib.SequenceMatcher[bytes]):
 
     def get_matching_blocks(self) -> list[difflib.Match]:
         a, b = self.a, self.b
-        ahead = 0
-        while ahead < min(len(a), len(b)) and a[ahead] == b[ahead]:
-            ahead += 1
-        behind = 0
-        while behind < min(len(a), len(b)) - ahead and a[-1 - behind] == b[-1 - behind]:
-            behind += 1
-        middle = _shortest(a[ahead : len(a) - behind], b[ahead : len(b) - behind])
-        if middle is None:
-            return super().get_matching_blocks()
-        blocks = [(0, 0, ahead), *((i + ahead, j + ahead, size) for i, j, size in middle)]
-        blocks += [(len(a) - behind, len(b) - behind, behind)]
-        return [difflib.Match(*block) for block in blocks if block[2]] + [difflib.Match(len(a), len(b), 0)]
+        most = min(len(a), len(b))
+        ahead = next((n for n in range(most) if a[n] != b[n]), most)
+        behind = next((n for n in range(most - ahead) if a[-1 - n] != b[-1 - n]), most - ahead)
+        blocks = [difflib.Match(0, 0, ahead)]
+        i = j = ahead
+        while i < len(a) - behind and j < len(b) - behind:
+            runs, i_end, j_end = _shortest(a[i : len(a) - behind], b[j : len(b) - behind])
+            blocks += (difflib.Match(i + run_a, j + run_b, size) for run_a, run_b, size in runs)
+            i, j = i + i_end, j + j_end
+        blocks += [difflib.Match(len(a) - behind, len(b) - behind, behind), difflib.Match(len(a), len(b), 0)]
+        return [block for block in blocks[:-1] if block.size] + blocks[-1:]
 
 
-def _shortest(a: Sequence[bytes], b: Sequence[bytes]) -> list[tuple[int, int, int]] | None:
-    """The matching runs (start in a, start in b, lines) of a shortest edit script; None if that is too long."""
-    reached = {1: 0}  # by diagonal (place in a minus place in b), how far into a one gets with so many edits
-    trail: list[dict[int, int]] = []
-    for edits in range(min(_EXACT, len(a) + len(b)) + 1):
+Runs = list[tuple[int, int, int]]
+
+
+def _shortest(a: Sequence[bytes], b: Sequence[bytes]) -> tuple[Runs, int, int]:
+    """The matching runs (start in a, start in b, lines) of a shortest edit script, and where in a and b it ends.
+
+    That is the end of both, or what is furthest after `_EXACT` edits.
+    """
+    reached = {1: 0}  # by diagonal (place in a minus place in b): how far into a one gets with so many edits
+    trail = [reached]
+    for edits in range(_EXACT + 1):
         here: dict[int, int] = {}
         for diagonal in range(-edits, edits + 1, 2):
-            down = diagonal == -edits or (diagonal != edits and reached[diagonal - 1] < reached[diagonal + 1])
-            i = reached[diagonal + 1] if down else reached[diagonal - 1] + 1
+            i = _step(reached, diagonal, edits)[1]
             while i < len(a) and 0 <= i - diagonal < len(b) and a[i] == b[i - diagonal]:
                 i += 1
             here[diagonal] = i
-            if i >= len(a) and i - diagonal >= len(b):
-                return _runs(trail, here, len(a), len(b))
+            if i == len(a) and i - diagonal == len(b):
+                return _runs(trail, i, i - diagonal), len(a), len(b)
         trail.append(here)
         reached = here
-    return None
+    inside = [(i, i - diagonal) for diagonal, i in reached.items() if i <= len(a) and i - diagonal <= len(b)]
+    i, j = max(inside, key=sum)
+    return _runs(trail[:-1], i, j), i, j
 
 
-def _runs(trail: list[dict[int, int]], last: dict[int, int], i: int, j: int) -> list[tuple[int, int, int]]:
-    """Walk back from the ends of both files through what each number of edits reached."""
-    runs: list[tuple[int, int, int]] = []
-    for edits in range(len(trail), -1, -1):
+def _step(reached: dict[int, int], diagonal: int, edits: int) -> tuple[int, int]:
+    """The diagonal from which one more edit gets furthest on `diagonal`, and the place in a that it gets to."""
+    if diagonal == -edits or (diagonal != edits and reached[diagonal - 1] < reached[diagonal + 1]):
+        return diagonal + 1, reached[diagonal + 1]
+    return diagonal - 1, reached[diagonal - 1] + 1
+
+
+def _runs(trail: list[dict[int, int]], i: int, j: int) -> Runs:
+    """Walk back from (i, j) through what each number of edits, one less than the place in `trail`, had reached."""
+    runs: Runs = []
+    for edits in range(len(trail) - 1, -1, -1):
         diagonal = i - j
-        if edits:
-            reached = trail[edits - 1]
-            down = diagonal == -edits or (diagonal != edits and reached[diagonal - 1] < reached[diagonal + 1])
-            before = diagonal + 1 if down else diagonal - 1
-            start = reached[before] if down else reached[before] + 1
-        else:
-            start = 0
+        before, start = _step(trail[edits], diagonal, edits)
         if i > start:
             runs.append((start, start - diagonal, i - start))
-        if edits:
-            i = reached[before]
-            j = i - before
+        i = trail[edits][before]
+        j = i - before
     return runs[::-1]
 
 
@@ -120,7 +126,7 @@ def unified(path_name: str, old: bytes, new: bytes) -> bytes:
     before, after = quoted(b"a/" + name), quoted(b"b/" + name)
     tab = b"\t" if b" " in name else b""  # ends a name with blanks, as git does
     parts = [b"diff --git ", before, b" ", after, b"\n--- ", before, tab, b"\n+++ ", after, tab, b"\n"]
-    matcher = _Matcher(None, _lines(old), _lines(new), autojunk=True)
+    matcher = _Matcher(None, _lines(old), _lines(new))
     a, b = matcher.a, matcher.b
     for group in matcher.get_grouped_opcodes(3):
         (_, i1, _, j1, _), (_, _, i2, _, j2) = group[0], group[-1]
@@ -163,7 +169,7 @@ def hunks(old: bytes, new: bytes) -> list[Hunk]:
     Decoded as UTF-8 if both are UTF-8, else as Latin-1, so that encoding them again gives the bytes.
     """
     encoding = "utf-8" if _is_utf8(old) and _is_utf8(new) else "latin-1"
-    matcher = _Matcher(None, _lines(old), _lines(new), autojunk=True)
+    matcher = _Matcher(None, _lines(old), _lines(new))
     return [
         Hunk(
             i + 1,

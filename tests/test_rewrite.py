@@ -53,7 +53,7 @@ def test_apply_changes_nothing_without_edits() -> None:
 
 @pytest.mark.parametrize("start,end", [(-1, 0), (2, 1), (0, 4), (4, 4)])
 def test_apply_refuses_a_range_outside_the_file(start: int, end: int) -> None:
-    with pytest.raises(ValueError, match="a.bpf.c"):
+    with pytest.raises(ValueError, match=r"a\.bpf\.c"):
         apply(b"abc", [Edit(A, start, end, b"")])
 
 
