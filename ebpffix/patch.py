@@ -118,7 +118,8 @@ def unified(path_name: str, old: bytes, new: bytes) -> bytes:
     """The change of one file as git writes it, with three lines of context; empty if nothing changed.
 
     `path_name` is relative to the root of the tree, with `/`. The `diff --git` line is there because without it
-    `git apply` in a subfolder guesses how much of the names to strip, from the first file for all of them.
+    `git apply` in a subfolder guesses how much of the names to strip, from the first file for all of them. With it, git
+    applies there what lies below the subfolder, as it does with its own diffs.
     """
     if old == new:
         return b""
@@ -213,18 +214,20 @@ def changed_lines(diff: bytes | str) -> dict[str, set[int]]:
     for file in patch:
         if file.is_removed_file or file.target_file == "/dev/null":
             continue
-        changed = lines.setdefault(_unquoted(file.target_file, isinstance(diff, str)), set())
+        # Without prefixes both names are the same; with them they differ at least in these.
+        prefixed = file.source_file != file.target_file
+        changed = lines.setdefault(_unquoted(file.target_file, prefixed, isinstance(diff, str)), set())
         changed.update(line.target_line_no for hunk in file for line in hunk if line.is_added and line.target_line_no)
     return lines
 
 
-def _unquoted(name: str, decoded: bool) -> str:
-    """The name of a file, without `b/`, from a `+++` line that was read as Latin-1 unless `decoded`."""
+def _unquoted(name: str, prefixed: bool, decoded: bool) -> str:
+    """The name of a file, without `b/` if `prefixed`, from a `+++` line that was read as Latin-1 unless `decoded`."""
     raw = os.fsencode(name) if decoded else name.encode("latin-1")
     raw = raw.rstrip(b"\r")
     if len(raw) > 1 and raw.startswith(b'"') and raw.endswith(b'"'):
         raw = re.sub(rb"\\([0-7]{3}|.)", _unescaped, raw[1:-1], flags=re.DOTALL)
-    return os.fsdecode(re.sub(rb"\A[bciow12]/", b"", raw))
+    return os.fsdecode(re.sub(rb"\A[bciow12]/", b"", raw) if prefixed else raw)
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:
@@ -251,11 +254,12 @@ def format_patch(
 ) -> list[Path]:
     """Write `0001-….patch` and so on into `directory`, each on top of the one before; the paths written.
 
-    `series` holds (subject, body, [(path_name, old, new)]). The author (name, address) is what git is configured with
-    in `repository`, unless given; the date is now, unless given. A patch that has a CR, long lines or bytes that are
-    not ASCII is encoded as quoted-printable, so that mail does not touch them: `git am` then keeps CRLF files whole
-    without `--keep-cr`. Nothing is written if `directory` holds other numbered patches, which `git am` would take too:
-    ValueError. OSError passes through; each file is written whole or not at all.
+    `series` holds (subject, body, [(path_name, old, new)]), each with a change, for `git am` refuses an empty patch.
+    The author (name, address) is what git is configured with in `repository`, unless given; the date is now, unless
+    given. A patch that has a CR, long lines or bytes that are not ASCII is encoded as quoted-printable, so that mail
+    does not touch them: `git am` then keeps CRLF files whole without `--keep-cr`. Nothing is written if `directory`
+    holds other numbered patches, which `git am` would take too: ValueError. OSError passes through; each file is
+    written whole or not at all.
     """
     author = author or _author(repository)
     date = date or datetime.now().astimezone()
@@ -263,7 +267,8 @@ def format_patch(
     for number, (subject, body, files) in enumerate(series, 1):
         slug = re.sub(r"[^A-Za-z0-9_.]+", "-", subject).strip("-.")[:52].rstrip("-.") or "patch"
         counter = f"{number}/{len(series)}" if len(series) > 1 else ""
-        mail = _mail(" ".join(subject.split()), counter, body, files, author, date)
+        subject = " ".join(subject.encode(errors="replace").decode().split())
+        mail = _mail(subject, counter, body, files, author, date)
         mails[directory / f"{number:04}-{slug}.patch"] = mail
     directory.mkdir(parents=True, exist_ok=True)
     stale = sorted(path for path in directory.glob("[0-9][0-9][0-9][0-9]-*.patch") if path not in mails)
@@ -288,7 +293,7 @@ def _mail(
     prefix = f"[PATCH {counter}] " if counter else "[PATCH] "
     header = Header(prefix + subject, "us-ascii" if subject.isascii() else "utf-8", header_name="Subject")
     diff = b"".join(unified(*file) for file in files)
-    message = _MISREAD.sub(" ", body.strip()).encode()
+    message = _MISREAD.sub(" ", body.strip()).encode(errors="replace")
     content = (message + b"\n" if message else b"") + b"---\n\n" + diff
     plain = content.isascii() and b"\r" not in content and b"\0" not in content and max(map(len, _lines(content))) < 900
     headers = [
@@ -307,15 +312,12 @@ def _quoted_printable(content: bytes) -> bytes:
     """Line by line, since the library takes CR LF for a line end of the mail and would not encode it."""
     from binascii import b2a_qp
 
-    return b"".join(
-        re.sub(rb"\AFrom ", b"=46rom ", b2a_qp(line.removesuffix(b"\n"), istext=False)) + b"\n"
-        for line in _lines(content)
-    )
+    return b"".join(b2a_qp(line.removesuffix(b"\n"), istext=False) + b"\n" for line in _lines(content))
 
 
 def _author(repository: Path | None) -> tuple[str, str]:
     name, address = (_configured(key, repository) for key in ("user.name", "user.email"))
-    return name or "ebpffix", address or "ebpffix@localhost"
+    return name or "ebpffix", address if address and address.isascii() else "ebpffix@localhost"
 
 
 def _configured(key: str, repository: Path | None) -> str:

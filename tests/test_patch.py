@@ -28,6 +28,7 @@ LINE = st.sampled_from(
 CONTENT = st.builds(
     lambda lines, end: b"\n".join(lines) + end, st.lists(LINE, max_size=14), st.sampled_from([b"", b"\n"])
 )
+LONG = "first: Größe of a subject that is longer than what one line of a mail header holds, and öfter"
 DATE = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
@@ -137,7 +138,7 @@ def test_unidiff_reads_what_was_written(change: tuple[bytes, bytes]) -> None:
                     assert lines[line.source_line_no - 1] == line.value.removesuffix("\n")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(changes(), st.sampled_from([1, 2, 128]))
 def test_hunks_made_give_the_new_file(change: tuple[bytes, bytes], exact: int) -> None:
     old, new = change
@@ -164,7 +165,7 @@ def test_an_insertion_is_a_hunk_before_its_line() -> None:
 
 
 @needs_git
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(changes(), min_size=2, max_size=6))
 def test_git_apply_gives_the_new_bytes(tree: Path, drawn: list[tuple[bytes, bytes]]) -> None:
     names = [f"sub dir/é{i}.c" for i in range(len(drawn))] + ["top.c"]
@@ -200,6 +201,10 @@ def test_changed_lines_of_a_plain_diff_with_crlf_headers() -> None:
     assert changed_lines(b"--- a/x.c\r\n+++ b/x.c\r\n@@ -1 +1 @@\r\n-a\r\n+b\r\n") == {"x.c": {1}}
 
 
+def test_changed_lines_of_a_diff_without_prefixes() -> None:
+    assert changed_lines(b"--- b/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-a\n+b\n") == {"b/x.c": {1}}
+
+
 def test_an_empty_diff_changes_no_line() -> None:
     assert changed_lines(b"") == {}
 
@@ -226,7 +231,7 @@ def test_what_is_no_diff_is_one_clear_line(diff: bytes) -> None:
         assert b"9999" in diff
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from([b"--- a/x", b"+++ b/x", b"@@ -1,2 +1 @@", b"@@ -1 +1 @@", b"-a", b"+b", b" c", b"",
                                  b"\\ No newline at end of file", b"diff --git a/x b/x", b"rename to y", b"@@", b"+++ "
                                  b"new file mode 1", b"+++ /dev/null", b"--- /dev/null"]), max_size=9))  # fmt: skip
@@ -255,7 +260,7 @@ COUNTER = itertools.count()
 
 
 @needs_git
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(changes(), changes(), st.booleans())
 def test_git_am_gives_the_new_bytes(
     tree: Path, one: tuple[bytes, bytes], two: tuple[bytes, bytes], keep_cr: bool
@@ -263,7 +268,7 @@ def test_git_am_gives_the_new_bytes(
     start(tree, {"a b.c": one[0], "d/é.c": two[0]})
     middle = b"first\n" + one[0]
     series = [
-        ("first: Größe", "Why.\n\n--- not the end\nFrom here on.", [("a b.c", one[0], middle)]),
+        (LONG, "Why.\n\n--- not the end\nFrom here on.", [("a b.c", one[0], middle)]),
         ("second", "", [("a b.c", middle, one[1] + b"\nlast"), ("d/é.c", two[0], two[1] + b"\nlast")]),
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -275,7 +280,7 @@ def test_git_am_gives_the_new_bytes(
     when = "2024-05-06T07:08:09+00:00"
     assert log.replace("Z|", "+00:00|") == (
         f"second|Zoë Tester|z@example.org|{when}|\n"
-        f"first: Größe|Zoë Tester|z@example.org|{when}|Why.\n\n --- not the end\n From here on.\n\n"
+        f"{LONG}|Zoë Tester|z@example.org|{when}|Why.\n\n --- not the end\n From here on.\n\n"
     )
 
 
