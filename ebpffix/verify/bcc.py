@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,15 +37,16 @@ _SOCKET_FILTER, _KPROBE, _SCHED_CLS, _TRACEPOINT, _XDP, _PERF_EVENT = 1, 2, 3, 5
 _CGROUP_SKB, _CGROUP_SOCK, _SOCK_OPS, _SK_SKB, _SK_MSG, _RAW_TRACEPOINT = 8, 9, 13, 14, 16, 17
 _CGROUP_SOCK_ADDR, _TRACING, _LSM = 18, 26, 29
 
-_BY_NAME = (
-    ("kprobe__", [_KPROBE]),
-    ("kretprobe__", [_KPROBE]),
-    ("tracepoint__", [_TRACEPOINT]),
-    ("raw_tracepoint__", [_RAW_TRACEPOINT]),
-    ("kfunc__", [_TRACING]),
-    ("kretfunc__", [_TRACING]),
-    ("lsm__", [_LSM]),
-)
+# A function's name tells BCC what it is; any other can stand for what the host program attaches it to.
+_BY_NAME = {
+    "kprobe__": _KPROBE,
+    "kretprobe__": _KPROBE,
+    "tracepoint__": _TRACEPOINT,
+    "raw_tracepoint__": _RAW_TRACEPOINT,
+    "kfunc__": _TRACING,
+    "kretfunc__": _TRACING,
+    "lsm__": _LSM,
+}
 _BY_CONTEXT = {
     "pt_regs": [_KPROBE],
     "xdp_md": [_XDP],
@@ -122,8 +123,9 @@ class Bcc:
             return waiting
         request = {
             "text": pack(text),
-            "flags": [*flags, f"-I{path.parent}"],
-            "types": _types(path, text),
+            "flags": ["-w", *flags, f"-I{path.parent}"],
+            "by_name": _BY_NAME,
+            "by_context": _types(path, text),
             "default": _KPROBE,
             "load": load,
             "cap_bpf": cap_bpf,
@@ -134,7 +136,7 @@ class Bcc:
             answer = self._ask(request, timeout + 10)
         if "compile" in answer or "failed" in answer:
             return _complaint(path, text, answer)
-        programs = [_result(name, request, tries) for name, tries in answer["programs"].items()]
+        programs = [_result(name, tries, cap_bpf) for name, tries in answer["programs"].items()]
         parts: dict[str, object] = {f"function {n}": unpack(c) for n, c in answer["code"].items()}
         parts |= {f"map {n}": tuple(facts) for n, facts in answer["maps"].items()}
         return Checked(tuple(programs), {**parts, "licence": answer["licence"]})
@@ -238,43 +240,21 @@ def _merged(common: Path, machine: Path, target: Path) -> Path:
 
 
 def _types(path: Path, text: bytes) -> dict[str, list[int]]:
-    """The kinds of program to load each function as, the likeliest first: by its name, else by its context.
-
-    A name that BCC gives no meaning to can stand for any kind of program that the host attaches it to."""
-    found: dict[str, list[int]] = {}
-    for match in _FUNCTION.finditer(Source(path, text).code):
-        name, context = match[1].decode(), match[2].decode()
-        found[name] = _BY_CONTEXT.get(context, [_KPROBE, _TRACEPOINT, _PERF_EVENT])
-    for name, kinds in _named(text):
-        found[name] = kinds
-    return found
+    """By function, the kinds of program that its context allows, the likeliest first. A context of the program's own
+    making is a tracepoint's, mostly."""
+    found = _FUNCTION.finditer(Source(path, text).code)
+    return {m[1].decode(): _BY_CONTEXT.get(m[2].decode(), [_KPROBE, _TRACEPOINT, _PERF_EVENT]) for m in found}
 
 
-def _named(text: bytes) -> Iterator[tuple[str, list[int]]]:
-    for match in re.finditer(rb"\b(?:k|kret|trace|raw_trace)?(?:probe|point|func)__\w+|\blsm__\w+", text):
-        name = match[0].decode()
-        yield from ((name, kinds) for prefix, kinds in _BY_NAME if name.startswith(prefix))
-    macros = {"TRACEPOINT": "tracepoint", "RAW_TRACEPOINT": "raw_tracepoint", "KFUNC": "kfunc", "KRETFUNC": "kretfunc"}
-    for match in re.finditer(rb"\b(\w+?)_PROBE\s*\(\s*(\w+)\s*(?:,\s*(\w+))?", text):
-        kind = "lsm" if match[1] == b"LSM" else macros.get(match[1].decode())
-        if kind:
-            words = [match[2], match[3]] if kind == "tracepoint" and match[3] else [match[2]]
-            name = "__".join([kind, *(w.decode() for w in words)])
-            yield from ((name, kinds) for prefix, kinds in _BY_NAME if name.startswith(prefix))
-
-
-def _result(name: str, request: Mapping[str, Any], tries: Sequence[Mapping[str, Any]]) -> ProgramResult:
+def _result(name: str, tries: Sequence[Mapping[str, Any]], cap_bpf: bool) -> ProgramResult:
     """The function's result: it is right if it loads as any kind that its context allows, else the first counts."""
-    kinds = request["types"].get(name, [request["default"]])
-    if not request["load"]:
-        return ProgramResult(name, _SECTIONS[kinds[0]], "untried", reason="not loaded")
-    best = next((n for n, t in enumerate(tries) if t.get("errno") == 0), 0)
-    section, answer = _SECTIONS[kinds[best]], dict(tries[best])
-    said = answer.pop("said", "")
-    _, _, log = said.partition("Failed to load program")
-    answer["log"] = log.partition("\n")[2]
-    verdict, reason = judge(answer, section, request["cap_bpf"])
-    return ProgramResult(name, section, verdict, answer.get("insns"), answer["log"] if verdict != "accepted" else "", reason)
+    best = next((t for t in tries if t.get("errno") == 0), tries[0])
+    section = _SECTIONS[best["kind"]]
+    if "errno" not in best and "failed" not in best:
+        return ProgramResult(name, section, "untried", reason="not loaded")
+    log = best["said"].partition("Failed to load program")[2].partition("\n")[2]
+    verdict, reason = judge({**best, "said": "", "log": log}, section, cap_bpf)
+    return ProgramResult(name, section, verdict, best.get("insns"), log, reason)
 
 
 _MARK = re.compile(rb"##\w+##|%\(\w+\)s|\{\{\w+\}\}|\$\{\w+\}")

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ebpffix.verify.child import Answer, Failed, apart, drop_capabilities, pack, strerror, unpack
 
@@ -41,13 +41,14 @@ def check(bcc: Any, request: Answer) -> Answer:
         return {"compile": str(error)}
     lib, module = bcc.lib, program.module
     names = [lib.bpf_function_name(module, n).decode() for n in range(lib.bpf_num_functions(module))]
-    loaded = {}
+    loaded: dict[str, list[Answer]] = {}
     for name in names:
         loaded[name] = []
-        for kind in request["types"].get(name, [request["default"]]):
+        for kind in kinds(name, request):
             work = partial(load, program, name, kind, request["cap_bpf"])
-            loaded[name].append(apart(work, request["timeout"], MEMORY) if request["load"] else {})
-            if loaded[name][-1].get("errno") == 0:
+            answer = apart(work, request["timeout"], MEMORY) if request["load"] else {}
+            loaded[name].append({**answer, "kind": kind})
+            if answer.get("errno") == 0:
                 break
     return {
         "programs": loaded,
@@ -55,6 +56,12 @@ def check(bcc: Any, request: Answer) -> Answer:
         "maps": maps(lib, module),
         "licence": (lib.bpf_module_license(module) or b"").decode(errors="replace"),
     }
+
+
+def kinds(name: str, request: Answer) -> list[int]:
+    """The kinds of program to try a function as, the likeliest first."""
+    named = [kind for prefix, kind in request["by_name"].items() if name.startswith(prefix)]
+    return named or cast("list[int]", request["by_context"].get(name, [request["default"]]))
 
 
 def load(program: Any, name: str, kind: int, cap_bpf: bool) -> Answer:
@@ -81,7 +88,7 @@ def maps(lib: Any, module: Any) -> dict[str, list[int]]:
 
 def main() -> None:
     try:
-        import bcc
+        import bcc  # type: ignore[import-not-found]  # of the system's Python
     except ImportError as error:
         print(json.dumps({"missing": str(error)}), flush=True)
         return
