@@ -61,8 +61,9 @@ class Rejection:
     loader: str = ""
 
 
-_INSTRUCTION = re.compile(rb"(\d+): (\([0-9a-f]{2}\) .*?)(?:\s+; (?:R\d|frame\d|fp-?\d).*)?$")
-_AT_INSTRUCTION = re.compile(rb"\d+: \([0-9a-f]{2}\) ")
+# The registers' new state follows, and after a jump the number and state of the place jumped to.
+_INSTRUCTION = re.compile(rb"(\d+): ([(<].*?)(?:\s*; (?:R\d|frame\d|fp-?\d).*|\s+\d+: (?:R\d|frame\d).*)?$")
+_AT_INSTRUCTION = re.compile(rb"\d+: (?:\([0-9a-f]{2}\) |<invalid )")  # libbpf writes the second for a bad relocation
 _NUMBERED_STATE = re.compile(rb"\d+: (?:R\d|frame\d)")
 _SOURCE = re.compile(rb"; ?(.*?)(?: @ ([^@]*):(\d+))?$")
 # What a verifier prints that is neither an instruction nor a reason. It says nothing of the verdict.
@@ -70,7 +71,7 @@ _NOISE = re.compile(
     rb"R\d+(?:_\w+)?=|fp-?\d+(?:_\w+)?=|refs=|frame ?\d+|regs=|cb$|"
     rb"func#\d+ @|Live regs before insn|\d+: [.0-9]{8,} |safe$|last_idx |first_idx |parent |mark_precise|propagating |"
     rb"caller:|callee:|returning from callee|to caller at|from \d+ to \d+|cur state:|old state:|"
-    rb"Validating \S+ func#|Func#\d+ .*(?:is safe for|is global and)|BPF program .*safe|"
+    rb"Validating \S+ func#|func '[^']*' arg\d+ has btf_id|Func#\d+ .*(?:is safe for|is global and)|BPF program .*safe|"
     rb"verification time|stack depth|peak_states|mark_read|insn stack|total_states|\(truncated|\[\.\.\.\]"
 )
 _START = re.compile(
@@ -136,6 +137,7 @@ class _Log:
             self.states.append(line)
             self._forget()
         elif _NOISE.match(line):
+            self.begun = self.begun or bool(_START.match(line))
             self.states.append(line)
         elif match := _DIAGNOSED.match(line):
             self.title, self.begun = match[1] or b"Verification failed", True
