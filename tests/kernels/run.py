@@ -3,9 +3,10 @@
 
     run.py [--kernel host|6.1|6.12|5.10]… [--markdown] [--logs FOLDER] [--cap-bpf] FILE.o|FILE.c…
 
-Each program is loaded by itself, as root; those of a C file with a line `// load: cap-bpf`, and all with --cap-bpf,
-with CAP_BPF and CAP_NET_ADMIN alone. Nothing is attached. `host` is the running kernel; the others are Debian's, fetched
-once by apt (nothing is installed) and booted in qemu without KVM, with the loader as process 1 of an initramfs.
+Each program is loaded by itself, as root; those of a C file with a line `// load: cap-bpf`, and all with
+--cap-bpf, with CAP_BPF and CAP_NET_ADMIN alone. Nothing is attached. `host` is the running kernel; the others are
+Debian's, fetched once by apt (nothing is installed) and booted in qemu without KVM, with the loader as process 1 of an
+initramfs.
 
 Needs: gcc, libbpf-dev and clang; for other kernels than the host's apt, dpkg-deb and qemu-system-x86.
 Prints a JSON list of {kernel, object, program, verdict: accepted|rejected|untried, errno, log}, or a table.
