@@ -392,9 +392,7 @@ class Btf:
         if self._kind(type_id) != _FUNC_PROTO:
             raise self.bad(f"the function {name} has no prototype")
         writer = _Writer(self)
-        params = [
-            Param(n, t, writer.declare(t, "") if t or n else "...") for n, t in self.parameters(type_id)
-        ]
+        params = [Param(n, t, writer.declare(t, "") if t or n else "...") for n, t in self.parameters(type_id)]
         return Prototype(name, tuple(params), writer.declare(self.target(type_id), ""))
 
     def declare(self, type_id: int, name: str) -> str:
@@ -1001,6 +999,7 @@ _HEADER_END = """\
 
 
 # -- stubs
+
 
 @dataclass(frozen=True)
 class Stub:

@@ -168,6 +168,17 @@ class Discovery:
     skipped: list[Path] = field(default_factory=list)
     _projects: dict[Path, _Project] = field(default_factory=dict, repr=False)
 
+    @classmethod
+    def of_text(cls, path: Path, text: bytes, dialect: str = "auto") -> Discovery:
+        """A program that need not be on disk, at `path` (absolute). What is no eBPF C by its looks is in `skipped`."""
+        source = Source(path, text)
+        detected = dialect_of(source)
+        if detected is None:
+            return cls(skipped=[path])
+        root = _tree_root(str(path.parent))
+        program = Program(source, detected if dialect == "auto" else dialect, root)
+        return cls(programs=[program], _projects={root: _Project(root, dialect)})
+
     def tree(self, root: Path) -> Tree:
         """The project with this root (that of a program or header), for the closures of its programs."""
         return self._projects[root].tree

@@ -87,7 +87,7 @@ class Environment:
             if header:
                 folders.append(header.parent)
         fixed = self._fixed(flags)
-        args = (*fixed, *_folder_flags(flags), *_include(folders), *_LIBBPF_DIRS)
+        args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
         if not header or header.stat().st_size < _HEAVY or b"BPF_NO_PRESERVE_ACCESS_INDEX" in source.data:
             return Setup(args, notes=notes)
         own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
@@ -100,12 +100,12 @@ class Environment:
         types = header or _BUNDLED / "bcc" / "fallback_types.h"
         paths = (str(types), str(_BUNDLED / "bcc" / "prelude.h"))
         fixed = self._fixed(flags)
-        args = (*fixed, *_folder_flags(flags), *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
+        args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
         return Setup(args, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(_BUNDLED / "bcc")]), notes)
 
     def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
         """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
-        return (*_BASE, *(f"-D{d}" for d in self.options.defines), *(f for f in flags if f not in _folder_flags(flags)))
+        return (*_BASE, *(f"-D{d}" for d in self.options.defines), *_split(flags)[1])
 
     @functools.cached_property
     def btf_path(self) -> Path | None:
@@ -138,9 +138,10 @@ class Environment:
 
             types = reader.load(btf)
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as out:
+            handle, name = tempfile.mkstemp(dir=folder)
+            with open(handle, "w", encoding="utf-8") as out:
                 reader.write_header(types, out)
-            os.replace(out.name, header)
+            os.replace(name, header)
         return header
 
     def _as_vmlinux_h(self, given: Path) -> Path:
@@ -177,9 +178,20 @@ def _headers_in(folder: Path) -> list[str]:
     return sorted(map(str, folder.glob("*.h")))
 
 
-def _folder_flags(flags: Sequence[str]) -> list[str]:
-    """Those of joined compiler flags that name folders for includes."""
-    return [flag for flag in flags if flag.startswith(("-I", "-isystem", "-iquote"))]
+_FOLDER_FLAGS = ("-I", "-isystem", "-iquote")
+
+
+def _split(flags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Compiler flags as (those that name folders for includes, the others). Another target than BPF is not taken."""
+    folders: list[str] = []
+    others: list[str] = []
+    words = iter(flags)
+    for word in words:
+        if word in _FOLDER_FLAGS:
+            folders += [word, next(words)]
+        elif not word.startswith("--target"):
+            others.append(word)
+    return folders, others
 
 
 def _include(folders: Sequence[Path]) -> list[str]:
