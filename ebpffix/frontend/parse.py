@@ -136,5 +136,7 @@ def _declare_value(source: Source, error: Diagnostic, name: bytes) -> bytes:
         return b"long long %s();" % name
     if after[:2] == b"->":
         return b"extern void *%s;" % name
+    if after[:1] == b"[" or (before.endswith(b"&") and not before.endswith(b"&&")):
+        return b"extern long long %s[1];" % name
     # Constants in case labels must differ from each other.
     return b"enum { %s = %d };" % (name, 0x1000 + sum(name) * 31 + len(name))
