@@ -149,8 +149,10 @@ def test_git_runs_once_for_a_tree_and_never_for_a_root(repo: Path, monkeypatch: 
 
 
 def test_the_environment_of_a_git_hook_is_another_tree_s(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(repo, a_DOT_c=BCC)
-    monkeypatch.setenv("GIT_DIR", str(repo.parent / "elsewhere"))
+    write(repo, a_DOT_c=BCC, b_DOT_c=BCC)
+    (repo / ".git" / "info" / "exclude").write_text("b.c\n")  # only the right repository knows this
+    git(repo.parent, "init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(repo.parent / "other" / ".git"))
     assert names(discover([repo]), repo) == ["a.c"]
 
 
@@ -179,6 +181,7 @@ def test_without_git_gitignore_files_count(tmp_path: Path, monkeypatch: pytest.M
     )
     assert names(discover([tmp_path]), tmp_path) == ["a.c", "sub/keep.gen.c"]
     git(tmp_path, "init", "-q")  # and the same where there is a tree, but no git
+    write(tmp_path, submodule___DOT_git=b"gitdir: x\n", submodule__s_DOT_c=BCC)
     monkeypatch.setenv("PATH", "")
     assert names(discover([tmp_path]), tmp_path) == ["a.c", "sub/keep.gen.c"]
 

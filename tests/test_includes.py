@@ -74,17 +74,17 @@ def test_the_nearest_file_with_that_ending(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
-            "a/src/p.c": '#include "lib/x.h"\n#include <proj/y.h>\n',
-            "a/include/lib/x.h": '#include "z.h"\n',
-            "b/include/lib/x.h": "",
-            "a/include/lib/z.h": "",
+            "b/src/p.c": '#include "lib/x.h"\n#include <proj/y.h>\n',
+            "b/include/lib/x.h": '#include "z.h"\n',
+            "a/include/lib/x.h": "",
+            "b/include/lib/z.h": "",
             "include/proj/y.h": "",
             "other/notlib/x.h": "",
         },
     )
-    found = close(tmp_path, "a/src/p.c")
-    assert relative(tmp_path, found.files) == ["a/include/lib/x.h", "include/proj/y.h", "a/include/lib/z.h"]
-    assert relative(tmp_path, found.dirs) == ["a/include", "include"]
+    found = close(tmp_path, "b/src/p.c")
+    assert relative(tmp_path, found.files) == ["b/include/lib/x.h", "include/proj/y.h", "b/include/lib/z.h"]
+    assert relative(tmp_path, found.dirs) == ["b/include", "include"]
     assert not found.missing
 
 
