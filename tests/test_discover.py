@@ -204,6 +204,8 @@ def test_links_as_git_does(repo: Path) -> None:
     assert names(discover([repo / "link.c", repo]), repo) == ["a.c"]
     found = discover([repo / "out.c"])
     assert not found.programs
+    (repo.parent / "alias").symlink_to("repo")
+    assert names(discover([repo.parent / "alias" / "link.c", repo.parent / "alias"]), repo) == ["a.c"]
     target = repo.parent / "away.c"
     assert found.errors == [f"{repo}/out.c: a link out of its tree; name the file that it leads to, {target}"]
 
@@ -281,3 +283,9 @@ def test_a_header_alone_finds_its_programs(repo: Path) -> None:
     assert [(h.path.name, [p.path.name for p in h.programs]) for h in found.headers] == [("h.h", ["p.bpf.c"])]
     assert found.skipped == [repo / "user.h"]
     assert found.shared_with_user_space(found.headers[0])
+
+
+def test_headers_in_the_given_include_folders(repo: Path) -> None:
+    write(repo, p_DOT_bpf_DOT_c=b"#include <linux/own.h>\n" + LIBBPF, inc__linux__own_DOT_h=b"")
+    assert discover([repo]).headers == []
+    assert [h.path.name for h in discover([repo], include_dirs=[repo / "inc"]).headers] == ["own.h"]
