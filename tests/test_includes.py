@@ -167,6 +167,17 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path) -> None:
     assert not found.files
 
 
+def test_an_include_cannot_climb_out_of_a_git_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"repo/p.c": '#include "../a.h"\n#include <../a.h>\n', "a.h": "", "repo/inc/b.h": ""})
+    found = close(tmp_path / "repo", "p.c", tmp_path / "repo" / "inc")
+    assert [include.name for include in found.missing] == ["../a.h", "../a.h"]
+    # Without a git tree the current folder is the project, though only the named folder is listed.
+    monkeypatch.chdir(tmp_path)
+    assert relative(tmp_path, close(tmp_path / "repo").outside) == ["a.h"]
+    (tmp_path / "repo" / ".git").mkdir()
+    assert not close(tmp_path / "repo").outside
+
+
 def test_headers_outside_of_the_project(tmp_path: Path) -> None:
     write(tmp_path, {"repo/p.c": "#include <x.h>\n", "sys/x.h": '#include "y.h"\n', "sys/y.h": ""})
     found = close(tmp_path / "repo", "p.c", tmp_path / "sys")
