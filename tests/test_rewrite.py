@@ -459,6 +459,27 @@ def test_a_fix_found_in_what_a_fix_wrote_is_one_with_it_wherever_its_edits_are()
     assert (one.fix.message, one.fix.edits) == ("m; n", [Edit(A, 0, 0, b"#include\n"), Edit(A, 5, 6, b"wrong")])
 
 
+def test_insertions_at_one_offset_keep_their_order_when_others_of_their_fixes_join() -> None:
+    def analyse(files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:
+        first = [
+            found((0, 1, b"A"), message="1"),
+            found((4, 4, b"J"), at=(2, 3), message="2"),
+            found((4, 4, b"K"), (6, 7, b"B"), at=(3, 4), message="3"),
+        ]
+        later = {b"a.....b": first, b"A...JK..B": [found((0, 1, b"Z"), (8, 9, b"Y"), message="4")]}
+        return Analysis(later.get(files[A], []), {A: 0})
+
+    outcome = fixpoint({A: b"a.....b"}, analyse, safe_only)
+    assert outcome.files == {A: b"Z...JK..Y"}
+    assert apply_all({A: b"a.....b"}, outcome.applied) == outcome.files
+
+
+def test_errors_are_counted_against_the_pass_before() -> None:
+    toy = Toy({A: []}, ("cures", b"!f", b"g", Safety.SAFE), ("harms", b"g", b"!", Safety.SAFE))
+    outcome = run({A: b"!f"}, toy)
+    assert (outcome.files, [one.transform for one, _ in outcome.dropped]) == ({A: b"g"}, ["harms"])
+
+
 def test_the_search_for_a_bad_fix_leaves_other_programs_alone() -> None:
     toy = Toy({A: [], B: []}, ("bad", b"b", b"!", Safety.SAFE), ("good", b"g", b"G", Safety.SAFE))
     outcome = run({A: b"b g", B: b"g g"}, toy)
