@@ -16,7 +16,7 @@ from ebpffix.frontend import clang
 from ebpffix.frontend.environment import Setup
 from ebpffix.source import Source
 
-MADE_UP = "ebpffix-made-up.h"
+MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory
 _ROUNDS = 4
 
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
