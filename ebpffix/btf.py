@@ -513,8 +513,8 @@ class _Writer:
         return self.identifier(name)
 
     def sees_through(self, typedef: int) -> bool:
-        """Whether to write the typedef's target in its place."""
-        return False
+        """Whether to write the typedef's target in its place, as for one without a name, which no C makes."""
+        return not self.btf.name(typedef)
 
     def identifier(self, name: str) -> str:
         """`name` as C takes it: kernels with Rust in them, and broken files, have names that are no identifiers."""
@@ -846,7 +846,7 @@ class _HeaderWriter(_Writer):
         return _unique(self.identifier(name), self._taken)
 
     def sees_through(self, typedef: int) -> bool:
-        return self.btf.name(typedef) in _BUILTIN_TYPEDEFS
+        return self.btf.name(typedef) in _BUILTIN_TYPEDEFS or super().sees_through(typedef)
 
     def enum(self, type_id: int, depth: int, name: str = "") -> str:
         """An anonymous one that has been written before: an integer, since its constants exist already."""
@@ -1026,7 +1026,8 @@ class _StubWriter(_Writer):
     def sees_through(self, typedef: int) -> bool:
         target = self.btf.resolve(typedef)
         kind = self.btf._kind(target)
-        return bool(self.btf.name(target)) or not (kind in _RECORDS or kind in _ENUMS)
+        nameless = (kind in _RECORDS or kind in _ENUMS) and not self.btf.name(target)
+        return not nameless or super().sees_through(typedef)
 
     def base(self, type_id: int, depth: int, by_value: bool) -> str:
         text = super().base(type_id, depth, by_value)

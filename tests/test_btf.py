@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import random
@@ -237,6 +238,12 @@ def test_small_file_cannot_make_endless_text() -> None:
     with pytest.raises(BtfError, match="more text"):
         m.btf().declare(pointer, "f")
     assert the(m.btf(), "s").find("absent") is None
+
+
+def test_typedef_without_a_name() -> None:
+    m = Maker()
+    m.record("s", 4, ("x", m.add(Kind.TYPEDEF, "", m.int("int", 4, 1)), 0))
+    assert "\tint x;\n" in header_of(m.btf())
 
 
 def test_overlap_and_overflow() -> None:
@@ -639,3 +646,55 @@ def test_stubs_against_the_kernel(
         source = tmp_path / f"{number}.c"
         source.write_text(text)
         compiles(clang, source)
+
+
+CO_RE_PROGRAM = """
+#define SEC(name) __attribute__((section(name), used))
+static long (*get_current_task)(void) = (void *)35;
+static long (*probe_read_kernel)(void *, unsigned int, const void *) = (void *)113;
+char LICENSE[] SEC("license") = "GPL";
+%s
+int pid;
+void *group;
+SEC("raw_tp/sched_switch") int switched(void *ctx)
+{
+	struct task_struct___ebpffix *task = (void *)get_current_task();
+	struct task_group___ebpffix *tg;
+
+	probe_read_kernel(&pid, sizeof(pid), &task->pid);
+	probe_read_kernel(&tg, sizeof(tg), (void *)&task->sched_task_group);
+	probe_read_kernel(&group, sizeof(group), (void *)&tg->css.cgroup);
+	return 0;
+}
+"""
+
+
+def loads(path: Path) -> bool:
+    """Whether libbpf relocates the object and the kernel takes its programs."""
+    try:
+        libbpf = ctypes.CDLL("libbpf.so.1")
+    except OSError:
+        missing("libbpf.so.1")
+    libbpf.libbpf_set_print(None)
+    libbpf.bpf_object__open.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(libbpf.bpf_object__open(str(path).encode()))
+    assert handle.value
+    try:
+        return libbpf.bpf_object__load(handle) == 0
+    finally:
+        libbpf.bpf_object__close.restype = None
+        libbpf.bpf_object__close(handle)
+
+
+def test_co_re_stub_loads(kernel: Btf, clang: str, tmp_path: Path) -> None:
+    if os.geteuid():
+        missing("root")
+    stubs = [("task_struct", ["pid", "sched_task_group"]), ("task_group", ["css.cgroup"])]
+    text = "".join(stub(kernel, name, paths, flavour=True, release="6.18").text for name, paths in stubs)
+    source = tmp_path / "x.c"
+    source.write_text(CO_RE_PROGRAM % text)
+    compiles(clang, source, "-g", "-Wno-unused-parameter")
+    assert loads(source.with_suffix(".o"))
+    source.write_text((CO_RE_PROGRAM % text).replace("cgroup", "no_such_member"))
+    compiles(clang, source, "-g", "-Wno-unused-parameter")
+    assert not loads(source.with_suffix(".o"))
