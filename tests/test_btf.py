@@ -390,6 +390,7 @@ def test_split(tmp_path: Path) -> None:
     found = the(btf, "of_module").find("task.high")
     assert found and found.offset == 96 and btf.first_id == len(base) and the(btf, "task").size == 48
     assert base.struct("of_module") is None
+    assert "struct of_module {" in header_of(btf) and "struct task {" in header_of(btf)
 
 
 def test_old_bitfields() -> None:
@@ -447,6 +448,7 @@ def awkward() -> Btf:
     short = m.int("short int", 2, 1)
     flags = m.int("unsigned int", 4)
     packed = m.record("packed", 7, ("a", char, 0), ("b", integer, 8), ("c", short, 40))
+    m.record("packed_end", 5, ("a", integer, 0), ("b", char, 32))
     m.record("tail", 64, ("a", integer, 0))
     m.record("holes", 256, ("a", char, 0), ("b", char, 24), ("c", integer, 1024))
     m.record("bits", 16, ("a", flags, 0, 1), ("b", flags, 37, 5), ("c", char, 48), ("d", flags, 64, 32))
@@ -502,7 +504,7 @@ def test_header_of_awkward_shapes(tmp_path: Path, clang: str) -> None:
     compiles(clang, source, "-std=c2x")
     assert bitfields(load_compiled(clang, tmp_path, btf, text)) == bitfields(btf)
     assert "struct task___2 {" in text and "union task___3 {" in text
-    assert text.count("attribute__((packed))") == 2  # "packed", "bits_packed"
+    assert text.count("attribute__((packed))") == 3  # "packed", "packed_end", "bits_packed"
 
 
 def load_compiled(clang: str, folder: Path, btf: Btf, header: str) -> Btf:
