@@ -503,7 +503,7 @@ class _Writer:
         self._pads = 0
         self._identifiers: dict[str, str] = {}
 
-    # What HeaderWriter and StubWriter do differently.
+    # What _HeaderWriter and _StubWriter do differently.
 
     def tag(self, type_id: int) -> str:
         """The name of a struct, union, enum or typedef."""
@@ -1105,7 +1105,8 @@ def _used_lines(writer: _StubWriter, record: Struct, paths: Sequence[str], depth
             part = writer.struct_of(record.btf.resolve(member.type))
             body = "".join(_used_lines(writer, part, rests, depth + 1))
             tabs = _TABS[:depth]
-            lines.append(f"{tabs}{'union' if part.is_union else 'struct'} {{\n{body}{tabs}}} {member.name};\n")
+            keyword = "union" if part.is_union else "struct"
+            lines.append(f"{tabs}{keyword} {{\n{body}{tabs}}} {writer.identifier(name)};\n")
     return lines
 
 
