@@ -1,8 +1,8 @@
-"""Are two BPF objects the same program? Section by section, debug information aside.
+"""Are two BPF objects the same program? Section by section, and function by function where there is code.
 
-Compared are the code and data of each section, its relocations by symbol, the symbols, and from BTF what the kernel or
-libbpf acts on: map definitions, externs, prototypes, CO-RE relocations (with the layout they refer to). Line numbers,
-DWARF and the numbering of types are not.
+Compared are code and data, their relocations by symbol, the symbols, and from BTF what the kernel or libbpf acts on:
+map definitions, externs, prototypes, CO-RE relocations (with the layout they refer to). Line numbers, DWARF, the
+numbering of types and the place of a function in its section are not.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 _SYMTAB, _RELA, _NOBITS, _REL = 2, 4, 8, 9  # sh_type
 _EXECINSTR = 4  # sh_flags
@@ -76,10 +77,10 @@ class _Elf:
         """The name of a section by its number; reserved numbers stand for themselves."""
         return self.sections[number].name if 0 < number < len(self.sections) else f"#{number}"
 
-    def relocations(self, section: _Section) -> list[tuple[int, int, str]]:
+    def relocations(self, section: _Section) -> list[tuple[Any, ...]]:
         """(offset, type, what the symbol is), by offset."""
         entry = "QQ" if section.type == _REL else "QQq"
-        found = []
+        found: list[tuple[Any, ...]] = []
         for offset, info, *addend in struct.iter_unpack(self.order + entry, section.data):
             symbol = self.symbols[info >> 32]
             what = f"{symbol.name} {self.place(symbol.section)}+{symbol.value + sum(addend)}"
@@ -107,12 +108,12 @@ def programs(data: bytes) -> list[tuple[str, str]]:
 
 def same_object(a: bytes, b: bytes) -> bool:
     """Whether two objects are the same to the kernel. Raises NotAnObject."""
-    return a == b or not difference(a, b)
+    return a == b or parts(a) == parts(b)
 
 
 def difference(a: bytes, b: bytes) -> str:
     """The first difference in one line, "" for none. Raises NotAnObject."""
-    before, after = _parts(a), _parts(b)
+    before, after = parts(a), parts(b)
     for name in sorted(before.keys() | after.keys()):
         if name not in after or name not in before:
             return f"{name}: only {'before' if name in before else 'after'}"
@@ -121,29 +122,49 @@ def difference(a: bytes, b: bytes) -> str:
     return ""
 
 
-def _parts(data: bytes) -> dict[str, object]:
-    """What an object is made of, each part under a name that a person can read."""
+def parts(data: bytes) -> dict[str, object]:
+    """What an object is made of, under names that a person can read; "program NAME" is what only that program has.
+
+    Two objects of equal parts are the same to the kernel. Raises NotAnObject.
+    """
     elf = _Elf(data)
-    parts: dict[str, object] = {}
-    for section in elf.sections:
+    try:
+        return _parts(elf)
+    except (struct.error, IndexError, KeyError, ValueError, RecursionError) as error:
+        raise NotAnObject(f"a broken object: {error}") from None
+
+
+def _parts(elf: _Elf) -> dict[str, object]:
+    found: dict[str, object] = {}
+    types = next((s.data for s in elf.sections if s.name == ".BTF"), b"")
+    extended = next((s.data for s in elf.sections if s.name == ".BTF.ext"), b"")
+    btf = _Btf(types, elf.order) if types else None
+    core = btf.relocations(extended) if btf else {}
+    moved = {elf.place(s.info): elf.relocations(s) for s in elf.sections if s.type in (_REL, _RELA)}
+    for number, section in enumerate(elf.sections):
         name = section.name
-        if name.startswith(_ASIDE) or name in _TABLES:
+        if name.startswith(_ASIDE) or name in _TABLES or section.type in (_REL, _RELA):
             continue
-        if section.type in (_REL, _RELA):
-            parts[f"relocations of {elf.place(section.info)}"] = elf.relocations(section)
-        else:
-            parts[f"section {name}"] = (section.type, section.flags, section.size, section.data)
+        functions = [s for s in elf.symbols if s.section == number and s.kind == _FUNC]
+        spans = [(f"{'function' if name == '.text' else 'program'} {f.name}", f.value, f.size) for f in functions]
+        if sum(size for _, _, size in spans) != section.size:  # data, or code that no symbol covers
+            spans = [(f"section {name}", 0, section.size)]
+        for part, start, size in spans:
+            found[part] = (
+                (name, section.type, section.flags, size, section.data[start : start + size]),
+                _within(moved.get(name, []), start, size),
+                _within(core.get(name, []), start, size),
+            )
     for symbol in elf.symbols:
         if symbol.kind in (_FUNC, _OBJECT):
-            parts[f"symbol {symbol.name}"] = (symbol.kind, symbol.bind, elf.place(symbol.section), symbol.value)
-    types = next((s.data for s in elf.sections if s.name == ".BTF"), None)
-    if types:
-        extended = next((s.data for s in elf.sections if s.name == ".BTF.ext"), b"")
-        try:
-            parts |= _Btf(types, elf.order).parts(extended)
-        except (struct.error, IndexError, ValueError, RecursionError) as error:
-            raise NotAnObject(f"broken BTF: {error}") from None
-    return parts
+            value = symbol.value if symbol.kind == _OBJECT else 0
+            found[f"symbol {symbol.name}"] = (symbol.kind, symbol.bind, elf.place(symbol.section), value)
+    return found | btf.parts() if btf else found
+
+
+def _within(marks: list[tuple[Any, ...]], start: int, size: int) -> list[tuple[Any, ...]]:
+    """Of relocations that begin with their offset, those of a span, counted from its start."""
+    return [(m[0] - start, *m[1:]) for m in marks if start <= m[0] < start + size]
 
 
 @dataclass(frozen=True)
@@ -186,7 +207,7 @@ class _Btf:
     def string(self, offset: int) -> str:
         return _string(self.strings, offset)
 
-    def parts(self, extended: bytes) -> dict[str, object]:
+    def parts(self) -> dict[str, object]:
         found: dict[str, object] = {}
         for number, each in enumerate(self.types):
             if each.kind == _DATASEC:
@@ -195,8 +216,7 @@ class _Btf:
                     depth = 2 if each.name == ".maps" else 0
                     found[f"{each.name} variable {var.name}"] = (self.text(var.size, depth), size, var.extra)
             elif each.kind == _FUNCTION:
-                found[f"function {each.name}"] = (self.text(each.size), self.tags(number))
-        found["CO-RE relocations"] = self.relocations(extended)
+                found[f"prototype {each.name}"] = (self.text(each.size), self.tags(number))
         return found
 
     def tags(self, number: int) -> list[tuple[str, int]]:
@@ -228,9 +248,9 @@ class _Btf:
             return f"{kind} {name} {self.text(each.size, follow)}"
         return f"{kind} {name}[{each.size}]{each.flag}{each.extra}"
 
-    def relocations(self, extended: bytes) -> list[tuple[str, int, str, str, int]]:
-        """CO-RE relocations as (section, offset, type, access, kind), in order."""
-        found: list[tuple[str, int, str, str, int]] = []
+    def relocations(self, extended: bytes) -> dict[str, list[tuple[Any, ...]]]:
+        """CO-RE relocations by section, as (offset, type, access, kind), in order."""
+        found: dict[str, list[tuple[Any, ...]]] = {}
         if len(extended) < 32:
             return found
         header, = struct.unpack_from(self.order + "I", extended, 4)
@@ -247,6 +267,7 @@ class _Btf:
             at += 8
             for _ in range(count):
                 offset, number, access, kind = struct.unpack_from(self.order + "IIII", extended, at)
-                found.append((self.string(section), offset, self.text(number), self.string(access), kind))
+                place = found.setdefault(self.string(section), [])
+                place.append((offset, self.text(number), self.string(access), kind))
                 at += width
         return found
