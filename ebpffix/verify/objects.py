@@ -7,6 +7,7 @@ numbering of types and the place of a function in its section are not.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ _OBJECT, _FUNC, _SECTION = 1, 2, 3  # st_info & 15
 # By name: debug information, and tables that are read through the symbols.
 _ASIDE = (".debug", ".BTF", ".rel.debug", ".rel.BTF", ".rela.debug", ".rela.BTF", ".llvm_addrsig", ".rel.llvm_")
 _TABLES = (".strtab", ".symtab", ".shstrtab", "")
+
+
+# What reading past an end, or a number that makes no sense, comes to.
+_BROKEN = (struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
 
 
 class NotAnObject(ValueError):
@@ -53,7 +58,7 @@ class _Elf:
         try:
             self.sections = list(self._sections(data))
             self.symbols = list(self._symbols())
-        except (struct.error, IndexError, ValueError) as error:
+        except _BROKEN as error:
             raise NotAnObject(f"a broken ELF object: {error}") from None
 
     def _sections(self, data: bytes) -> Iterator[_Section]:
@@ -130,7 +135,7 @@ def parts(data: bytes) -> dict[str, object]:
     elf = _Elf(data)
     try:
         return _parts(elf)
-    except (struct.error, IndexError, KeyError, ValueError, RecursionError) as error:
+    except _BROKEN as error:
         raise NotAnObject(f"a broken object: {error}") from None
 
 
@@ -192,6 +197,7 @@ class _Btf:
         header, types, length, names, names_length = struct.unpack_from(order + "IIIII", data, 4)
         self.strings = data[header + names : header + names + names_length]
         self.types = [_Type("void", 0, 0, 0, ())]
+        self._texts: dict[tuple[int, int], str] = {}
         at, end = header + types, header + types + length
         while at < end:
             name, info, size = struct.unpack_from(order + "III", data, at)
@@ -222,17 +228,29 @@ class _Btf:
     def tags(self, number: int) -> list[tuple[str, int]]:
         return sorted((t.name, t.extra[0][0]) for t in self.types if t.kind == _DECL_TAG and t.size == number)
 
+    def name(self, number: int) -> str:
+        """The name of what a pointer points to, else all of it: so a struct that points to itself comes to an end."""
+        each = self.types[number]
+        if each.kind in (_VOLATILE, _CONST, _RESTRICT, _TYPE_TAG):
+            return f"{each.kind} {each.name} {self.name(each.size)}"
+        named = each.name and each.kind in (_STRUCT, _UNION, _ENUM, _FWD, _TYPEDEF, _ENUM64)
+        return each.name if named else self.text(number)
+
     def text(self, number: int, follow: int = 0) -> str:
-        """A type in words: by value all of it, behind a pointer its name alone, save for `follow` pointers (those of
-        a map's definition are its key and value)."""
+        """A type in words, or a digest of many: by value all of it, behind a pointer its name alone, save for `follow`
+        pointers (those of a map's definition are its key and value)."""
+        key = number, follow
+        if key not in self._texts:
+            words = self._text(number, follow)
+            digest = hashlib.sha256(words.encode(errors="surrogateescape")).hexdigest
+            self._texts[key] = words if len(words) < 200 else digest()
+        return self._texts[key]
+
+    def _text(self, number: int, follow: int) -> str:
         each = self.types[number]
         kind, name = each.kind, each.name
         if kind == _PTR:
-            target = self.types[each.size]
-            if follow:
-                return f"*{self.text(each.size, follow - 1)}"
-            named = target.name and target.kind in (_STRUCT, _UNION, _ENUM, _FWD, _TYPEDEF, _ENUM64)
-            return f"*{target.name}" if named else f"*{self.text(each.size)}"
+            return f"*{self.text(each.size, follow - 1) if follow else self.name(each.size)}"
         if kind in (_STRUCT, _UNION):
             members = (f"{self.string(n)}@{at}:{self.text(t, follow)}" for n, t, at in each.extra)
             return f"{kind} {name}[{each.size}]{{{';'.join(members)}}}"
