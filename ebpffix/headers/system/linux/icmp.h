@@ -20,7 +20,7 @@
 #define ICMP_FRAG_NEEDED 4
 #define ICMP_EXC_TTL 0
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct icmphdr {
     __u8 type, code;
     __sum16 checksum;

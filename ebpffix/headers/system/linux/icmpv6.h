@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct icmp6hdr {
     __u8 icmp6_type, icmp6_code;
     __sum16 icmp6_cksum;

@@ -38,7 +38,7 @@
 #define ETH_P_QINQ3 0x9300
 #define ETH_P_802_3_MIN 0x0600
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct ethhdr {
     unsigned char h_dest[ETH_ALEN], h_source[ETH_ALEN];
     __be16 h_proto;

@@ -16,7 +16,7 @@
 #define IPOPT_END 0
 #define IPOPT_NOOP 1
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct iphdr {
     __u8 ihl : 4, version : 4;
     __u8 tos;

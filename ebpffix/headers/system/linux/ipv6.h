@@ -7,7 +7,7 @@
 
 #define IPV6_MIN_MTU 1280
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct ipv6_opt_hdr {
     __u8 nexthdr, hdrlen;
 } __attribute__((packed));

@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct mpls_label {
     __be32 entry;
 };

@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct tcphdr {
     __be16 source, dest;
     __be32 seq, ack_seq;
