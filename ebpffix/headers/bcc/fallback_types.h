@@ -21,8 +21,10 @@ typedef __s8 s8;
 typedef __s16 s16;
 typedef __s32 s32;
 typedef __s64 s64;
+#if __STDC_VERSION__ < 202000L
 typedef _Bool bool;
 enum { false = 0, true = 1 };
+#endif
 
 typedef int pid_t;
 typedef unsigned int uid_t;
