@@ -982,6 +982,8 @@ _HEADER_TOP = """\
 /* The kernel's types, made from its BTF by ebpffix. For the BPF target; do not edit. */
 #ifndef __VMLINUX_H__
 #define __VMLINUX_H__
+/* Tells the bundled headers that the kernel's types are all here: a project's own, trimmed one has the guard above. */
+#define EBPFFIX_VMLINUX
 
 /* Have clang record each access to a member, so that the loader can adjust it to the kernel that runs. */
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
