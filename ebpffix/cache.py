@@ -45,7 +45,7 @@ class ResultCache:
         return result
 
     def put(self, key: str, result: Result) -> None:
-        """Keep a result. A full or read-only disk costs the cache, not the run. What failed is tried again next time."""
+        """Keep a result. A full disk costs the cache, not the run. What failed is tried again."""
         if result.status is Status.FAILED:
             return
         with contextlib.suppress(OSError):
@@ -68,7 +68,7 @@ class ResultCache:
 
 
 def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
-    """The name for a job's result. `headers` are the hashes of the headers that are no part of the job's sources; `tool`
+    """The name for a job's result. `headers` are the hashes of the headers that are not among the sources; `tool`
     stands for this version of ebpffix and its transforms."""
     setup = job.setup
     parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
