@@ -920,9 +920,6 @@
 #ifndef ESOCKTNOSUPPORT
 #define ESOCKTNOSUPPORT 94
 #endif
-#ifndef ENOTSUP
-#define ENOTSUP 95
-#endif
 #ifndef EPFNOSUPPORT
 #define EPFNOSUPPORT 96
 #endif
@@ -1033,6 +1030,9 @@
 #endif
 #ifndef ERFKILL
 #define ERFKILL 132
+#endif
+#ifndef EOPNOTSUPP
+#define EOPNOTSUPP 95
 #endif
 #ifndef EWOULDBLOCK
 #define EWOULDBLOCK EAGAIN

@@ -5,6 +5,10 @@
 #ifndef EBPFFIX_BCC_MAPS_H
 #define EBPFFIX_BCC_MAPS_H
 
+#ifndef __VMLINUX_H__
+#include "fallback_types.h"
+#endif
+
 #define EBPFFIX_MAP(kind, name, key_t, leaf_t, size, map_flags)                                     \
     struct name##_table_t {                                                                         \
         key_t key;                                                                                  \

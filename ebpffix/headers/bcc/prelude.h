@@ -6,7 +6,7 @@
 #define EBPFFIX_BCC_PRELUDE_H
 
 #ifndef __VMLINUX_H__
-#include <bcc/fallback_types.h>
+#include "fallback_types.h"
 #endif
 
 #ifndef __KERNEL__
@@ -101,10 +101,10 @@
 #undef bpf_trace_printk
 int bpf_trace_printk(const char *fmt, ...);
 
-#include <bcc/constants.h>
-#include <bcc/maps.h>
-#include <bcc/proto.h>
-#include <bcc/tracepoints.h>
+#include "constants.h"
+#include "maps.h"
+#include "proto.h"
+#include "tracepoints.h"
 
 /* BCC's own functions. In BCC these conversions are functions, which it can rewrite inside. */
 static inline u16 bpf_ntohs(u16 value) { return __builtin_bswap16(value); }

@@ -3,6 +3,10 @@
 #ifndef EBPFFIX_BCC_PROTO_H
 #define EBPFFIX_BCC_PROTO_H
 
+#ifndef __VMLINUX_H__
+#include "fallback_types.h"
+#endif
+
 #define BPF_PACKET_HEADER __attribute__((packed))
 #define EBPFFIX_PACKET(name, ...) struct name { __VA_ARGS__ } BPF_PACKET_HEADER;
 

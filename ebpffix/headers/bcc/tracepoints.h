@@ -6,6 +6,10 @@
 #ifndef EBPFFIX_BCC_TRACEPOINTS_H
 #define EBPFFIX_BCC_TRACEPOINTS_H
 
+#ifndef __VMLINUX_H__
+#include "fallback_types.h"
+#endif
+
 #define EBPFFIX_EVENT(category, event, ...) \
     struct tracepoint__##category##__##event { u64 __do_not_use__; __VA_ARGS__ };
 
