@@ -46,6 +46,7 @@ _TAIL |= {Kind.VAR: (1, 0), Kind.DATASEC: (0, 3), Kind.DECL_TAG: (1, 0), _ENUM64
 _WORDS = [1 << 40] + [3 + _TAIL.get(kind, (0, 0))[0] for kind in range(1, 20)]  # void in a file is beyond any end
 _WORDS_PER_ENTRY = [_TAIL.get(kind, (0, 0))[1] for kind in range(20)]
 
+_LONG_INTS = ("long unsigned int", "unsigned long", "long int", "long")
 _RECORDS = (_STRUCT, _UNION)
 _ENUMS = (_ENUM, _ENUM64)
 _MODIFIERS = (_VOLATILE, _CONST, _RESTRICT, _TYPE_TAG)
@@ -188,10 +189,9 @@ class Btf:
         """Bytes of a pointer: as the ELF file says, else as wide as `long`, else 8."""
         if self._pointer_size is not None:
             return self._pointer_size
-        for name in ("long unsigned int", "unsigned long", "long int", "long"):
-            for found in self._named(name):
-                if self.kind(found) == _INT and self._words[self._starts[found] + 2] in (4, 8):
-                    return self._words[self._starts[found] + 2]
+        for type_id, kind in enumerate(self._kinds):
+            if kind == _INT and self.name(type_id) in _LONG_INTS and self.size_of(type_id) in (4, 8):
+                return self.size_of(type_id)
         return 8
 
     # -- types by id
@@ -381,6 +381,24 @@ class Btf:
             raise self.bad(f"type {type_id} is no struct or union")
         return Struct(self, type_id, self._string(self._words[at]), kind == _UNION, self._words[at + 2])
 
+    def func(self, name: str) -> Prototype | None:
+        """The kernel function `name`: its parameters and result as C."""
+        for type_id in self._named(name):
+            if self._kind(type_id) == _FUNC:
+                return self._prototype(name, self.target(type_id))
+        return None
+
+    def _prototype(self, name: str, type_id: int) -> Prototype:
+        if self._kind(type_id) != _FUNC_PROTO:
+            raise self.bad(f"the function {name} has no prototype")
+        writer = _Writer(self)
+        params = [Param(n, t, writer.declare(t, "") if t or n else "...") for n, t in self.parameters(type_id)]
+        return Prototype(name, tuple(params), writer.declare(self.target(type_id), ""))
+
+    def declare(self, type_id: int, name: str) -> str:
+        """The C declaration of `name`: `int (*f)(struct sock *, long)`, `char comm[16]`; the bare type for name ""."""
+        return _Writer(self).declare(type_id, name)
+
 
 def load(path: Path, base: Btf | None = None) -> Btf:
     """Read the BTF of `path`: raw, or the `.BTF` section of an ELF file.
@@ -478,6 +496,8 @@ class _Writer:
         self._shapes: dict[int, tuple[int, bool] | None] = {}
         self._aligns: dict[int, int] = {}
         self._bases: dict[int, str] = {}
+        self._records: dict[int, Struct] = {}
+        self._pads = 0
         self._identifiers: dict[str, str] = {}
 
     # What HeaderWriter and StubWriter do differently.
@@ -616,6 +636,12 @@ class _Writer:
 
     # Layout
 
+    def struct_of(self, type_id: int) -> Struct:
+        record = self._records.get(type_id)
+        if record is None:
+            record = self._records[type_id] = self.btf.struct_of(type_id)
+        return record
+
     def align_of(self, type_id: int, depth: int) -> int:
         """Bytes to which C as written here aligns the type; may be less than in the kernel, where padding makes up."""
         align = self._aligns.get(type_id)
@@ -643,7 +669,7 @@ class _Writer:
         shape = self._shapes.get(type_id)
         if shape is None:
             self._shapes[type_id] = None
-            record = self.btf.struct_of(type_id)
+            record = self.struct_of(type_id)
             align, packed, end = self.fit(record.members, depth)
             packed = packed or record.size % align != 0
             if packed:
@@ -673,7 +699,7 @@ class _Writer:
         """`struct name { … }` with the padding and the attributes that give each member its place."""
         if depth >= _MAX_DEPTH:
             raise self.btf.bad(f"type {type_id} contains itself, or is nested more than {_MAX_DEPTH} deep")
-        record = self.btf.struct_of(type_id)
+        record = self.struct_of(type_id)
         align, packed = self.shape(type_id, depth)
         if record.is_union:
             lines, attribute = self._union_lines(record, align, depth + 1)
@@ -695,7 +721,7 @@ class _Writer:
         if end > record.size * 8:
             raise self.btf.bad(f"union type {record.id} has a member larger than itself")
         if _round_up(end, align * 8) < record.size * 8:
-            lines.append(f"{_TABS[:depth]}unsigned char __pad[{record.size}];\n")
+            lines.append(self.pad_array(record.size, depth))
         return lines, f" __attribute__((aligned({align})))" if align > natural else ""
 
     def struct_lines(self, members: Sequence[Member], size: int, align: int, packed: bool, depth: int) -> list[str]:
@@ -711,14 +737,41 @@ class _Writer:
             else:
                 place = _round_up(at, 8 if packed else self.align_of(m.type, depth) * 8)
             if place != m.offset:
-                lines += _padding(at, m.offset, depth)
+                lines += self.padding(at, m.offset, depth)
             at = m.offset + (m.bits or width)
             lines.append(self.line(m, depth))
         if _round_up(at, unit) < size * 8:
-            lines += _padding(at, size * 8, depth)
+            lines += self.padding(at, size * 8, depth)
         if at > size * 8:
             raise btf.bad(f"a struct of {size} bytes has members that reach beyond it")
         return lines
+
+    def padding(self, start: int, end: int, depth: int, most: int = 64) -> list[str]:
+        """Lines that fill the bits from `start` to `end`; a gap of more than `most` bytes becomes an array."""
+        tabs, lines = _TABS[:depth], []
+        if start % 8 and start < end:
+            bits = min(8 - start % 8, end - start)
+            lines.append(f"{tabs}unsigned char: {bits};\n")
+            start += bits
+        whole = (end - start) // 8
+        if whole > most:
+            lines.append(self.pad_array(whole, depth))
+            start += whole * 8
+        while start < end:
+            for bits, unit in ((64, "long"), (32, "int"), (16, "short"), (8, "char")):
+                if start % bits == 0 and end - start >= bits:
+                    lines.append(f"{tabs}{unit}: {bits};\n")
+                    start += bits
+                    break
+            else:
+                lines.append(f"{tabs}unsigned char: {end - start};\n")
+                start = end
+        return lines
+
+    def pad_array(self, size: int, depth: int) -> str:
+        """A member of `size` bytes; numbered, since anonymous structs share the names of what surrounds them."""
+        self._pads += 1
+        return f"{_TABS[:depth]}unsigned char __ebpffix_pad{self._pads}[{size}];\n"
 
     def line(self, member: Member, depth: int) -> str:
         text = self.declare(member.type, self.identifier(member.name), depth)
@@ -735,29 +788,6 @@ def _aligned(end: int, size: int) -> int:
     while align > 1 and _round_up(end, align // 2 * 8) == size * 8:
         align //= 2
     return align if _round_up(end, align * 8) == size * 8 else 1
-
-
-def _padding(start: int, end: int, depth: int, most: int = 64) -> list[str]:
-    """Lines that fill the bits from `start` to `end`; a gap of more than `most` bytes becomes an array."""
-    tabs, lines = _TABS[:depth], []
-    if start % 8:
-        bits = min(8 - start % 8, end - start)
-        lines.append(f"{tabs}unsigned char: {bits};\n")
-        start += bits
-    whole = (end - start) // 8
-    if whole > most:
-        lines.append(f"{tabs}unsigned char __pad{start // 8}[{whole}];\n")
-        start += whole * 8
-    while start < end:
-        for bits, unit in ((64, "long"), (32, "int"), (16, "short"), (8, "char")):
-            if start % bits == 0 and end - start >= bits:
-                lines.append(f"{tabs}{unit}: {bits};\n")
-                start += bits
-                break
-        else:
-            lines.append(f"{tabs}unsigned char: {end - start};\n")
-            start = end
-    return lines
 
 
 def _constant(value: int) -> str:
@@ -812,6 +842,9 @@ class _HeaderWriter(_Writer):
     def enumerator(self, name: str) -> str:
         return _unique(self.identifier(name), self._taken)
 
+    def sees_through(self, typedef: int) -> bool:
+        return self.btf.name(typedef) in _BUILTIN_TYPEDEFS
+
     def enum(self, type_id: int, depth: int, name: str = "") -> str:
         """An anonymous one that has been written before: an integer, since its constants exist already."""
         if not name and type_id in self._done:
@@ -851,15 +884,15 @@ class _HeaderWriter(_Writer):
         if kind in _RECORDS and btf.name(type_id):
             if complete:
                 self._open.add(type_id)
-                for m in btf.members(type_id):
-                    self.need(m.type, True, depth)
+                self._need_members(type_id, depth)
                 self._open.discard(type_id)
                 self._declared.add(f"{_TAGS[kind]} {self._tags[type_id]}")
                 self.define(type_id, self.record(type_id, 0, self._tags[type_id]))
         elif kind == _TYPEDEF:
-            self._typedef(type_id, depth)
-            if complete:
-                self.need(btf.target(type_id), True, depth)
+            if not self.sees_through(type_id):
+                self._typedef(type_id, depth)
+            if complete or self.sees_through(type_id):
+                self.need(btf.target(type_id), complete, depth)
         elif kind in _ENUMS:
             if btf.name(type_id) and type_id not in self._done:
                 self.define(type_id, self.enum(type_id, 0, self._tags[type_id]))
@@ -867,14 +900,7 @@ class _HeaderWriter(_Writer):
             if btf.name(type_id):
                 self._forward(type_id)
         elif kind == _FLOAT:
-            size = btf.size_of(type_id)
-            if size not in (4, 8) and size not in self._met:
-                name = self.base(type_id, 0, True)
-                self.define(
-                    type_id,
-                    f"typedef struct {{\n\tunsigned char bytes[{size}];\n}} "
-                    f"__attribute__((aligned({min(size & -size, 16) or 1}))) {name}",
-                )
+            self._odd_float(type_id)
         else:
             self._met.add(key)
             self._need_parts(type_id, kind, complete, depth)
@@ -883,8 +909,7 @@ class _HeaderWriter(_Writer):
     def _need_parts(self, type_id: int, kind: int, complete: bool, depth: int) -> None:
         btf = self.btf
         if kind in _RECORDS:
-            for m in btf.members(type_id):
-                self.need(m.type, True, depth)
+            self._need_members(type_id, depth)
         elif kind == _FUNC_PROTO:
             for t in (btf.target(type_id), *(t for _, t in btf.parameters(type_id))):
                 self.need(t, False, depth)
@@ -894,6 +919,11 @@ class _HeaderWriter(_Writer):
         elif kind in (_PTR, _ARRAY, *_MODIFIERS):
             self.need(btf.target(type_id), kind == _ARRAY or (kind != _PTR and complete), depth)
 
+    def _need_members(self, type_id: int, depth: int) -> None:
+        for t in {m.type: None for m in self.struct_of(type_id).members}:
+            if t * 2 + 1 not in self._met:
+                self.need(t, True, depth)
+
     def _typedef(self, type_id: int, depth: int) -> None:
         if type_id in self._done:
             return
@@ -902,8 +932,15 @@ class _HeaderWriter(_Writer):
         self.need(target, False, depth)
         self._open.discard(type_id)
         self._done.add(type_id)
-        if self._tags[type_id] not in _BUILTIN_TYPEDEFS:
-            self.define(type_id, f"typedef {self.declare(target, self._tags[type_id])}")
+        self.define(type_id, f"typedef {self.declare(target, self._tags[type_id])}")
+
+    def _odd_float(self, type_id: int) -> None:
+        """What BPF has no float for, such as the 16 bytes of x86's `long double`: as many bytes, as well aligned."""
+        size, name = self.btf.size_of(type_id), self.base(type_id, 0, True)
+        if name.startswith("__btf") and name not in self._declared:
+            self._declared.add(name)
+            attribute = f"__attribute__((aligned({min(size & -size, 16) or 1})))"
+            self.parts.append(f"typedef struct {{\n\tunsigned char bytes[{size}];\n}} {attribute} {name};\n\n")
 
     def _forward(self, type_id: int) -> None:
         """Declare a struct or union: one first named inside a parameter list would be known only there."""
@@ -913,6 +950,7 @@ class _HeaderWriter(_Writer):
             self.parts.append(f"{text};\n\n")
 
 
+# Known to clang before the first line, but not always as in the kernel: for BPF a va_list is a mere pointer.
 _BUILTIN_TYPEDEFS = frozenset(("__builtin_va_list", "__builtin_ms_va_list", "__int128_t", "__uint128_t"))
 
 
@@ -958,3 +996,145 @@ _HEADER_END = """\
 
 #endif
 """
+
+
+# -- stubs
+
+
+@dataclass(frozen=True)
+class Stub:
+    """C text that defines part of a kernel struct, and the types that must be complete where it is inserted.
+
+    `needs` has them as C writes them: `struct cgroup_subsys_state`, `enum pid_type`, or a typedef's bare name.
+    """
+
+    text: str
+    needs: tuple[str, ...]
+
+
+class _StubWriter(_Writer):
+    """Writes members for a file with other headers: typedefs of plain types are spelled out, the rest is noted."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__(btf)
+        self.needs: dict[str, None] = {}
+        self.mentioned: dict[str, None] = {}  # structs in parameter lists, which would else be known only there
+        self._lists = 0
+
+    def sees_through(self, typedef: int) -> bool:
+        target = self.btf.resolve(typedef)
+        kind = self.btf._kind(target)
+        return bool(self.btf.name(target)) or not (kind in _RECORDS or kind in _ENUMS)
+
+    def base(self, type_id: int, depth: int, by_value: bool) -> str:
+        text = super().base(type_id, depth, by_value)
+        kind = self.btf._kind(type_id)
+        if kind == _TYPEDEF or (by_value and kind in _TAGS and self.btf.name(type_id)):
+            self.needs[text] = None
+        elif self._lists and (kind in _RECORDS or kind == _FWD):
+            self.mentioned[text] = None
+        return text
+
+    def _parameters(self, prototype: int, depth: int) -> str:
+        self._lists += 1
+        text = super()._parameters(prototype, depth)
+        self._lists -= 1
+        return text
+
+
+def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, flavour: bool, release: str) -> Stub:
+    """A definition of `struct struct_name` with only the members that `member_paths` name (`css.cgroup`, `pid`).
+
+    flavour=True: `struct NAME___ebpffix` for CO-RE, where the loader finds the offsets; of a nested struct, too, only
+    what is used. flavour=False: for BCC, where each member is padded to the offset that it has in `btf`, and
+    `_Static_assert` says so to the compiler. `release` is the kernel that `btf` is from, for the comment.
+
+    ValueError, with a reason for people, where the struct or a member is not there, or cannot be put in its place.
+    """
+    record = btf.struct(struct_name)
+    if record is None:
+        raise ValueError(f"the kernel {release} has no struct {struct_name}")
+    found = {}
+    for path in member_paths:
+        member = record.find(path)
+        if member is None:
+            raise ValueError(f"struct {struct_name} of kernel {release} has no member {path}")
+        found[path] = member
+    comment = f"/* Only the members that are used here, from the BTF of kernel {release.replace('*/', '')}."
+    writer = _StubWriter(btf)
+    keyword = f"{'union' if record.is_union else 'struct'} {struct_name}"
+    if flavour:
+        lines = _used_lines(writer, record, list(found), 1)
+        comment += " */"
+        end = " __attribute__((preserve_access_index))"
+        asserts = ""
+        keyword += "___ebpffix"
+    else:
+        tops = {path.split(".")[0]: None for path in found}
+        members = [m for m in (btf.member(record.id, name) for name in tops) if m]
+        lines, end = _placed_lines(writer, record, sorted(members, key=lambda m: m.offset))
+        comment += "\n * The padding puts each where that kernel has it: another kernel needs another. */"
+        asserts = "".join(
+            f"_Static_assert(__builtin_offsetof({keyword}, {path}) == {m.offset // 8}, "
+            f'"{path} of {keyword} is elsewhere");\n'
+            for path, m in found.items()
+            if not m.bits
+        )
+    declared = "".join(f"{name};\n" for name in writer.mentioned)
+    text = f"{comment}\n{declared}{keyword} {{\n{''.join(lines)}}}{end};\n{asserts}"
+    return Stub(text, tuple(writer.needs))
+
+
+def _used_lines(writer: _StubWriter, record: Struct, paths: Sequence[str], depth: int) -> list[str]:
+    """The members of `record` that paths begin with; those that are only looked into are cut down to what is used."""
+    inner: dict[str, list[str]] = {}
+    for path in paths:
+        name, _, rest = path.partition(".")
+        inner.setdefault(name, []).append(rest)
+    lines = []
+    for name, rests in inner.items():
+        member = record.btf.member(record.id, name)
+        if member is None:
+            raise ValueError(f"struct {record.name} has no member {name}")
+        if "" in rests:
+            lines.append(writer.line(member, depth))
+        else:
+            part = writer.struct_of(record.btf.resolve(member.type))
+            body = "".join(_used_lines(writer, part, rests, depth + 1))
+            tabs = _TABS[:depth]
+            lines.append(f"{tabs}{'union' if part.is_union else 'struct'} {{\n{body}{tabs}}} {member.name};\n")
+    return lines
+
+
+def _placed_lines(writer: _StubWriter, record: Struct, members: Sequence[Member]) -> tuple[list[str], str]:
+    """Some members of `record`, sorted by offset, each in its place; and the attribute that the whole needs."""
+    for m in members:
+        bits = record.btf.size_of(m.type) * 8
+        if m.bits and m.offset % bits + m.bits > bits:
+            raise ValueError(f"{m.name} is a bitfield across a border of {bits // 8} bytes: no padding can place it")
+    align, packed, _ = writer.fit(members, 0)
+    attribute = _PACKED if packed or record.size % align else ""
+    ends = [m.offset + (m.bits or record.btf.size_of(m.type) * 8) for m in members]
+    if not record.is_union and all(m.offset >= end for m, end in zip(members[1:], ends, strict=False)):
+        return _pad_each(writer, members, record.size, 1), attribute
+    if record.is_union:
+        return _overlay(writer, members, record.size, attribute, 1), attribute
+    return ["\tunion {\n", *_overlay(writer, members, record.size, attribute, 2), f"\t}}{attribute};\n"], attribute
+
+
+def _overlay(writer: _StubWriter, members: Sequence[Member], size: int, attribute: str, depth: int) -> list[str]:
+    """The members of a union in which each member stands behind padding of its own, so that they may overlap."""
+    tabs, lines = _TABS[:depth], []
+    for m in members:
+        lines += [f"{tabs}struct {{\n", *_pad_each(writer, [m], 0, depth + 1), f"{tabs}}}{attribute};\n"]
+    return [*lines, writer.pad_array(size, depth)]
+
+
+def _pad_each(writer: _StubWriter, members: Sequence[Member], size: int, depth: int) -> list[str]:
+    """Members with explicit padding up to each, and from the last up to `size` bytes."""
+    lines, at = [], 0
+    for m in members:
+        lines += writer.padding(at, m.offset, depth, most=0)
+        lines.append(writer.line(m, depth))
+        at = m.offset + (m.bits or writer.btf.size_of(m.type) * 8)
+    return lines + writer.padding(at, size * 8, depth, most=0)

@@ -88,7 +88,7 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
 
 def tool_digest(modules: Iterable[str]) -> bytes:
     """What tells this ebpffix from another: path, size and time of its files, and of the transforms' modules."""
-    files = {m.__file__ for name in modules if (m := sys.modules.get(name)) and m.__file__}
+    files = {m.__file__ for name in modules if (m := sys.modules.get(name)) and getattr(m, "__file__", None)}
     package = Path(__file__).parent
     paths = sorted({str(p) for p in package.rglob("*") if p.suffix in (".py", ".h")} | {str(f) for f in files})
     state = blake2b(digest_size=16)

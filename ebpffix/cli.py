@@ -6,9 +6,11 @@ Only click is imported at the top: `--version` and `--help` answer at once, and 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -64,8 +66,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--stdin-filename", metavar="F", help="The name that standard input has, with `-`.")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
 @click.version_option(__version__, prog_name="ebpffix")
-@click.pass_context
-def main(context: click.Context, **flags: Any) -> None:
+def main(**flags: Any) -> None:
     """Find risky patterns in eBPF C (BCC and libbpf) and rewrite them into the known-good form.
 
     PATHS are files or folders, the current folder unless given; `-` is standard input. Without --diff or --apply the
@@ -75,7 +76,7 @@ def main(context: click.Context, **flags: Any) -> None:
         return _list_transforms()
     if flags["explain"]:
         return _explain(flags["explain"])
-    return _check(context, flags)
+    return _check(flags)
 
 
 def _list_transforms() -> None:
@@ -102,7 +103,7 @@ def _load_transforms() -> dict[str, Registered]:
         fail(f"a transform cannot be loaded: {error}; reinstall the package that brings it")
 
 
-def _check(context: click.Context, flags: dict[str, Any]) -> None:
+def _check(flags: dict[str, Any]) -> None:
     """The run itself, for every mode."""
     from ebpffix import engine, modes
     from ebpffix.config import ConfigError
@@ -116,12 +117,15 @@ def _check(context: click.Context, flags: dict[str, Any]) -> None:
         settings = _settings(flags, config, known, contents)
     except (ConfigError, OSError, ValueError) as error:
         fail(str(error))
-    for error in discovery.errors:
-        click.echo(f"ebpffix: {error}", err=True)
+    for line in discovery.errors:
+        click.echo(f"ebpffix: {line}", err=True)
     if flags["format_patch"]:
         raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
-    with _progress(len(discovery.programs)) as bar:
-        report = engine.run(discovery, settings, bar)
+    try:
+        with _progress(len(discovery.programs)) as bar:
+            report = engine.run(discovery, settings, bar)
+    except ConfigError as error:  # a compile_commands.json is read when the first program wants it
+        fail(str(error))
     output = modes.Output(
         format=flags["output_format"],
         file=Path(flags["output_file"]) if flags["output_file"] else None,
@@ -133,19 +137,35 @@ def _check(context: click.Context, flags: dict[str, Any]) -> None:
     raise SystemExit(modes.MODES[flags["mode"]](report, output))
 
 
-def _config(flags: dict[str, Any], known: dict[str, Registered]) -> Config:
+def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
     """The nearest configuration file with the flags over it."""
-    from ebpffix.config import load, merge
+    from ebpffix.config import check_transforms, load_config, parse_kernel
 
-    paths = [Path(p) for p in flags["paths"] if p != _STDIN] or [Path.cwd()]
-    names = ("select", "ignore", "dialect", "target_kernel", "include", "define", "vmlinux", "btf")
-    given = {name: flags[name] for name in (*names, "compile_commands", "unsafe_fixes") if flags[name]}
-    return merge(load(paths, transforms=known), given, transforms=known)
+    given: dict[str, Any] = {
+        name: flags[name] for name in ("select", "ignore", "dialect", "define", "unsafe_fixes") if flags[name]
+    }
+    for name in ("select", "ignore"):
+        check_transforms(flags[name], known, f"--{name}")
+    if flags["target_kernel"]:
+        given["target_kernel"] = parse_kernel(flags["target_kernel"])
+    for name in ("vmlinux", "btf", "compile_commands"):
+        if flags[name]:
+            given[name] = _existing(flags[name], f"--{name.replace('_', '-')}")
+    if flags["include"]:
+        given["include"] = tuple(_existing(folder, "-I") for folder in flags["include"])
+    config = load_config([p for p in flags["paths"] if p != _STDIN], known)
+    return dataclasses.replace(config, **given)
+
+
+def _existing(name: str, flag: str) -> Path:
+    if not os.path.exists(name):
+        raise ValueError(f"{flag} {name}: there is no such file; check the path")
+    return Path(os.path.abspath(name))
 
 
 def _discover(flags: dict[str, Any], config: Config) -> tuple[Discovery, dict[Path, bytes]]:
     """The files of the run, and the text of standard input under the name that it was given."""
-    from ebpffix.discover import discover
+    from ebpffix.discover import Discovery, discover
 
     paths = list(flags["paths"]) or ["."]
     if _STDIN not in paths:
@@ -156,7 +176,7 @@ def _discover(flags: dict[str, Any], config: Config) -> tuple[Discovery, dict[Pa
         raise click.UsageError("`-` is read alone: leave the other paths out")
     path = Path(os.path.abspath(flags["stdin_filename"] or "stdin.bpf.c"))
     text = {path: sys.stdin.buffer.read()}
-    return discover([path], dialect=config.dialect, texts=text), text
+    return Discovery.of_text(path, text[path], config.dialect), text
 
 
 def _settings(
@@ -182,9 +202,29 @@ def _settings(
         cache=cache,
         unsafe=config.unsafe_fixes,
         wanted=_wanted(flags),
-        flags=config.compile_flags,
+        flags=_compile_flags(config),
         contents=contents,
     )
+
+
+def _compile_flags(config: Config) -> Callable[[Path], list[str]]:
+    """The flags of a program out of the compile_commands.json that was given, else of the one in its project."""
+    from ebpffix.config import CompileCommands, find_compile_commands
+    from ebpffix.discover import root_of
+
+    @functools.cache
+    def commands(path: Path | None) -> CompileCommands | None:
+        return CompileCommands(path) if path else None
+
+    @functools.cache
+    def of_root(root: Path) -> CompileCommands | None:
+        return commands(config.compile_commands or find_compile_commands(root))
+
+    def flags(program: Path) -> list[str]:
+        found = of_root(root_of(program))
+        return found.compile_flags(program) if found else []
+
+    return flags
 
 
 def _cache_folder() -> Path:
@@ -203,7 +243,7 @@ def _wanted(flags: dict[str, Any]) -> Callable[[Found], bool]:
     if flags["changed_lines"] and flags["diff_base"]:
         raise click.UsageError("--changed-lines and --diff-base say the same twice: give one of them")
     if flags["changed_lines"]:
-        return scope.changed_lines(Path(flags["changed_lines"]))
+        return scope.of_diff(Path(flags["changed_lines"]))
     if flags["diff_base"]:
         return scope.since(flags["diff_base"])
     return lambda found: True

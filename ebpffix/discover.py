@@ -42,6 +42,7 @@ _BPF_SECTION = re.compile(
 )
 # Sections by macros of their own (Cilium's).
 _SECTION_MACRO = re.compile(rb"^(?:__section_entry\b|BPF_LICENSE[ \t]*\()", re.MULTILINE)
+_SECTION_MACRO_HINTS = (b"__section_entry", b"BPF_LICENSE")
 
 # Macros of BCC, used as the first thing in a line.
 _BCC_MACROS = b"""
@@ -70,6 +71,7 @@ _NOT_BPF = re.compile(
     rb"|SYSCALL_DEFINE\d|(?:core|subsys|device|late|fs)_initcall|NOKPROBE_SYMBOL)\s*\(",
     re.MULTILINE,
 )
+_NOT_BPF_HINTS = b"main MODULE_ module_init EXPORT_ BPF_CALL_ SYSCALL_ _initcall NOKPROBE_".split()
 
 # One of these stands in every file that the expressions of BCC can match, and in little else.
 _BCC_HINTS = (
@@ -82,11 +84,14 @@ _DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
 
 def dialect_of(source: Source) -> str | None:
     """The dialect of an eBPF program, None for C that is not eBPF. The file's name counts, and its code."""
-    if _has_section(source):
+    by_name = source.path.name.endswith(".bpf.c")
+    hints_at_bcc = any(hint in source.data for hint in _BCC_HINTS)
+    # A section outweighs all that looks like BCC: many projects have macros of these names.
+    if (by_name and not hints_at_bcc) or _has_section(source):
         return LIBBPF
-    if _is_bcc(source):
+    if hints_at_bcc and _is_bcc(source):
         return BCC
-    return LIBBPF if source.path.name.endswith(".bpf.c") else _wrapped(source)
+    return LIBBPF if by_name else _wrapped(source)
 
 
 def _has_section(source: Source) -> bool:
@@ -96,14 +101,14 @@ def _has_section(source: Source) -> bool:
 
 def _names_section(source: Source, places: bytes) -> bool:
     found = (place.end() for section in _SECTIONS for place in section.finditer(places))
-    return any(_BPF_SECTION.match(source.data, end) for end in found) or _SECTION_MACRO.search(places) is not None
+    if any(_BPF_SECTION.match(source.data, end) for end in found):
+        return True
+    return any(hint in places for hint in _SECTION_MACRO_HINTS) and _SECTION_MACRO.search(places) is not None
 
 
 def _is_bcc(source: Source) -> bool:
-    if not any(hint in source.data for hint in _BCC_HINTS):
-        return False
     code = source.code
-    if _NOT_BPF.search(code):
+    if any(hint in code for hint in _NOT_BPF_HINTS) and _NOT_BPF.search(code):
         return False
     if _BCC_MACRO.search(code) or _BCC_CODE.search(code):
         return True
@@ -112,7 +117,9 @@ def _is_bcc(source: Source) -> bool:
 
 def _wrapped(source: Source) -> str | None:
     """A file of directives alone (`#define MODE …`, `#include "program.h"`) is what it includes from its own folder."""
-    if len(source.data) > 8192 or b"include" not in source.data or _DIRECTIVE.sub(b"", source.code).strip():
+    if len(source.data) > 8192 or b"include" not in source.data or b"\n}" in source.data:
+        return None
+    if _DIRECTIVE.sub(b"", source.code).strip():
         return None
     for include in parse_includes(source):
         path = source.path.parent / include.name
@@ -160,6 +167,17 @@ class Discovery:
     errors: list[str] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
     _projects: dict[Path, _Project] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_text(cls, path: Path, text: bytes, dialect: str = "auto") -> Discovery:
+        """A program that need not be on disk, at `path` (absolute). What is no eBPF C by its looks is in `skipped`."""
+        source = Source(path, text)
+        detected = dialect_of(source)
+        if detected is None:
+            return cls(skipped=[path])
+        root = _tree_root(str(path.parent))
+        program = Program(source, detected if dialect == "auto" else dialect, root)
+        return cls(programs=[program], _projects={root: _Project(root, dialect)})
 
     def tree(self, root: Path) -> Tree:
         """The project with this root (that of a program or header), for the closures of its programs."""

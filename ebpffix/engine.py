@@ -15,7 +15,7 @@ from ebpffix.analyse import Job, Result, Status
 from ebpffix.cache import ResultCache, key_of, tool_digest
 from ebpffix.discover import Discovery, Header, Program
 from ebpffix.frontend.environment import Environment
-from ebpffix.includes import Closure, Include
+from ebpffix.includes import Closure, Include, is_vmlinux
 from ebpffix.rewrite import Analysis, Applied, Found, fixpoint
 from ebpffix.source import Source
 from ebpffix.suppress import Suppressions
@@ -173,7 +173,14 @@ class _Analyser:
         data = files[program.path]
         source = program.source if data is program.source.data else Source(program.path, data)
         flags = self.settings.flags(program.path)
-        setup = environment.setup(source, program.dialect, closure.dirs, closure.vmlinux, flags)
+        setup = environment.setup(
+            source,
+            program.dialect,
+            closure.dirs,
+            closure.vmlinux,
+            wants_vmlinux=any(is_vmlinux(include.name) for include in (*closure.missing, *closure.external)),
+            flags=flags,
+        )
         return Job(
             program.path,
             program.dialect,
@@ -208,7 +215,7 @@ class _Analyser:
         if program.dialect == BCC:
             blank += closure.external
         for include in blank:
-            if include.name.endswith("vmlinux.h"):
+            if program.dialect != BCC and is_vmlinux(include.name):
                 continue
             name = str(include.file)
             text = virtual.get(name)

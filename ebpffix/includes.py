@@ -103,8 +103,10 @@ def parse_includes(source: Source) -> tuple[Include, ...]:
         opened, closed = data.rfind(b"/*", before, start), data.rfind(b"*/", before, start)
         if opened != closed:
             in_comment = opened > closed
-        before = start
-        if data[data.rfind(b"\n", 0, start) + 1 : start].strip(b" \t") or (in_comment and _commented(source, start)):
+        line = data.rfind(b"\n", before, start) + 1
+        alone = (line or not before) and not data[line:start].strip(b" \t")
+        before = end
+        if not alone or (in_comment and _commented(source, start)):
             continue
         name = match[1] or match[2]
         found.append(Include(os.fsdecode(name), match[2] is not None, source.path, start, end - start))
@@ -154,6 +156,7 @@ class Tree:
         queue = list(parse_includes(program))
         unresolved: list[Include] = []
         while queue:
+            known = len(dirs)
             following: list[Include] = []
             for include in queue:
                 path = self._resolve(include, given, dirs)
@@ -164,8 +167,9 @@ class Tree:
                     self._add(path, found)
                     following += self._includes(path, sources)
             # A folder that was added late may answer to a name that nothing answered to before.
-            late = [include for include in unresolved if self._look(include, dirs)]
-            unresolved = [include for include in unresolved if include not in late]
+            late = [include for include in unresolved if self._look(include, dirs[known:])]
+            if late:
+                unresolved = [include for include in unresolved if include not in late]
             queue = following + late
         for include in unresolved:
             (found.external if _ENVIRONMENT.match(include.name) else found.missing).append(include)

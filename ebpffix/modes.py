@@ -39,9 +39,7 @@ def check(report: Report, output: Output) -> int:
 
 def diff(report: Report, output: Output) -> int:
     """Print what --apply would write, as one diff."""
-    changes = [
-        unified(display(path), report.before[path], data) for path, data in sorted(report.changed.items())
-    ]
+    changes = [unified(display(path), report.before[path], data) for path, data in sorted(report.changed.items())]
     code = _finish(report, output, b"".join(changes), bool(changes))
     if output.format == "text":
         _say(_summary(report, "would be made", report.remaining, output))
@@ -137,7 +135,9 @@ def _formatted(report: Report, output: Output) -> bytes | None:
 
 def _summary(report: Report, verb: str, left: Sequence[Found], output: Output) -> list[str]:
     made = sum(len(found.fix.edits) > 0 for found in report.applied)
-    parts = [f"{text.plural(made, 'fix').replace('fixs', 'fixes')} in {text.plural(len(report.changed), 'file')} {verb}"]
+    parts = [
+        f"{text.plural(made, 'fix').replace('fixs', 'fixes')} in {text.plural(len(report.changed), 'file')} {verb}"
+    ]
     suggested = sum(one.fix.safety is Safety.SUGGESTED for one in left)
     if suggested:
         parts.append(f"{suggested} more suggested (--unsafe-fixes)")

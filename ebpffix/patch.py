@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-# A file that differs in more lines than this is compared by difflib's heuristics: the exact way is quadratic in it.
-_EXACT = 1500
+# After so many differing lines the search for the shortest edit script settles on what it has: it is quadratic in them.
+_EXACT = 128
 
 _NO_NEWLINE = b"\n\\ No newline at end of file\n"
 _ESCAPES = {7: b"a", 8: b"b", 9: b"t", 10: b"n", 11: b"v", 12: b"f", 13: b"r", 34: b'"', 92: b"\\"}
@@ -34,58 +34,67 @@ class _Matcher(difflib.SequenceMatcher[bytes]):
     grows with the lines that differ, not with those that repeat.
     """
 
+    a: Sequence[bytes]
+    b: Sequence[bytes]
+
     def get_matching_blocks(self) -> list[difflib.Match]:
         a, b = self.a, self.b
-        ahead = 0
-        while ahead < min(len(a), len(b)) and a[ahead] == b[ahead]:
-            ahead += 1
-        behind = 0
-        while behind < min(len(a), len(b)) - ahead and a[-1 - behind] == b[-1 - behind]:
-            behind += 1
-        middle = _shortest(a[ahead : len(a) - behind], b[ahead : len(b) - behind])
-        if middle is None:
-            return super().get_matching_blocks()
-        blocks = [(0, 0, ahead), *((i + ahead, j + ahead, size) for i, j, size in middle)]
-        blocks += [(len(a) - behind, len(b) - behind, behind)]
-        return [difflib.Match(*block) for block in blocks if block[2]] + [difflib.Match(len(a), len(b), 0)]
+        most = min(len(a), len(b))
+        ahead = next((n for n in range(most) if a[n] != b[n]), most)
+        behind = next((n for n in range(most - ahead) if a[-1 - n] != b[-1 - n]), most - ahead)
+        blocks = [difflib.Match(0, 0, ahead)]
+        i = j = ahead
+        while i < len(a) - behind and j < len(b) - behind:
+            runs, i_end, j_end = _shortest(a[i : len(a) - behind], b[j : len(b) - behind])
+            blocks += (difflib.Match(i + run_a, j + run_b, size) for run_a, run_b, size in runs)
+            i, j = i + i_end, j + j_end
+        blocks += [difflib.Match(len(a) - behind, len(b) - behind, behind), difflib.Match(len(a), len(b), 0)]
+        return [block for block in blocks[:-1] if block.size] + blocks[-1:]
 
 
-def _shortest(a: Sequence[bytes], b: Sequence[bytes]) -> list[tuple[int, int, int]] | None:
-    """The matching runs (start in a, start in b, lines) of a shortest edit script; None if that is too long."""
-    reached = {1: 0}  # by diagonal (place in a minus place in b), how far into a one gets with so many edits
-    trail: list[dict[int, int]] = []
-    for edits in range(min(_EXACT, len(a) + len(b)) + 1):
+Runs = list[tuple[int, int, int]]
+
+
+def _shortest(a: Sequence[bytes], b: Sequence[bytes]) -> tuple[Runs, int, int]:
+    """The matching runs (start in a, start in b, lines) of a shortest edit script, and where in a and b it ends.
+
+    That is the end of both, or what is furthest after `_EXACT` edits.
+    """
+    reached = {1: 0}  # by diagonal (place in a minus place in b): how far into a one gets with so many edits
+    trail = [reached]
+    for edits in range(_EXACT + 1):
         here: dict[int, int] = {}
         for diagonal in range(-edits, edits + 1, 2):
-            down = diagonal == -edits or (diagonal != edits and reached[diagonal - 1] < reached[diagonal + 1])
-            i = reached[diagonal + 1] if down else reached[diagonal - 1] + 1
+            i = _step(reached, diagonal, edits)[1]
             while i < len(a) and 0 <= i - diagonal < len(b) and a[i] == b[i - diagonal]:
                 i += 1
             here[diagonal] = i
-            if i >= len(a) and i - diagonal >= len(b):
-                return _runs(trail, here, len(a), len(b))
+            if i == len(a) and i - diagonal == len(b):
+                return _runs(trail, i, i - diagonal), len(a), len(b)
         trail.append(here)
         reached = here
-    return None
+    inside = [(i, i - diagonal) for diagonal, i in reached.items() if i <= len(a) and i - diagonal <= len(b)]
+    i, j = max(inside, key=sum)
+    return _runs(trail[:-1], i, j), i, j
 
 
-def _runs(trail: list[dict[int, int]], last: dict[int, int], i: int, j: int) -> list[tuple[int, int, int]]:
-    """Walk back from the ends of both files through what each number of edits reached."""
-    runs: list[tuple[int, int, int]] = []
-    for edits in range(len(trail), -1, -1):
+def _step(reached: dict[int, int], diagonal: int, edits: int) -> tuple[int, int]:
+    """The diagonal from which one more edit gets furthest on `diagonal`, and the place in a that it gets to."""
+    if diagonal == -edits or (diagonal != edits and reached[diagonal - 1] < reached[diagonal + 1]):
+        return diagonal + 1, reached[diagonal + 1]
+    return diagonal - 1, reached[diagonal - 1] + 1
+
+
+def _runs(trail: list[dict[int, int]], i: int, j: int) -> Runs:
+    """Walk back from (i, j) through what each number of edits, one less than the place in `trail`, had reached."""
+    runs: Runs = []
+    for edits in range(len(trail) - 1, -1, -1):
         diagonal = i - j
-        if edits:
-            reached = trail[edits - 1]
-            down = diagonal == -edits or (diagonal != edits and reached[diagonal - 1] < reached[diagonal + 1])
-            before = diagonal + 1 if down else diagonal - 1
-            start = reached[before] if down else reached[before] + 1
-        else:
-            start = 0
+        before, start = _step(trail[edits], diagonal, edits)
         if i > start:
             runs.append((start, start - diagonal, i - start))
-        if edits:
-            i = reached[before]
-            j = i - before
+        i = trail[edits][before]
+        j = i - before
     return runs[::-1]
 
 
@@ -109,7 +118,8 @@ def unified(path_name: str, old: bytes, new: bytes) -> bytes:
     """The change of one file as git writes it, with three lines of context; empty if nothing changed.
 
     `path_name` is relative to the root of the tree, with `/`. The `diff --git` line is there because without it
-    `git apply` in a subfolder guesses how much of the names to strip, from the first file for all of them.
+    `git apply` in a subfolder guesses how much of the names to strip, from the first file for all of them. With it, git
+    applies there what lies below the subfolder, as it does with its own diffs.
     """
     if old == new:
         return b""
@@ -117,7 +127,7 @@ def unified(path_name: str, old: bytes, new: bytes) -> bytes:
     before, after = quoted(b"a/" + name), quoted(b"b/" + name)
     tab = b"\t" if b" " in name else b""  # ends a name with blanks, as git does
     parts = [b"diff --git ", before, b" ", after, b"\n--- ", before, tab, b"\n+++ ", after, tab, b"\n"]
-    matcher = _Matcher(None, _lines(old), _lines(new), autojunk=True)
+    matcher = _Matcher(None, _lines(old), _lines(new))
     a, b = matcher.a, matcher.b
     for group in matcher.get_grouped_opcodes(3):
         (_, i1, _, j1, _), (_, _, i2, _, j2) = group[0], group[-1]
@@ -160,7 +170,7 @@ def hunks(old: bytes, new: bytes) -> list[Hunk]:
     Decoded as UTF-8 if both are UTF-8, else as Latin-1, so that encoding them again gives the bytes.
     """
     encoding = "utf-8" if _is_utf8(old) and _is_utf8(new) else "latin-1"
-    matcher = _Matcher(None, _lines(old), _lines(new), autojunk=True)
+    matcher = _Matcher(None, _lines(old), _lines(new))
     return [
         Hunk(
             i + 1,
@@ -190,12 +200,13 @@ def changed_lines(diff: bytes | str) -> dict[str, set[int]]:
     A file of which lines are only removed, or which is only renamed, has an empty set. ValueError, one line, for what
     is no unified diff.
     """
-    import unidiff
+    from unidiff.errors import UnidiffParseError
+    from unidiff.patch import PatchSet
 
     text = diff if isinstance(diff, str) else diff.decode("latin-1")
     try:
-        patch = unidiff.PatchSet.from_string(text)
-    except unidiff.UnidiffParseError as error:
+        patch = PatchSet.from_string(text)
+    except UnidiffParseError as error:
         raise ValueError(f"not a unified diff: {' '.join(str(error).split())}") from error
     if not patch and text.strip() and not re.search(r"^(diff --git|Binary files) ", text, re.MULTILINE):
         raise ValueError("not a unified diff: no file and no hunk in it")
@@ -203,18 +214,20 @@ def changed_lines(diff: bytes | str) -> dict[str, set[int]]:
     for file in patch:
         if file.is_removed_file or file.target_file == "/dev/null":
             continue
-        changed = lines.setdefault(_unquoted(file.target_file, isinstance(diff, str)), set())
-        changed.update(line.target_line_no for hunk in file for line in hunk if line.is_added)
+        # Without prefixes both names are the same; with them they differ at least in these.
+        prefixed = file.source_file != file.target_file
+        changed = lines.setdefault(_unquoted(file.target_file, prefixed, isinstance(diff, str)), set())
+        changed.update(line.target_line_no for hunk in file for line in hunk if line.is_added and line.target_line_no)
     return lines
 
 
-def _unquoted(name: str, decoded: bool) -> str:
-    """The name of a file, without `b/`, from a `+++` line that was read as Latin-1 unless `decoded`."""
+def _unquoted(name: str, prefixed: bool, decoded: bool) -> str:
+    """The name of a file, without `b/` if `prefixed`, from a `+++` line that was read as Latin-1 unless `decoded`."""
     raw = os.fsencode(name) if decoded else name.encode("latin-1")
     raw = raw.rstrip(b"\r")
     if len(raw) > 1 and raw.startswith(b'"') and raw.endswith(b'"'):
         raw = re.sub(rb"\\([0-7]{3}|.)", _unescaped, raw[1:-1], flags=re.DOTALL)
-    return os.fsdecode(re.sub(rb"\A[bciow12]/", b"", raw))
+    return os.fsdecode(re.sub(rb"\A[bciow12]/", b"", raw) if prefixed else raw)
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:
@@ -241,11 +254,12 @@ def format_patch(
 ) -> list[Path]:
     """Write `0001-….patch` and so on into `directory`, each on top of the one before; the paths written.
 
-    `series` holds (subject, body, [(path_name, old, new)]). The author (name, address) is what git is configured with
-    in `repository`, unless given; the date is now, unless given. A patch that has a CR, long lines or bytes that are
-    not ASCII is encoded as quoted-printable, so that mail does not touch them: `git am` then keeps CRLF files whole
-    without `--keep-cr`. Nothing is written if `directory` holds other numbered patches, which `git am` would take too:
-    ValueError. OSError passes through; each file is written whole or not at all.
+    `series` holds (subject, body, [(path_name, old, new)]), each with a change, for `git am` refuses an empty patch.
+    The author (name, address) is what git is configured with in `repository`, unless given; the date is now, unless
+    given. A patch that has a CR, long lines or bytes that are not ASCII is encoded as quoted-printable, so that mail
+    does not touch them: `git am` then keeps CRLF files whole without `--keep-cr`. Nothing is written if `directory`
+    holds other numbered patches, which `git am` would take too: ValueError. OSError passes through; each file is
+    written whole or not at all.
     """
     author = author or _author(repository)
     date = date or datetime.now().astimezone()
@@ -253,7 +267,8 @@ def format_patch(
     for number, (subject, body, files) in enumerate(series, 1):
         slug = re.sub(r"[^A-Za-z0-9_.]+", "-", subject).strip("-.")[:52].rstrip("-.") or "patch"
         counter = f"{number}/{len(series)}" if len(series) > 1 else ""
-        mail = _mail(" ".join(subject.split()), counter, body, files, author, date)
+        subject = " ".join(subject.encode(errors="replace").decode().split())
+        mail = _mail(subject, counter, body, files, author, date)
         mails[directory / f"{number:04}-{slug}.patch"] = mail
     directory.mkdir(parents=True, exist_ok=True)
     stale = sorted(path for path in directory.glob("[0-9][0-9][0-9][0-9]-*.patch") if path not in mails)
@@ -278,7 +293,7 @@ def _mail(
     prefix = f"[PATCH {counter}] " if counter else "[PATCH] "
     header = Header(prefix + subject, "us-ascii" if subject.isascii() else "utf-8", header_name="Subject")
     diff = b"".join(unified(*file) for file in files)
-    message = _MISREAD.sub(" ", body.strip()).encode()
+    message = _MISREAD.sub(" ", body.strip()).encode(errors="replace")
     content = (message + b"\n" if message else b"") + b"---\n\n" + diff
     plain = content.isascii() and b"\r" not in content and b"\0" not in content and max(map(len, _lines(content))) < 900
     headers = [
@@ -297,14 +312,12 @@ def _quoted_printable(content: bytes) -> bytes:
     """Line by line, since the library takes CR LF for a line end of the mail and would not encode it."""
     from binascii import b2a_qp
 
-    return b"".join(
-        re.sub(rb"\AFrom ", b"=46rom ", b2a_qp(line.removesuffix(b"\n"), istext=False)) + b"\n"
-        for line in _lines(content)
-    )
+    return b"".join(b2a_qp(line.removesuffix(b"\n"), istext=False) + b"\n" for line in _lines(content))
 
 
 def _author(repository: Path | None) -> tuple[str, str]:
-    return _configured("user.name", repository) or "ebpffix", _configured("user.email", repository) or "ebpffix@localhost"
+    name, address = (_configured(key, repository) for key in ("user.name", "user.email"))
+    return name or "ebpffix", address if address and address.isascii() else "ebpffix@localhost"
 
 
 def _configured(key: str, repository: Path | None) -> str:

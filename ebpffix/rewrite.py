@@ -14,7 +14,7 @@ one fix touching is meant: an insertion at the start of a replacement goes befor
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -50,7 +50,11 @@ class Applied(Found):
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an analysis saw: every program that was analysed is a key of `errors`, with its count of clang errors."""
+    """What an analysis saw: every program that was analysed is a key of `errors`, with its count of clang errors.
+
+    One that cannot be analysed any more (a crash) must be there too, with more errors than before, so that the fixes
+    that did it are dropped; a program that is not there keeps its findings.
+    """
 
     found: list[Found]
     errors: Mapping[Path, int]
@@ -250,13 +254,9 @@ class Composition:
                 return change.owners
         return frozenset()
 
-    def edits(self, path: Path, owners: Collection[int] | None = None) -> list[Edit]:
-        """The changes as edits of the original file `path`: those of `owners`, or all."""
-        return [
-            Edit(path, change.start, change.end, change.text)
-            for change in self.changes
-            if owners is None or not change.owners.isdisjoint(owners)
-        ]
+    def edits(self, path: Path) -> list[Edit]:
+        """The changes as edits of the original file `path`."""
+        return [Edit(path, change.start, change.end, change.text) for change in self.changes]
 
     def _current(self) -> Iterator[tuple[int, int, Change]]:
         """Each change with the range of its text in the file as it is by now."""
@@ -275,9 +275,8 @@ def _meet(old: tuple[int, int, Change], edit: Edit) -> bool:
 
 
 def _before(old: tuple[int, int, Change], edit: Edit) -> bool:
-    """Of two that do not meet, whether the change comes first. An insertion goes before a deletion at its place."""
-    start, end, _ = old
-    return end <= edit.start and not start == end == edit.end
+    """Of two that do not meet, whether the change comes first."""
+    return old[1] <= edit.start
 
 
 def _melt(old: Sequence[tuple[int, int, Change]], edits: Mapping[Edit, frozenset[int]]) -> Change:
@@ -412,7 +411,9 @@ class _Run:
         self.dropped: list[tuple[Found, str]] = []
         self._keep(first)
         merged, differing = merge(first.found)
-        self.first = [*merged, *(found for found, _ in differing)]
+        self.first: dict[tuple[str, Path], list[Found]] = {}
+        for found in [*merged, *(found for found, _ in differing)]:
+            self.first.setdefault((found.transform, found.fix.at.path), []).append(found)
 
     def passes(self) -> list[Found]:
         """Run the passes; the fixes that are still to be made after the last one."""
@@ -424,11 +425,8 @@ class _Run:
         return self._sorted()[0]
 
     def outcome(self, before: Mapping[Path, bytes]) -> Outcome:
-        remaining: list[Found] = []
-        for found in self._sorted()[1]:
-            placed = self._place(found)
-            if placed not in remaining:
-                remaining.append(placed)
+        placed = (self._place(found) for found in self._sorted()[1])
+        remaining = list({found.identity: found for found in placed}.values())
         changed = {path: data for path, data in self.files.items() if data != before[path]}
         return Outcome(changed, list(self._findings()), remaining, self.dropped)
 
@@ -538,7 +536,7 @@ class _Run:
         A later one that builds on fixes that were made has their edits too.
         """
         seen = self._seen(found)
-        known = [one for one in self.first if _same_place(one, seen)]
+        known = [one for one in self.first.get((found.transform, found.fix.at.path), []) if _same_place(one, seen)]
         if known:
             return next((one for one in known if one.identity == seen.identity), known[0])
         if not found.fix.edits:
@@ -549,7 +547,7 @@ class _Run:
             compositions[path] = self._composition(path).then(dict.fromkeys(edits, frozenset({number})))
         joined = [*self.joined, self._owners_of_place(found) | {number}]
         group = _group(number, _all_joined(compositions, joined))
-        return replace(seen, fix=replace(seen.fix, edits=_edits_of(group, compositions)))
+        return replace(seen, fix=replace(seen.fix, edits=_edits_of(group, _edits_by_owner(compositions))))
 
     def _drop(self, found: Found, reason: str) -> None:
         if not any(_same_place(self._seen(found), other) for other, _ in self.dropped):
@@ -559,6 +557,7 @@ class _Run:
     def _findings(self) -> Iterator[Applied]:
         """What was made, fixes that build on each other as one."""
         joined = _all_joined(self.compositions, self.joined)
+        edits = _edits_by_owner(self.compositions)
         done: set[int] = set()
         for number, (found, pass_number) in enumerate(self.applied):
             if number in done:
@@ -571,7 +570,7 @@ class _Run:
                 message="; ".join(dict.fromkeys(fix.message for fix in fixes)),
                 safety=max((fix.safety for fix in fixes), key=_DOUBT.index),
                 reason="; ".join(dict.fromkeys(fix.reason for fix in fixes if fix.reason)),
-                edits=_edits_of(group, self.compositions),
+                edits=_edits_of(group, edits),
             )
             yield Applied(found.transform, fix, found.program, pass_number)
 
@@ -594,8 +593,18 @@ def _all_joined(compositions: Mapping[Path, Composition], joined: list[frozenset
     return joined
 
 
-def _edits_of(group: frozenset[int], compositions: Mapping[Path, Composition]) -> list[Edit]:
-    return [edit for path in sorted(compositions) for edit in compositions[path].edits(path, group)]
+def _edits_by_owner(compositions: Mapping[Path, Composition]) -> dict[int, list[tuple[int, Edit]]]:
+    """The edits of each fix, each with its place among all edits."""
+    changes = ((path, change) for path in sorted(compositions) for change in compositions[path].changes)
+    edits: dict[int, list[tuple[int, Edit]]] = {}
+    for place, (path, change) in enumerate(changes):
+        for owner in change.owners:
+            edits.setdefault(owner, []).append((place, Edit(path, change.start, change.end, change.text)))
+    return edits
+
+
+def _edits_of(group: frozenset[int], edits: Mapping[int, list[tuple[int, Edit]]]) -> list[Edit]:
+    return [edit for _, edit in sorted({one for owner in group for one in edits.get(owner, [])})]
 
 
 def _fault(fix: Fix, files: Mapping[Path, bytes]) -> str:

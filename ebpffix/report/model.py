@@ -97,9 +97,7 @@ def _finding(found: Found, sources: Mapping[Path, Source]) -> dict[str, Any]:
         "safety": str(fix.safety),
         "reason": fix.reason,
         "fingerprint": blake2b(mark, digest_size=16).hexdigest(),
-        "edits": [
-            {"path": display(e.path), "start": e.start, "end": e.end, "text": _text(e.text)} for e in fix.edits
-        ],
+        "edits": [{"path": display(e.path), "start": e.start, "end": e.end, "text": _text(e.text)} for e in fix.edits],
         "hunks": [
             {"path": display(path), "start_line": h.start_line, "end_line": h.end_line, "old": h.old, "new": h.new}
             for path, edits in edits_by_path([found]).items()

@@ -38,7 +38,7 @@ def lines(report: Report, found: Sequence[Found], *, colour: bool) -> Iterator[s
 
 
 def counts(found: Sequence[Found]) -> str:
-    """"3 findings (2 safe, 1 suggested)", "no findings"."""
+    """ "3 findings (2 safe, 1 suggested)", "no findings"."""
     if not found:
         return "no findings"
     by = Counter(one.fix.safety for one in found)

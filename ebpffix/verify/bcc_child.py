@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ebpffix.verify.child import Answer, Failed, apart, drop_capabilities, pack, strerror, unpack
 
@@ -35,27 +35,33 @@ def hide_pins() -> None:
 def check(bcc: Any, request: Answer) -> Answer:
     """Compile one text, load each of its functions."""
     hide_pins()
-    flags = [f.encode() for f in request["flags"]]
     try:
-        program = bcc.BPF(text=unpack(request["text"]), cflags=flags)
+        program = bcc.BPF(text=unpack(request["text"]), cflags=request["flags"])
     except Exception as error:  # BCC raises nothing finer; what matters it has written to standard error
         return {"compile": str(error)}
     lib, module = bcc.lib, program.module
     names = [lib.bpf_function_name(module, n).decode() for n in range(lib.bpf_num_functions(module))]
-    loaded = {}
+    loaded: dict[str, list[Answer]] = {}
     for name in names:
         loaded[name] = []
-        for kind in request["types"].get(name, [request["default"]]):
+        for kind in kinds(name, request):
             work = partial(load, program, name, kind, request["cap_bpf"])
-            loaded[name].append(apart(work, request["timeout"], MEMORY) if request["load"] else {})
-            if loaded[name][-1].get("errno") == 0:
+            answer = apart(work, request["timeout"], MEMORY) if request["load"] else {}
+            loaded[name].append({**answer, "kind": kind})
+            if answer.get("errno") == 0:
                 break
     return {
         "programs": loaded,
         "code": {n: pack(program.dump_func(n.encode())) for n in names},
-        "maps": {n: list(m) for n, m in maps(lib, module)},
-        "licence": ctypes.string_at(lib.bpf_module_license(module)).decode(errors="replace"),
+        "maps": maps(lib, module),
+        "licence": (lib.bpf_module_license(module) or b"").decode(errors="replace"),
     }
+
+
+def kinds(name: str, request: Answer) -> list[int]:
+    """The kinds of program to try a function as, the likeliest first."""
+    named = [kind for prefix, kind in request["by_name"].items() if name.startswith(prefix)]
+    return named or cast("list[int]", request["by_context"].get(name, [request["default"]]))
 
 
 def load(program: Any, name: str, kind: int, cap_bpf: bool) -> Answer:
@@ -70,24 +76,19 @@ def load(program: Any, name: str, kind: int, cap_bpf: bool) -> Answer:
         return {"errno": ctypes.get_errno() or 1, "insns": len(code) // 8}
 
 
-def maps(lib: Any, module: Any) -> Any:
-    """Each map with its type, sizes in bytes, and number of entries."""
-    for number in range(lib.bpf_num_tables(module)):
-        yield (
-            lib.bpf_table_name(module, number).decode(),
-            (
-                lib.bpf_table_type_id(module, number),
-                lib.bpf_table_key_size_id(module, number),
-                lib.bpf_table_leaf_size_id(module, number),
-                lib.bpf_table_max_entries_id(module, number),
-                lib.bpf_table_flags_id(module, number),
-            ),
-        )
+def maps(lib: Any, module: Any) -> dict[str, list[int]]:
+    """Each map's type, size of key and of value in bytes, number of entries, and flags."""
+    lib.bpf_table_name.restype = ctypes.c_char_p
+    facts = [getattr(lib, f"bpf_table_{f}_id") for f in ("type", "key_size", "leaf_size", "max_entries", "flags")]
+    for function in (lib.bpf_table_name, *facts):
+        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    count = lib.bpf_num_tables(module)
+    return {lib.bpf_table_name(module, n).decode(): [fact(module, n) for fact in facts] for n in range(count)}
 
 
 def main() -> None:
     try:
-        import bcc
+        import bcc  # type: ignore[import-not-found]  # of the system's Python
     except ImportError as error:
         print(json.dumps({"missing": str(error)}), flush=True)
         return

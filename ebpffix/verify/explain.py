@@ -54,10 +54,26 @@ OTHER = Explanation(
 
 # Names that read bytes through a macro's argument, where BCC's rewriter does not look (split-byteorder).
 _BYTEORDER = r"(?<![\w])(?:ntoh[sl]|hton[sl]|(?:__)?[bl]e(?:16|32|64)_to_cpup?|(?:__)?cpu_to_[bl]e(?:16|32|64))\s*\("
-_COPY = r"\bmem(?:cpy|move|set|cmp)\s*\("
-_STRING = r"\bstrn?(?:l?cpy|len|cmp)\s*\("
+_COPY = r"(?:\b|_)mem(?:cpy|move|set|cmp)\s*\("
+_STRING = r"(?:\b|_)strn?(?:l?cpy|len|cmp)\s*\("
 
 TABLE: tuple[Explanation, ...] = (
+    Explanation(
+        "global-function",
+        (
+            r"[Cc]aller passes invalid args into func",
+            r"[Gg]lobal func(?:tion)?\b.*(?:doesn't return|argument|only|not)",
+            r"arg#\d+ (?:reference )?type\b.*",
+            r"Arg#\d+ type .* is not supported",
+            r"arg#\d+ .*(?:is not|expected|must be|cannot be)",
+            r"func#\d+ .*arg",
+            r"reg type unsupported for arg#",
+            r"[Ff]unc#\d+ is global",
+        ),
+        "A function that is not static is verified by itself, knowing nothing of its callers: its pointer arguments "
+        "may be NULL and their size is that of their type. Test them inside, pass sizes that fit, or make the "
+        "function static (with __always_inline) so that it is checked where it is called.",
+    ),
     Explanation(
         "null-check",
         (
@@ -115,7 +131,7 @@ TABLE: tuple[Explanation, ...] = (
         "A length given to a helper has no proven limits: it may be negative or greater than the buffer. Keep it in an "
         "unsigned 64-bit variable and clamp it right before the call, `if (len > sizeof(buf)) return 0;` or "
         "`len &= sizeof(buf) - 1`; with 32-bit variables some compilers check one register and pass another.",
-        cures=((r"\bmem(?:cpy|move)\s*\(", "builtin-memcpy"),),
+        cures=((_COPY, "builtin-memcpy"),),
     ),
     Explanation(
         "unclamped-index",
@@ -192,10 +208,10 @@ TABLE: tuple[Explanation, ...] = (
         "to begin with, arithmetic or a path that left it unset has made it a number.",
         "unsafe-deref",
         (
-            (r"@libbpf", "unsafe-deref"),
-            (_BYTEORDER, "split-byteorder"),
             (_COPY, "builtin-memcpy"),
             (_STRING, "libc-string"),
+            (r"^@libbpf", "unsafe-deref"),
+            (_BYTEORDER, "split-byteorder"),
         ),
     ),
     Explanation(
@@ -204,22 +220,6 @@ TABLE: tuple[Explanation, ...] = (
         "A value is used that was never set on this path: a variable without initialiser, a function that returns "
         "nothing, or a helper's argument that is missing; after a call R1 to R5 are gone too. Initialise it on every "
         "path. The compiler's -Wuninitialized often names the variable.",
-    ),
-    Explanation(
-        "global-function",
-        (
-            r"[Cc]aller passes invalid args into func",
-            r"[Gg]lobal func(?:tion)?\b.*(?:doesn't return|argument|only|not)",
-            r"arg#\d+ (?:reference )?type\b.*",
-            r"Arg#\d+ type .* is not supported",
-            r"arg#\d+ .*(?:is not|expected|must be|cannot be)",
-            r"func#\d+ .*arg",
-            r"reg type unsupported for arg#",
-            r"[Ff]unc#\d+ is global",
-        ),
-        "A function that is not static is verified by itself, knowing nothing of its callers: its pointer arguments "
-        "may be NULL and their size is that of their type. Test them inside, pass sizes that fit, or make the "
-        "function static (with __always_inline) so that it is checked where it is called.",
     ),
     Explanation(
         "map-type",
@@ -408,4 +408,3 @@ def cure(explanation: Explanation, context: str) -> str | None:
         if re.search(pattern, context):
             return transform
     return explanation.transform
-

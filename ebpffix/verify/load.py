@@ -6,7 +6,7 @@ said only when the verifier itself refused: what this machine lacks makes a prog
 
 from __future__ import annotations
 
-import base64
+import errno
 import json
 import platform
 import re
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ebpffix.verify import CannotVerify
-from ebpffix.verify.child import start
+from ebpffix.verify.child import pack, start, strerror, unpack
 from ebpffix.verify.compile import Object
 from ebpffix.verify.objects import programs
 from ebpffix.verify.process import private_folder, run
@@ -68,8 +68,7 @@ def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20) -> list[Pr
     for name, section in found:
         answer = answers.get(name, {"failed": "the process that loads it ended early", "said": ""})
         verdict, reason = judge(answer, section, cap_bpf)
-        log = answer.get("log", "") if verdict != "accepted" else ""
-        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason))
+        results.append(ProgramResult(name, section, verdict, answer.get("insns"), answer.get("log", ""), reason))
     return results
 
 
@@ -87,14 +86,14 @@ def test_run(
     For XDP, TC and other network programs `packet` is a frame of at least 14 bytes; for raw tracepoints and syscall
     programs it is the context. RuntimeError says why a program could not be run.
     """
-    entries = {n: [(_pack(k), _pack(v)) for k, v in m.items()] for n, m in (maps or {}).items()}
+    entries = {n: [(pack(k), pack(v)) for k, v in m.items()] for n, m in (maps or {}).items()}
     request = {"programs": [program], "timeout": timeout, "run": True}
-    request |= {"packet": _pack(packet), "repeat": repeat, "maps": entries}
+    request |= {"packet": pack(packet), "repeat": repeat, "maps": entries}
     answer = _ask(request, made.data, timeout).get(program, {"failed": "the process that runs it ended early"})
     if "failed" in answer:
         raise RuntimeError(answer["failed"])
-    dumped = {n: {_unpack(k): _unpack(v) for k, v in m} for n, m in answer["maps"].items()}
-    return TestRun(answer["retval"], _unpack(answer["data_out"]), dumped)
+    dumped = {n: {unpack(k): unpack(v) for k, v in m} for n, m in answer["maps"].items()}
+    return TestRun(answer["retval"], unpack(answer["data_out"]), dumped)
 
 
 test_run.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
@@ -158,19 +157,11 @@ def _machine(number: int, said: Sequence[str], section: str, cap_bpf: bool) -> s
         return f"its map {match[1]} cannot be made here: {match[2]}"
     if "missing BPF prog type" in text:
         return f"libbpf does not know the section {section}"
-    if "program load failed" in text:
-        if cap_bpf and "not permitted" in text:
-            return f"programs of section {section} need more than CAP_BPF"
-        return f"programs of section {section} do not load on this machine (error {number}, empty log)"
-    return said[0] if said else f"libbpf refuses it with error {number}"
-
-
-def _pack(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _unpack(text: str) -> bytes:
-    return base64.b64decode(text)
+    if said and "program load failed" not in text:
+        return said[0]
+    if cap_bpf and number == errno.EPERM:
+        return f"programs of section {section} need more than CAP_BPF"
+    return f"programs of section {section} do not load on this machine ({strerror(number)}, empty log)"
 
 
 def kernel_release() -> str:

@@ -61,8 +61,9 @@ class Rejection:
     loader: str = ""
 
 
-_INSTRUCTION = re.compile(rb"(\d+): (\([0-9a-f]{2}\) .*?)(?:\s+; (?:R\d|frame\d|fp-?\d).*)?$")
-_AT_INSTRUCTION = re.compile(rb"\d+: \([0-9a-f]{2}\) ")
+# The registers' new state follows, and after a jump the number and state of the place jumped to.
+_INSTRUCTION = re.compile(rb"(\d+): ([(<].*?)(?:\s*; (?:R\d|frame\d|fp-?\d).*|\s+\d+: (?:R\d|frame\d).*)?$")
+_AT_INSTRUCTION = re.compile(rb"\d+: (?:\([0-9a-f]{2}\) |<invalid )")  # libbpf writes the second for a bad relocation
 _NUMBERED_STATE = re.compile(rb"\d+: (?:R\d|frame\d)")
 _SOURCE = re.compile(rb"; ?(.*?)(?: @ ([^@]*):(\d+))?$")
 # What a verifier prints that is neither an instruction nor a reason. It says nothing of the verdict.
@@ -70,13 +71,14 @@ _NOISE = re.compile(
     rb"R\d+(?:_\w+)?=|fp-?\d+(?:_\w+)?=|refs=|frame ?\d+|regs=|cb$|"
     rb"func#\d+ @|Live regs before insn|\d+: [.0-9]{8,} |safe$|last_idx |first_idx |parent |mark_precise|propagating |"
     rb"caller:|callee:|returning from callee|to caller at|from \d+ to \d+|cur state:|old state:|"
-    rb"Validating \S+ func#|Func#\d+ .*(?:is safe for|is global and)|BPF program .*safe|"
+    rb"Validating \S+ func#|func '[^']*' arg\d+ has btf_id|Func#\d+ .*(?:is safe for|is global and)|BPF program .*safe|"
     rb"verification time|stack depth|peak_states|mark_read|insn stack|total_states|\(truncated|\[\.\.\.\]"
 )
 _START = re.compile(
     rb"func#\d+ @|Live regs before insn|\d+: (?:\([0-9a-f]{2}\) |R\d+\S*=|frame\d)|R1=ctx|Validating \S+ func#"
 )
 _END = re.compile(rb"processed \d+ insns")
+_PREFIXED = re.compile(rb"((?:[^;(]*[\s\]:|>])??)(?<![\w.])\d+: \([0-9a-f]{2}\) ")
 _PATH_START = re.compile(rb"from \d+ to \d+[: ]|safe$")
 # Where a log without a marked end is over: the surroundings speak again.
 _SURROUNDINGS = re.compile(rb"Traceback \(most recent|HINT: |Error: |Exception: |libbpf: |Warning: |bpf: ")
@@ -85,7 +87,7 @@ _LIBBPF_FAILED = re.compile(rb"libbpf: (?:prog '([^']*)': )?(?:BPF program load 
 _LIBBPF_BEGIN = re.compile(rb"(?:prog '([^']*)': )?-- BEGIN (?:PROG LOAD |DUMP )?LOG --")
 _LIBBPF_END = re.compile(rb"-- END (?:PROG LOAD )?LOG --")
 _LIBBPF_NAME = re.compile(rb"libbpf: (?:prog '([^']*)': failed to load|failed to load program '([^']*)')")
-_BCC_FAILED = re.compile(rb"bpf: Failed to load program: (.*)")
+_BCC_FAILED = re.compile(rb"bpf: (?:Failed to load program: )?([A-Z].*)")
 _BCC_NAME = re.compile(rb"Failed to load BPF program b?'?([\w.$]+)'?: (.*)")
 _IPROUTE_FAILED = re.compile(rb"Prog section '([^']*)' rejected: ([^!(]*)")
 _CILIUM_FAILED = re.compile(rb"(?:program (\S+): )?load program: ([a-z][a-z ]*)(?::\s*(.*))?$")
@@ -110,20 +112,21 @@ class _Log:
     loader: str = ""
     errno: bytes | None = None  # the loader's words for a load that failed; None while nobody said that it did
     begun: bool = False  # a line was seen that only a verifier writes
-    marked: bool = False  # between BEGIN and END
-    ended: bool = False
-    gap: bool = False
+    ended: bool = False  # so was the line that it writes last
+    closed: bool = False  # what follows is not the verifier's, whether or not it came to its end
+    gap: bool = False  # an empty line came after the message
     instruction: bytes = b""
     source: bytes = b""
     message: deque[bytes] = field(default_factory=lambda: deque(maxlen=_MESSAGE_LINES))
     states: deque[bytes] = field(default_factory=lambda: deque(maxlen=_STATE_LINES))
+    after: deque[bytes] = field(default_factory=lambda: deque(maxlen=_MESSAGE_LINES))  # lines since it was closed
     title: bytes = b""
     heading: bytes = b""
     block: dict[bytes, list[bytes]] = field(default_factory=dict)
 
     def take(self, line: bytes) -> None:
         """One line of verifier text, without white space around it."""
-        if self.heading or self.title:
+        if self.title:
             self._take_block(line)
         elif line[:1] == b";":
             self.source, self.begun = line, True
@@ -136,17 +139,28 @@ class _Log:
             self.states.append(line)
             self._forget()
         elif _NOISE.match(line):
+            self.begun = self.begun or bool(_START.match(line))
             self.states.append(line)
         elif match := _DIAGNOSED.match(line):
-            self.title, self.begun = match[1] or b"Verification failed", True
+            self._diagnose(match[1])
         elif not line:
             self.gap = bool(self.message)
-        elif not self.gap:
+        elif self.begun and not self.ended and _SURROUNDINGS.match(line):
+            self.closed = self.failed
+        elif not self.gap or not self.begun:
             self.message.append(line)
+
+    def end(self) -> None:
+        self.ended = self.closed = True
 
     def _forget(self) -> None:
         self.message.clear()
         self.gap = False
+
+    def _diagnose(self, title: bytes) -> None:
+        if not self.begun:  # lines that only happen to stand before it
+            self.message = deque((m for m in self.message if explain(_text(m))), maxlen=_MESSAGE_LINES)
+        self.title, self.begun = title or b"Verification failed", True
 
     def _take_block(self, line: bytes) -> None:
         if match := _HEADING.match(line):
@@ -169,10 +183,10 @@ class _Log:
         message = "; ".join(_text(m) for m in self.message)
         if not message and self.title:
             message = " ".join(_text(m) for m in self.block.get(b"Reason", [])) or _text(self.title)
-        found = explain(message) or (explain(self._diagnosis()) if self.title else None)
-        if found is None:
-            found = self._unexplained(message)
-        return self._tell(message or self._no_message(found), found)
+        found = explain(message) or (explain(self._diagnosis()) if self.title else None) or self._unexplained(message)
+        if not message:
+            message = "the log ends before the reason" if found is CUT_OFF else _text(self.errno or b"load failed")
+        return self._tell(message, found)
 
     def _diagnosis(self) -> str:
         return "; ".join(_text(m) for m in (self.title, *self.block.get(b"Reason", []), *self.block.get(b"At", [])))
@@ -190,16 +204,11 @@ class _Log:
         return None
 
     def _unexplained(self, message: str) -> Explanation:
-        if self.ended or self.title:
+        if self.ended or self.title or (message and (self.closed or not self.begun)):
             return OTHER
-        if message or (self.begun and (self.instruction or self.states)):
-            # Not ended and not understood: half a line, or words that an old kernel wrote before it stopped.
-            return OTHER if self.errno is not None and message else CUT_OFF
-        refused = (self.errno or b"").lower()
-        return NO_PRIVILEGE if b"operation not permitted" in refused else EMPTY
-
-    def _no_message(self, found: Explanation) -> str:
-        return "the log ends before the reason" if found is CUT_OFF else _text(self.errno or b"load failed")
+        if self.begun:  # half a log, or half a line of its reason
+            return CUT_OFF
+        return NO_PRIVILEGE if b"operation not permitted" in (self.errno or b"").lower() else EMPTY
 
     def _tell(self, message: str, found: Explanation) -> Rejection:
         instruction, source = self._where(message)
@@ -263,19 +272,22 @@ def read(stream: BinaryIO) -> Iterator[Rejection]:
     the stream. OSError of the stream passes through.
     """
     log = _Log()
-    for line in _lines(stream):
+    for line in _unprefixed(_lines(stream)):
         if started := _surroundings(line, log):
             if started is not log:
                 yield from _finish(log)
                 log = started
-            continue
-        if log.ended and (_START.match(line) or line[:1] == b";"):
+        elif log.closed and (_START.match(line) or line[:1] == b";"):
             yield from _finish(log)
             log = _Log()
-        if log.ended:
-            continue
-        if _END.match(line) or (log.begun and not log.marked and log.failed and _SURROUNDINGS.match(line)):
-            log.ended = True
+            log.take(line)
+        elif _END.match(line):
+            if log.closed:  # of a log that was so short that nothing else showed it
+                yield from _finish(log)
+                log = _Log(message=log.after)
+            log.end()
+        elif log.closed:
+            log.after.append(line)
         else:
             log.take(line)
     yield from _finish(log)
@@ -288,12 +300,14 @@ def _finish(log: _Log) -> Iterator[Rejection]:
 
 def _surroundings(line: bytes, log: _Log) -> _Log | None:
     """What a loader says around the log: the log that is open now, None for a line that is the verifier's."""
+    if line[:1] == b";":
+        return None
     if b"libbpf" in line or b"LOG --" in line:
         return _libbpf(line, log)
-    if b"oad" not in line and b"rejected" not in line:
-        return None
     if match := _BCC_FAILED.match(line):
         return _Log(loader="bcc", errno=match[1])
+    if b"oad" not in line and b"rejected" not in line:
+        return None
     if match := _BCC_NAME.search(line):
         log.program = log.program or match[1]
         return log
@@ -310,14 +324,12 @@ def _libbpf(line: bytes, log: _Log) -> _Log | None:
     if match := _LIBBPF_FAILED.search(line):
         return _Log(program=match[1] or b"", loader="libbpf", errno=match[2])
     if match := _LIBBPF_BEGIN.search(line):
-        fresh = log.loader == "libbpf" and not log.begun and not log.ended
+        fresh = log.loader == "libbpf" and not log.begun and not log.closed
         log = log if fresh else _Log(loader="libbpf")
-        log.program, log.marked = match[1] or log.program, True
+        log.program = match[1] or log.program
         return log
     if _LIBBPF_END.search(line):
-        if log.failed or not log.begun:
-            log.ended = True
-        log.marked = False
+        log.closed = True
         return log
     if match := _LIBBPF_NAME.search(line):
         log.program = log.program or match[1] or match[2]
@@ -327,6 +339,7 @@ def _libbpf(line: bytes, log: _Log) -> _Log | None:
 
 def _cilium_short(log: _Log, words: bytes) -> None:
     """cilium/ebpf's one line: instruction and reason joined by ": ", the rest omitted."""
+    truncated = b"(truncated, " in words
     words = _OMITTED.sub(b"", words)
     if not words:
         return
@@ -334,7 +347,8 @@ def _cilium_short(log: _Log, words: bytes) -> None:
         log.take(match[1])
         words = words[match.end() :]
     log.take(words)
-    log.begun = log.ended = True
+    log.begun = log.closed = True
+    log.ended = not truncated
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -343,6 +357,19 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         yield line.strip()
         while line and line[-1:] != b"\n" and len(line) == _LINE_LIMIT:
             line = stream.readline(_LINE_LIMIT)
+
+
+def _unprefixed(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Without what a journal or a log collector puts before each line, once an instruction shows how that looks."""
+    prefix: re.Pattern[bytes] | None = None
+    for line in lines:
+        if prefix:
+            if match := prefix.match(line):
+                line = line[match.end() :]
+        elif (match := _PREFIXED.match(line)) and not (_NOISE.match(line) or _CILIUM_FAILED.search(line)):
+            prefix = re.compile(re.sub(rb"\d+", rb"\\d+", re.escape(match[1])))
+            line = line[match.end(1) :]
+        yield line
 
 
 def _text(data: bytes) -> str:
@@ -359,15 +386,14 @@ def locate(rejection: Rejection, sources: Iterable[Source]) -> list[SourceLine]:
     wanted = rejection.source
     if wanted is None:
         return []
+    every = list(sources)
+    named = [s for s in every if wanted.file and s.path.name == wanted.file.rpartition("/")[2]]
     found: list[tuple[int, SourceLine]] = []
-    name = wanted.file.rpartition("/")[2]
-    for source in sources:
-        if name and source.path.name != name:
-            continue
+    for source in named or every:  # BCC calls every program main.c, with lines of its own before the user's
         for number, line in enumerate(source.data.splitlines(), 1):
             text = line.decode("utf-8", "replace").strip()
             if text and (text == wanted.text or (not wanted.text and number == wanted.line)):
                 found.append((abs(number - wanted.line), SourceLine(str(source.path), number, text)))
-    if name:
+    if named:
         found.sort(key=lambda f: f[0])
     return [line for _, line in found]

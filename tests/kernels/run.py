@@ -3,9 +3,10 @@
 
     run.py [--kernel host|6.1|6.12|5.10]… [--markdown] [--logs FOLDER] [--cap-bpf] FILE.o|FILE.c…
 
-Each program is loaded by itself, as root; those of a C file with a line `// load: cap-bpf`, and all with --cap-bpf, with
-CAP_BPF and CAP_NET_ADMIN alone. Nothing is attached. `host` is the running kernel; the others are Debian's, fetched
-once by apt (nothing is installed) and booted in qemu without KVM, with the loader as process 1 of an initramfs.
+Each program is loaded by itself, as root; those of a C file with a line `// load: cap-bpf`, and all with
+--cap-bpf, with CAP_BPF and CAP_NET_ADMIN alone. Nothing is attached. `host` is the running kernel; the others are
+Debian's, fetched once by apt (nothing is installed) and booted in qemu without KVM, with the loader as process 1 of an
+initramfs.
 
 Needs: gcc, libbpf-dev and clang; for other kernels than the host's apt, dpkg-deb and qemu-system-x86.
 Prints a JSON list of {kernel, object, program, verdict: accepted|rejected|untried, errno, log}, or a table.
@@ -14,6 +15,7 @@ Prints a JSON list of {kernel, object, program, verdict: accepted|rejected|untri
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
 import os
@@ -124,10 +126,8 @@ def load_in_qemu(kernel: str, privileged: list[Path], unprivileged: list[Path], 
     command = ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-cpu", KERNELS[kernel][1], "-m", "768", "-no-reboot"]
     command += ["-kernel", str(vmlinuz), "-initrd", str(initramfs), "-append", "console=ttyS0 panic=-1 quiet"]
     command += ["-display", "none", "-net", "none", "-serial", f"file:{console}", "-serial", f"file:{results}"]
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):  # the missing end is told below
         subprocess.run(command, timeout=BOOT_SECONDS, check=True, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        pass  # what came before counts; the missing end is told below
     output = results.read_bytes()
     if not output.endswith(b"end\n"):
         tail = console.read_text(errors="replace")[-2000:]
@@ -148,7 +148,8 @@ def fetch(kernel: str) -> Path:
     apt = ["-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=/dev/null"]
     apt += ["-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache", "-qq"]
     run(["apt-get", *apt, "update"])
-    names = run(["apt-cache", *apt, "search", "--names-only", rf"^linux-image-{kernel}\.[0-9].*[0-9a-z]-amd64$"]).decode()
+    pattern = rf"^linux-image-{kernel}\.[0-9].*[0-9a-z]-amd64$"
+    names = run(["apt-cache", *apt, "search", "--names-only", pattern]).decode()
     newest = max((n.split()[0] for n in names.splitlines() if "-rt-" not in n and "-cloud-" not in n), key=version)
     run(["apt-get", *apt, "download", newest], cwd=folder)
     package = next(folder.glob(f"{newest}_*.deb"))
@@ -192,13 +193,17 @@ def write_logs(folder: Path, files: Iterable[Path], results: dict[str, list[dict
             if result["verdict"] == "rejected":
                 place = places[str(result["object"])]
                 place.parent.mkdir(parents=True, exist_ok=True)
-                kernel = ".".join(re.findall(r"\d+", str(result["kernel"]))[:2])
-                place.with_name(f"{place.name}.{kernel}.log").write_text(str(result["log"]), encoding="utf-8")
+                place.with_name(f"{place.name}.{short(result)}.log").write_text(str(result["log"]), encoding="utf-8")
+
+
+def short(result: dict[str, object]) -> str:
+    """The kernel's release without what its builder added: "6.12"."""
+    return ".".join(re.findall(r"\d+", str(result["kernel"]))[:2])
 
 
 def table(results: dict[str, list[dict[str, object]]]) -> Iterator[str]:
-    """Markdown: a row for each program, a column for each kernel by its release."""
-    columns = {str(rows[0]["kernel"]): {(r["object"], r["program"]): r for r in rows} for rows in results.values() if rows}
+    """Markdown: a row for each program, a column for each kernel."""
+    columns = {short(rows[0]): {(r["object"], r["program"]): r for r in rows} for rows in results.values() if rows}
     keys = sorted({key for rows in columns.values() for key in rows}, key=str)
     yield "| program | " + " | ".join(columns) + " |"
     yield "|---" * (len(columns) + 1) + "|"

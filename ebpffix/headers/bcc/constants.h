@@ -284,6 +284,27 @@
 #ifndef TCPHDR_CWR
 #define TCPHDR_CWR 0x80
 #endif
+#ifndef IPPROTO_HOPOPTS
+#define IPPROTO_HOPOPTS 0
+#endif
+#ifndef IPPROTO_ROUTING
+#define IPPROTO_ROUTING 43
+#endif
+#ifndef IPPROTO_FRAGMENT
+#define IPPROTO_FRAGMENT 44
+#endif
+#ifndef IPPROTO_ICMPV6
+#define IPPROTO_ICMPV6 58
+#endif
+#ifndef IPPROTO_NONE
+#define IPPROTO_NONE 59
+#endif
+#ifndef IPPROTO_DSTOPTS
+#define IPPROTO_DSTOPTS 60
+#endif
+#ifndef SCM_RIGHTS
+#define SCM_RIGHTS 1
+#endif
 #ifndef SOL_SOCKET
 #define SOL_SOCKET 1
 #endif
@@ -589,6 +610,12 @@
 #endif
 
 /* Memory. */
+#ifndef PAGE_OFFSET
+#define PAGE_OFFSET 0xffff888000000000UL
+#endif
+#ifndef __START_KERNEL_map
+#define __START_KERNEL_map 0xffffffff80000000UL
+#endif
 #ifndef __GFP_DMA
 #define __GFP_DMA 0x01u
 #endif
@@ -642,6 +669,9 @@
 #ifndef RQF_IO_STAT
 #define RQF_IO_STAT (1 << 13)
 #endif
+#ifndef REQ_WRITE
+#define REQ_WRITE 1ULL
+#endif
 
 /* Errors. */
 #ifndef EPERM
@@ -676,6 +706,9 @@
 #endif
 #ifndef EAGAIN
 #define EAGAIN 11
+#endif
+#ifndef EWOULDBLOCK
+#define EWOULDBLOCK 11
 #endif
 #ifndef ENOMEM
 #define ENOMEM 12
@@ -745,6 +778,9 @@
 #endif
 #ifndef ERANGE
 #define ERANGE 34
+#endif
+#ifndef EDEADLK
+#define EDEADLK 35
 #endif
 #ifndef EDEADLOCK
 #define EDEADLOCK 35
@@ -920,6 +956,12 @@
 #ifndef ESOCKTNOSUPPORT
 #define ESOCKTNOSUPPORT 94
 #endif
+#ifndef ENOTSUP
+#define ENOTSUP 95
+#endif
+#ifndef EOPNOTSUPP
+#define EOPNOTSUPP 95
+#endif
 #ifndef EPFNOSUPPORT
 #define EPFNOSUPPORT 96
 #endif
@@ -1030,12 +1072,6 @@
 #endif
 #ifndef ERFKILL
 #define ERFKILL 132
-#endif
-#ifndef EOPNOTSUPP
-#define EOPNOTSUPP 95
-#endif
-#ifndef EWOULDBLOCK
-#define EWOULDBLOCK EAGAIN
 #endif
 #ifndef ENOTSUPP
 #define ENOTSUPP 524

@@ -105,14 +105,12 @@ struct in_addr { __be32 s_addr; };
 struct in6_addr {
     union { __u8 u6_addr8[16]; __be16 u6_addr16[8]; __be32 u6_addr32[4]; } in6_u;
 };
-#define s6_addr in6_u.u6_addr8
-#define s6_addr16 in6_u.u6_addr16
-#define s6_addr32 in6_u.u6_addr32
 struct sockaddr { sa_family_t sa_family; char sa_data[14]; };
 struct sockaddr_in { sa_family_t sin_family; __be16 sin_port; struct in_addr sin_addr; unsigned char __pad[8]; };
 struct sockaddr_in6 {
     sa_family_t sin6_family; __be16 sin6_port; __be32 sin6_flowinfo; struct in6_addr sin6_addr; __u32 sin6_scope_id;
 };
+struct __kernel_sockaddr_storage { sa_family_t ss_family; char __data[126]; };
 struct net { struct ns_common ns; };
 struct proto { char name[32]; };
 struct sock_common {

@@ -129,6 +129,29 @@ int bpf_usdt_readarg(int number, struct pt_regs *ctx, void *result);
 int bpf_usdt_readarg_p(int number, struct pt_regs *ctx, void *buffer, u64 size);
 #define lock_xadd(ptr, value) ((void)__sync_fetch_and_add(ptr, value))
 
+/* Members that the kernel's headers give short names by macro. */
+#define inet_daddr sk.__sk_common.skc_daddr
+#define inet_rcv_saddr sk.__sk_common.skc_rcv_saddr
+#define inet_dport sk.__sk_common.skc_dport
+#define inet_num sk.__sk_common.skc_num
+#define sk_family __sk_common.skc_family
+#define sk_state __sk_common.skc_state
+#define sk_num __sk_common.skc_num
+#define sk_dport __sk_common.skc_dport
+#define sk_daddr __sk_common.skc_daddr
+#define sk_rcv_saddr __sk_common.skc_rcv_saddr
+#define sk_v6_daddr __sk_common.skc_v6_daddr
+#define sk_v6_rcv_saddr __sk_common.skc_v6_rcv_saddr
+#define sk_net __sk_common.skc_net
+#define sk_prot __sk_common.skc_prot
+#define sk_bound_dev_if __sk_common.skc_bound_dev_if
+#define sk_cookie __sk_common.skc_cookie
+#define sk_refcnt __sk_common.skc_refcnt
+#define s6_addr in6_u.u6_addr8
+#define s6_addr16 in6_u.u6_addr16
+#define s6_addr32 in6_u.u6_addr32
+#define sockaddr_storage __kernel_sockaddr_storage
+
 /* Memory and strings: a program may call them, the compiler knows them. */
 void *memcpy(void *to, const void *from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
