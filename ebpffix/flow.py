@@ -25,8 +25,8 @@ class Step:
     """One step: `node` is what it evaluates, None for the entry and for places where paths only meet."""
 
     node: Node | None
-    next: list[Edge] = field(default_factory=list)
-    before: list[Step] = field(default_factory=list)
+    next: list[Edge] = field(default_factory=list, repr=False)
+    before: list[Step] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -425,7 +425,7 @@ def use(mention: Node) -> Use:
             if _is_deref(parent, child):
                 address, node = False, parent
                 target = parent
-            elif _is_offset(parent, child) or (parent.kind == "CSTYLE_CAST_EXPR" and is_pointer(parent.type)):
+            elif _is_same_object(parent):
                 node = parent
             elif parent.kind == "CALL_EXPR" and child is not parent.children[0]:
                 return Use(mention, Effect.PASS, through, target, parent, child)
@@ -457,8 +457,13 @@ def _is_deref(parent: Node, child: Node) -> bool:
     return parent.kind == "MEMBER_REF_EXPR" and parent.arrow
 
 
-def _is_offset(parent: Node, child: Node) -> bool:
-    return parent.kind == "BINARY_OPERATOR" and parent.operator in ("+", "-") and is_pointer(parent.type)
+def _is_same_object(parent: Node) -> bool:
+    """Whether an expression over an address still points into the same object: `p + 1`, `(char *)p`, `&array`."""
+    if parent.kind == "BINARY_OPERATOR":
+        return parent.operator in ("+", "-") and is_pointer(parent.type)
+    if parent.kind == "UNARY_OPERATOR":
+        return parent.operator == "&"
+    return parent.kind == "CSTYLE_CAST_EXPR" and is_pointer(parent.type)
 
 
 def _is_written(parent: Node, child: Node) -> bool:

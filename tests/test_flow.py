@@ -146,6 +146,7 @@ def test_null_checks(body: str, checked: bool) -> None:
         ("{ see(v); }", Effect.PASS, True, False),
         ("{ fill(&v->n); }", Effect.PASS, True, True),
         ("{ fill(v->a); }", Effect.PASS, True, True),
+        ("{ fill((int *)&v->a); }", Effect.PASS, True, True),
         ("{ __builtin_memset(v->a, 0, 4); }", Effect.PASS, True, True),
         ("{ put(v->next); }", Effect.READ, True, False),
         ("{ struct val *w = v; }", Effect.ESCAPE, True, True),
