@@ -245,7 +245,7 @@ class _Builder:
         if bare.kind == "CALL_EXPR" and bare.name == "__builtin_expect" and len(bare.arguments) == 2:
             return self.condition(bare.arguments[0], ends)
         ((step, _, _),) = self.evaluate(node, ends)
-        constant = _constant(bare)
+        constant = bare.integer
         return [(step, node, True)] if constant != 0 else [], [(step, node, False)] if not constant else []
 
     # -- by kind
@@ -368,14 +368,6 @@ def _for_parts(loop: Node, head: list[Node]) -> tuple[list[Node], list[Node], li
     return parts
 
 
-def _constant(node: Node) -> int | None:
-    """The value of an integer literal as a truth value; None for all else, also where a macro hides the digits."""
-    if node.kind != "INTEGER_LITERAL":
-        return None
-    digits = re.match(rb"(0[xX][\da-fA-F]+|\d+)[uUlL]*\Z", node.text)
-    return int(int(digits[1], 16 if digits[1][:2].lower() == b"0x" else 10) != 0) if digits else None
-
-
 def _evaluated(node: Node | None) -> Iterator[Node]:
     """A node and all below it that is evaluated: not the operand of sizeof."""
     if node is None or node.kind == "CXX_UNARY_EXPR":
@@ -427,8 +419,9 @@ def use(mention: Node) -> Use:
                 target = parent
             elif _is_same_object(parent):
                 node = parent
-            elif parent.kind == "CALL_EXPR" and child is not parent.children[0]:
-                return Use(mention, Effect.PASS, through, target, parent, child)
+            elif parent.kind == "CALL_EXPR":
+                effect = Effect.READ if child is parent.children[0] else Effect.PASS
+                return Use(mention, effect, through, target, parent, child)
             else:
                 return Use(mention, Effect.READ if _only_tests(parent, child) else Effect.ESCAPE, through, target)
         elif parent.kind == "MEMBER_REF_EXPR" and not parent.arrow:

@@ -144,4 +144,4 @@ def _harmless(callee: Node) -> bool:
     """Whether a function without a body here cannot reach a map of the program: helpers, and in BCC the kernel's."""
     if callee.name.startswith("bpf_map_"):
         return callee.name in ("bpf_map_lookup_elem", "bpf_map_lookup_percpu_elem", "bpf_map_peek_elem")
-    return callee.name.startswith(("bpf_", "__builtin_", "__bpf_")) or callee.unit.dialect == "bcc"
+    return callee.name.startswith(("bpf_", "__bpf_", "__builtin_", "__sync_", "__atomic_")) or callee.unit.dialect == "bcc"

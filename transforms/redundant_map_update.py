@@ -48,6 +48,7 @@ TRANSFORM = Transform(
     summary="map update of a value that lookup already returned by reference",
 )
 
+_ANY, _EXIST = 0, 2  # flags of an update
 _LOOKUPS = ("lookup", "lookup_or_init", "lookup_or_try_init")
 _READ_ONLY = frozenset((*_LOOKUPS, "update", "insert", "delete"))
 _CONDITIONAL = re.compile(rb"^[ \t]*#[ \t]*(?:if|elif|else)", re.MULTILINE)
@@ -70,10 +71,7 @@ def _can_go(update: MapCall) -> bool:
     """Whether the call does no more than to write over what is there: a plain update whose result is not used."""
     if update.call.statement.uncast is not update.call:
         return False
-    flags = update.flags.uncast if update.flags is not None else None
-    if flags is None or (flags.kind == "DECL_REF_EXPR" and flags.name in ("BPF_ANY", "BPF_EXIST")):
-        return True
-    return flags.kind == "INTEGER_LITERAL" and flags.text in (b"0", b"2")
+    return update.flags is None or update.flags.uncast.integer in (_ANY, _EXIST)
 
 
 @dataclass(frozen=True)
@@ -289,25 +287,27 @@ def _owns(unit: Unit, pointer: Any) -> bool:
 
 
 def _removal(unit: Unit, statement: Node) -> Edit | None:
-    """Take the update out, and an if or else with it that has nothing else to do and whose condition does nothing."""
+    """Take the update out, and with it an if or else that has nothing else to do and whose condition does nothing."""
+    if unit.macros_around(statement.path, statement.start, statement.end):
+        return None
     owner = statement
     while (parent := owner.parent) is not None:
-        alone = parent.kind == "COMPOUND_STMT" and len(parent.children) == 1
-        if alone and parent.parent is not None and parent.parent.kind == "IF_STMT":
+        is_only_one = parent.kind == "COMPOUND_STMT" and len(parent.children) == 1
+        if is_only_one and parent.parent is not None and parent.parent.kind == "IF_STMT":
             owner = parent
-        elif parent.kind == "IF_STMT" and owner in parent.children[1:]:
-            if len(parent.children) == 3:
-                break
-            if any(n.kind == "CALL_EXPR" or n.operator in _EFFECTS for n in parent.children[0].walk()):
-                break
+        elif parent.kind == "IF_STMT" and len(parent.children) == 2 and not _does_something(parent.children[0]):
             owner = parent
         else:
             break
     if owner is not statement and not has_comment(unit, owner.path, owner.start, owner.end):
-        edit = _without_else(unit, owner) if not in_block(owner) else delete_statement(unit, owner)
+        edit = delete_statement(unit, owner) if in_block(owner) else _without_else(unit, owner)
         if edit is not None:
             return edit
-    return delete_statement(unit, statement)
+    return delete_statement(unit, statement) if in_block(statement) else _without_else(unit, statement)
+
+
+def _does_something(condition: Node) -> bool:
+    return any(node.kind == "CALL_EXPR" or node.operator in _EFFECTS for node in condition.walk())
 
 
 _EFFECTS = frozenset("= += -= *= /= %= &= |= ^= <<= >>= ++ -- ++post --post".split())
