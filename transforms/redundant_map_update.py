@@ -6,7 +6,8 @@ lookup of the same key in the same map returned.
 Why: the pointer that lookup returns *is* the entry. What is written through it is in the map already, so the update is
 a second hash walk and copy for nothing. In a hash it does harm too: it puts a new element in the old one's place, so
 that changes which other CPUs made to the old one meanwhile are lost, and `v` no longer points at the entry. Up to
-Linux 4.14 such an update did not even load ("R3 type=map_value expected=fp").
+Linux 4.14 such an update did not even load ("R3 type=map_value expected=fp"), and where the value holds a timer or a
+lock it still does not ("bpf_timer cannot be accessed directly by load/store").
 
 Safe when the map is a hash or an array (per-CPU or not) and nothing in the file deletes from it. In between only user
 space could have deleted the entry, which the update would have put back.
@@ -19,8 +20,8 @@ error; and where the statement cannot be taken out without losing a comment or b
 Left alone: insertion of a missing entry, another map or key, a key that may have changed, a pointer that may not be
 the entry any more or was not checked for NULL, a copy that is written back (readers may rely on its being atomic),
 BPF_NOEXIST and other flags, a result that is used, any other change of the map in between (also in functions that are
-called), a write through the pointer after the update, LPM tries (lookup can return a shorter prefix' entry), values
-with timers, locks or kernel pointers (an update resets them), functions with a computed goto or a loop macro.
+called), a write through the pointer after the update, LPM tries (lookup can return a shorter prefix' entry), functions
+with a computed goto or a loop macro.
 
 Limits: the map must be named (`&map`), not reached through a pointer; lookup and update must be in one function.
 """
@@ -52,7 +53,6 @@ _ANY, _EXIST = 0, 2  # flags of an update
 _LOOKUPS = ("lookup", "lookup_or_init", "lookup_or_try_init")
 _READ_ONLY = frozenset((*_LOOKUPS, "update", "insert", "delete"))
 _CONDITIONAL = re.compile(rb"^[ \t]*#[ \t]*(?:if|elif|else)", re.MULTILINE)
-_OWNED = re.compile(r"bpf_(?:timer|wq|task_work|(?:res_)?spin_lock|list_head|list_node|rb_root|rb_node|refcount)\Z")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -133,15 +133,14 @@ class _Update:
         return self.flow.between(lookup, self.step, tuple(self.lookups))
 
     def _keeps_something(self) -> bool:
-        """Whether the entry or the pointer would be other without the update: the pointer is used to write later, was
-        handed on, or the value has parts that an update resets."""
+        """Whether the entry could be other without the update: the pointer is used to write later, or was handed on."""
         flow, mentions = self.flow, self.flow.uses(self.value.decl)
         writes = [u for u in mentions if u.through and u.may_write and u.call is not self.update.call]
         ends = {s for u in flow.changes(self.value.decl) if (s := flow.step(u.node)) is not None}
         later = flow.reachable(self.step, ends) | {self.step}
         kept = [u for u in writes if u.effect is Effect.ESCAPE]
         since = set().union(*(flow.reachable(lookup, ends) for lookup in self.lookups))
-        return bool(flow.within(writes, later) or flow.within(kept, since)) or _owns(self.unit, self.value.type)
+        return bool(flow.within(writes, later) or flow.within(kept, since))
 
     def _untouched(self, lookup: Step) -> bool:
         """Whether neither the map's entries nor the key change on the way from a lookup to the update."""
@@ -272,33 +271,19 @@ def _is_own(target: Node) -> bool:
     return bool(target.type.is_const_qualified() or (is_local and target.cursor.storage_class.name != "STATIC"))
 
 
-def _owns(unit: Unit, pointer: Any) -> bool:
-    """Whether a value holds what an update takes down or resets: timers, locks, lists, kernel pointers."""
-    type_ = pointee(pointer)
-    while type_.kind.name.endswith("ARRAY"):
-        type_ = type_.element_type.get_canonical()
-    type_ = type_.get_canonical()
-    if type_.kind.name != "RECORD":
-        return False
-    record = Node(unit, type_.get_declaration(), None)
-    if _OWNED.match(record.name) or re.search(rb"\b__(?:percpu_)?kptr|btf_type_tag", record.text):
-        return True
-    return any(_owns(unit, f.type) for f in type_.get_fields() if f.type.get_canonical().kind.name != "POINTER")
-
-
 def _removal(unit: Unit, statement: Node) -> Edit | None:
     """Take the update out, and with it an if or else that has nothing else to do and whose condition does nothing."""
     if unit.macros_around(statement.path, statement.start, statement.end):
         return None
     owner = statement
     while (parent := owner.parent) is not None:
-        is_only_one = parent.kind == "COMPOUND_STMT" and len(parent.children) == 1
-        if is_only_one and parent.parent is not None and parent.parent.kind == "IF_STMT":
-            owner = parent
-        elif parent.kind == "IF_STMT" and len(parent.children) == 2 and not _does_something(parent.children[0]):
-            owner = parent
+        if parent.kind == "COMPOUND_STMT":
+            is_idle = len(parent.children) == 1 and parent.parent is not None and parent.parent.kind == "IF_STMT"
         else:
+            is_idle = parent.kind == "IF_STMT" and len(parent.children) == 2 and not _acts(parent.children[0])
+        if not is_idle:
             break
+        owner = parent
     if owner is not statement and not has_comment(unit, owner.path, owner.start, owner.end):
         edit = delete_statement(unit, owner) if in_block(owner) else _without_else(unit, owner)
         if edit is not None:
@@ -306,7 +291,7 @@ def _removal(unit: Unit, statement: Node) -> Edit | None:
     return delete_statement(unit, statement) if in_block(statement) else _without_else(unit, statement)
 
 
-def _does_something(condition: Node) -> bool:
+def _acts(condition: Node) -> bool:
     return any(node.kind == "CALL_EXPR" or node.operator in _EFFECTS for node in condition.walk())
 
 
