@@ -145,7 +145,8 @@ class _Analyser:
             if changed is not None and changed.isdisjoint(own):
                 continue
             job = self._job(program, closure, own, files)
-            if not job.transforms:
+            # A program that was fixed is parsed again even if no trigger is left: its errors are counted.
+            if not job.transforms and path not in self.results:
                 continue
             key = self._key(job, program, closure)
             kept = self.cache.get(key) if self.cache else None

@@ -16,7 +16,7 @@ from ebpffix.frontend import clang
 from ebpffix.frontend.environment import Setup
 from ebpffix.source import Source
 
-MADE_UP = "ebpffix-made-up.h"
+MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory
 _ROUNDS = 4
 
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
@@ -136,5 +136,7 @@ def _declare_value(source: Source, error: Diagnostic, name: bytes) -> bytes:
         return b"long long %s();" % name
     if after[:2] == b"->":
         return b"extern void *%s;" % name
+    if after[:1] == b"[" or (before.endswith(b"&") and not before.endswith(b"&&")):
+        return b"extern long long %s[1];" % name
     # Constants in case labels must differ from each other.
     return b"enum { %s = %d };" % (name, 0x1000 + sum(name) * 31 + len(name))
