@@ -1,0 +1,205 @@
+"""From eBPF C to an object file, with the user's own clang.
+
+Fixes are tried without touching the tree: an overlay file system gives clang other contents for the main file and for
+headers. The flags of a repository are code that someone else wrote, so only harmless ones pass.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ebpffix.verify import CannotVerify
+from ebpffix.verify.process import Finished, private_folder, run
+
+OLDEST = 12  # the first clang whose objects today's libbpf takes without loss
+_NEWEST = 40  # no clang of this number exists yet; bounds the search on the path
+
+# bpf_tracing.h chooses the layout of struct pt_regs by these names.
+_ARCH = {
+    "x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "s390x": "s390", "ppc64le": "powerpc",
+    "ppc64": "powerpc", "riscv64": "riscv", "loongarch64": "loongarch", "mips64": "mips",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Clang:
+    """A compiler that was found: its absolute path, and its version as (major, minor, patch)."""
+
+    path: str
+    version: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        return "clang " + ".".join(map(str, self.version))
+
+
+@dataclass(frozen=True)
+class Object:
+    """A compiled object: the ELF bytes, and the real paths of all files that went into it."""
+
+    data: bytes
+    inputs: frozenset[Path]
+
+
+@dataclass(frozen=True)
+class CompileError:
+    """What clang said, line by line; each error comes as `path:line:column: error: …`, its source line and a caret."""
+
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def find_clang(explicit: str | None = None) -> Clang:
+    """The compiler to use: `explicit`, else $CLANG, else `clang` or the newest `clang-NN` on the path.
+
+    Raises CannotVerify when there is none, or when the one asked for does not run. A repository has no say here.
+    """
+    wanted = explicit or os.environ.get("CLANG")
+    if wanted:
+        path = shutil.which(os.path.expanduser(wanted))
+        if not path:
+            raise CannotVerify(f"{wanted}: no such compiler", "name a clang with --clang or $CLANG")
+        return _asked(path)
+    for name in ("clang", *(f"clang-{n}" for n in range(_NEWEST, OLDEST - 1, -1))):
+        path = shutil.which(name)
+        if path:
+            return _asked(path)
+    raise CannotVerify("no clang on the path", f"install clang {OLDEST} or later, or name one with --clang")
+
+
+@cache
+def _asked(path: str) -> Clang:
+    path = os.path.abspath(path)
+    try:
+        with private_folder() as folder:
+            said = run([path, "--version"], folder=folder, timeout=20).output.decode(errors="replace")
+    except OSError as error:
+        raise CannotVerify(f"{path}: {error.strerror}", "name a clang with --clang or $CLANG") from None
+    match = re.search(r"clang version (\d+)\.(\d+)\.(\d+)", said)
+    if not match:
+        raise CannotVerify(f"{path} is not clang", "name a clang with --clang or $CLANG")
+    version = (int(match[1]), int(match[2]), int(match[3]))
+    if version[0] < OLDEST:
+        raise CannotVerify(f"{path} is clang {version[0]}", f"install clang {OLDEST} or later")
+    return Clang(path, version)
+
+
+def compile_libbpf(
+    path: Path,
+    *,
+    clang: Clang,
+    args: Sequence[str] = (),
+    overlay: Mapping[Path, bytes] | None = None,
+    timeout: float = 60,
+) -> Object | CompileError:
+    """Compile one libbpf program. `args` are the caller's include folders and macros, taken as they are.
+
+    `overlay` gives other contents for files, headers too; the tree stays untouched. `timeout` is in seconds.
+    """
+    contents = {Path(os.path.realpath(p)): data for p, data in (overlay or {}).items()}
+    spellings = {Path(os.path.abspath(p)) for p in (*(overlay or {}), *contents)}
+    for _ in range(3):
+        with private_folder() as folder:
+            overlay_args = _overlay(folder, contents, spellings)
+            done = _clang(path, folder, clang, (*overlay_args, *args), timeout)
+            if done.code != 0:
+                return CompileError(_complaint(path, done, timeout))
+            names = _inputs(folder / "deps")
+            # clang looks a file up by the name it came by: behind a symbolic link that is another one.
+            missed = {n for n in names if n not in spellings and Path(os.path.realpath(n)) in contents}
+            if not missed:
+                return Object((folder / "object").read_bytes(), frozenset(Path(os.path.realpath(n)) for n in names))
+            spellings |= missed
+    return CompileError((f"{path}: error: a changed file is reached by ever other names",))
+
+
+def _clang(path: Path, folder: Path, clang: Clang, args: Sequence[str], timeout: float) -> Finished:
+    argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
+    argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MF", str(folder / "deps")]
+    argv += ["-x", "c", "-c", os.path.abspath(path), "-o", str(folder / "object")]
+    env = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
+    return run(argv, folder=folder, timeout=timeout, env=env)
+
+
+def _defaults(args: Sequence[str]) -> Iterator[str]:
+    machine = platform.machine()
+    if machine in _ARCH and not any("__TARGET_ARCH_" in a for a in args):
+        yield f"-D__TARGET_ARCH_{_ARCH[machine]}"
+    # Debian keeps <asm/types.h> in a folder that clang searches for the host's target only.
+    folder = f"/usr/include/{machine}-linux-gnu"
+    if os.path.isdir(folder):
+        yield from ("-idirafter", folder)
+
+
+def _overlay(folder: Path, contents: Mapping[Path, bytes], spellings: Iterable[Path]) -> list[str]:
+    """The flag that makes clang read `contents` for the files of those names."""
+    if not contents:
+        return []
+    written = {}
+    for number, (real, data) in enumerate(contents.items()):
+        written[real] = folder / f"file{number}"
+        written[real].write_bytes(data)
+    roots = [
+        {"name": str(n), "type": "file", "external-contents": str(written[Path(os.path.realpath(n))])}
+        for n in sorted(spellings)
+    ]
+    # Under their own names, so that an include beside the file resolves, and messages name it.
+    described = {"version": 0, "case-sensitive": "true", "use-external-names": "false", "roots": roots}
+    (folder / "overlay").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+    return ["-ivfsoverlay", str(folder / "overlay")]
+
+
+def _inputs(deps: Path) -> list[Path]:
+    """The names by which clang opened its inputs, made absolute; `deps` is a rule in make's spelling."""
+    rule = os.fsdecode(deps.read_bytes()).replace("\\\n", " ").split(":", 1)[1]
+    names = re.findall(r"(?:\\[ #]|\$\$|[^\s])+", rule)
+    return [Path(os.path.abspath(re.sub(r"\\([ #])", r"\1", n).replace("$$", "$"))) for n in names]
+
+
+def _complaint(path: Path, done: Finished, timeout: float) -> tuple[str, ...]:
+    if done.code is None:
+        return (f"{path}: error: not compiled within {timeout:g} s",)
+    lines = done.errors.decode(errors="replace").splitlines()
+    if done.code < 0 or not any("error:" in line for line in lines):
+        return (f"{path}: error: clang ended with {done.code}", *lines[:20])
+    return tuple(lines)
+
+
+_JOINED_OR_SEPARATE = ("-isystem", "-iquote", "-include", "-I", "-D", "-U")
+_JOINED = ("-std=", "--target=", "-m")
+
+
+def safe_flags(argv: Iterable[str], directory: Path | None = None) -> list[str]:
+    """What may be kept of a command that a repository gives, such as an entry of compile_commands.json.
+
+    Kept are include folders, macros, -include, -std, -m… and the target, in both spellings; dropped is all else: the
+    compiler, plugins, -mllvm, response files. Relative paths are made absolute from `directory`.
+    """
+    kept: list[str] = []
+    rest = iter(argv)
+    for flag in rest:
+        name = next((n for n in _JOINED_OR_SEPARATE if flag.startswith(n)), None)
+        if name is not None or flag == "-target":
+            name = name or flag
+            value = flag[len(name) :] or next(rest, "")
+            # A value with a dash would make another flag (-include-pch); clang reads more flags from a file @….
+            if value and value[0] not in "-@":
+                kept += [name, value if name in ("-D", "-U", "-target") else _absolute(name, value, directory)]
+        elif flag.startswith(_JOINED) and not flag.startswith("-mllvm"):
+            kept.append(flag)
+    return kept
+
+
+def _absolute(name: str, value: str, directory: Path | None) -> str:
+    if directory is None or (name == "-include" and not (directory / value).exists()):  # then searched like <…>
+        return value
+    return str(directory / value)

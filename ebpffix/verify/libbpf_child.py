@@ -1,0 +1,278 @@
+"""The child that loads objects with libbpf. Run by its path (`python -I -S libbpf_child.py`), never imported.
+
+Reads one request from standard input, a line of JSON and then the object's bytes, and answers with lines of JSON, one
+for each program. Every program is opened and loaded in a process of its own, so that a crash or a hang of libbpf costs
+that program only. Imports the standard library alone: nothing of the folder it is started from can get in.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+LOG = (16 << 20) - 1  # bytes; what every kernel takes. Pages that the log does not reach cost nothing.
+MEMORY = 1 << 30  # bytes of address space for libbpf
+MAPS = 1 << 30  # bytes; kernel memory is under no limit of a process, so a sum of maps above this is not tried
+ENTRIES = 1 << 16  # entries of a map that a dump gives
+
+CAP_NET_ADMIN, CAP_BPF = 12, 39
+PR_SET_NO_NEW_PRIVS = 38
+BPF_MAP_GET_NEXT_KEY = 4
+
+_PER_CPU = {5, 6, 10, 21}  # BPF_MAP_TYPE_PERCPU_HASH, _PERCPU_ARRAY, _LRU_PERCPU_HASH, _PERCPU_CGROUP_STORAGE
+_DUMPED = {1, 2, 5, 6, 9, 10, 11}  # hashes, arrays, their LRU and per-CPU forms, LPM tries
+_BY_CONTEXT = {17, 31}  # BPF_PROG_TYPE_RAW_TRACEPOINT, _SYSCALL: a test run gives them a context, not a packet
+
+Answer = dict[str, Any]
+
+
+class OpenOptions(ctypes.Structure):
+    _fields_ = (("sz", ctypes.c_size_t), ("object_name", ctypes.c_char_p))
+
+
+class TestRunOptions(ctypes.Structure):
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_char_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_char_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+def library() -> ctypes.CDLL:
+    """libbpf with the result types that are not int. OSError when there is none."""
+    lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    for names, result in (
+        ("bpf_object__open_mem bpf_object__next_program bpf_object__next_map", ctypes.c_void_p),
+        ("bpf_program__name bpf_program__section_name bpf_map__name", ctypes.c_char_p),
+        ("bpf_program__insn_cnt", ctypes.c_size_t),
+        ("bpf_map__key_size bpf_map__value_size bpf_map__max_entries", ctypes.c_uint32),
+    ):
+        for name in names.split():
+            getattr(lib, name).restype = result
+    return lib
+
+
+class Failed(Exception):
+    """What could not be tried, in one line."""
+
+
+class Opened:
+    """An object of which one program alone will be loaded."""
+
+    def __init__(self, lib: ctypes.CDLL, data: bytes, name: str) -> None:
+        self.lib = lib
+        options = OpenOptions(ctypes.sizeof(OpenOptions), b"ebpffix")
+        self.object = ctypes.c_void_p(
+            lib.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), ctypes.byref(options))
+        )
+        if not self.object:
+            raise Failed(f"libbpf cannot open the object: {strerror(ctypes.get_errno())}")
+        self.program = ctypes.c_void_p()
+        for program in self._all("bpf_object__next_program"):
+            wanted = lib.bpf_program__name(program) == name.encode()
+            lib.bpf_program__set_autoload(program, ctypes.c_bool(wanted))
+            if wanted:
+                self.program = program
+        if not self.program:
+            raise Failed("libbpf sees no such program in the object")
+        self.maps = {lib.bpf_map__name(m).decode(): m for m in self._all("bpf_object__next_map")}
+        for each in self.maps.values():
+            lib.bpf_map__set_pin_path(each, None)  # else the map would outlive the check, or be shared with others
+
+    def _all(self, following: str) -> Iterator[ctypes.c_void_p]:
+        at = getattr(self.lib, following)(self.object, None)
+        while at:
+            yield ctypes.c_void_p(at)
+            at = getattr(self.lib, following)(self.object, ctypes.c_void_p(at))
+
+    def map_bytes(self) -> int:
+        total = 0
+        for each in self.maps.values():
+            entries, cpus = self.lib.bpf_map__max_entries(each), os.cpu_count() or 1
+            width = self.lib.bpf_map__key_size(each) + self.lib.bpf_map__value_size(each) + 64
+            total += entries * width * (cpus if self.lib.bpf_map__type(each) in _PER_CPU else 1)
+        return total
+
+    def load(self) -> tuple[int, str]:
+        """The error number (0: accepted) and the verifier's log."""
+        log = ctypes.create_string_buffer(LOG)
+        self.lib.bpf_program__set_log_buf(self.program, log, ctypes.c_size_t(LOG))
+        failed = self.lib.bpf_object__load(self.object)
+        return -failed, log.value.decode(errors="replace")
+
+
+def strerror(number: int) -> str:
+    return f"{os.strerror(number)} ({errno.errorcode.get(number, number)})"
+
+
+def drop_capabilities() -> None:
+    """Keep CAP_BPF, and CAP_NET_ADMIN, without which no network program or map loads at all and which makes the
+    verifier no more lenient; it is CAP_PERFMON and CAP_SYS_ADMIN that do."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    low, high = 1 << CAP_NET_ADMIN, 1 << (CAP_BPF - 32)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)  # effective, permitted, inheritable; low, then high words
+    if libc.capset(header, sets):
+        raise Failed(f"cannot drop to CAP_BPF: {strerror(ctypes.get_errno())}")
+
+
+def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
+    opened = Opened(lib, data, name)
+    if opened.map_bytes() > MAPS:
+        raise Failed(f"its maps take {opened.map_bytes() >> 20} MB, more than the {MAPS >> 20} MB a check may use")
+    if request["cap_bpf"]:
+        drop_capabilities()
+    number, log = opened.load()
+    return {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
+
+
+def test_run(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
+    opened = Opened(lib, data, name)
+    number, log = opened.load()
+    if number:
+        raise Failed(f"{name} does not load: {strerror(number)}\n{log}")
+    for map_name, entries in request["maps"].items():
+        if map_name not in opened.maps:
+            raise Failed(f"{name}: no map {map_name}")
+        descriptor = lib.bpf_map__fd(opened.maps[map_name])
+        for key, value in entries:
+            if lib.bpf_map_update_elem(descriptor, unpack(key), unpack(value), ctypes.c_uint64(0)):
+                raise Failed(f"map {map_name} refuses an entry: {strerror(ctypes.get_errno())}")
+    given = unpack(request["packet"])
+    out = ctypes.create_string_buffer(max(len(given), 64) + 4096)
+    options = TestRunOptions(ctypes.sizeof(TestRunOptions))
+    if lib.bpf_program__type(opened.program) in _BY_CONTEXT:
+        options.ctx_in, options.ctx_size_in = given, len(given)
+    else:
+        options.data_in, options.data_size_in = given, len(given)
+        options.data_out, options.data_size_out = ctypes.addressof(out), len(out)
+        options.repeat = request["repeat"]
+    if lib.bpf_prog_test_run_opts(lib.bpf_program__fd(opened.program), ctypes.byref(options)):
+        raise Failed(f"{name} cannot be run here: {strerror(ctypes.get_errno())}")
+    return {
+        "retval": options.retval,
+        "data_out": pack(out.raw[: options.data_size_out] if options.data_out else b""),
+        "maps": {n: dump(lib, m) for n, m in opened.maps.items() if lib.bpf_map__type(m) in _DUMPED},
+    }
+
+
+def dump(lib: ctypes.CDLL, each: ctypes.c_void_p) -> list[tuple[str, str]]:
+    descriptor = lib.bpf_map__fd(each)
+    size = lib.bpf_map__value_size(each)
+    if lib.bpf_map__type(each) in _PER_CPU:
+        size = (size + 7) // 8 * 8 * lib.libbpf_num_possible_cpus()
+    key = ctypes.create_string_buffer(lib.bpf_map__key_size(each))
+    value = ctypes.create_string_buffer(size)
+    found: list[tuple[str, str]] = []
+    last = None
+    while len(found) < ENTRIES and not lib.bpf_map_get_next_key(descriptor, last, key):
+        if not lib.bpf_map_lookup_elem(descriptor, key, value):
+            found.append((pack(key.raw), pack(value.raw)))
+        last = ctypes.create_string_buffer(key.raw, len(key.raw))
+    return found
+
+
+def pack(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def unpack(text: str) -> bytes:
+    return base64.b64decode(text)
+
+
+def apart(work: Callable[[], Answer], timeout: float) -> Answer:
+    """Do `work` in a process of its own. Its standard error, which is libbpf's, comes back as "said"."""
+    read, write = os.pipe()
+    said = os.memfd_create("said")
+    child = os.fork()
+    if not child:
+        status = 1
+        with contextlib.suppress(BaseException):
+            os.close(read)
+            os.dup2(said, 2)
+            os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_CPU, (int(timeout) + 1, int(timeout) + 1))
+            try:
+                answer = work()
+            except Failed as failed:
+                answer = {"failed": str(failed)}
+            with os.fdopen(write, "wb") as file:
+                file.write(json.dumps(answer).encode())
+            status = 0
+        os._exit(status)
+    os.close(write)
+    gathered = gather(read, time.monotonic() + timeout)
+    if gathered is None:
+        os.kill(child, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    size = min(os.fstat(said).st_size, 1 << 20)
+    text = os.pread(said, size, 0).decode(errors="replace")
+    os.close(said)
+    if gathered is None:
+        result: Answer = {"failed": f"not done within {timeout:g} s"}
+    elif status:
+        result = {"failed": f"libbpf ended with {'signal ' if status < 0 else ''}{abs(status)}"}
+    else:
+        result = cast(Answer, json.loads(gathered))
+    return {**result, "said": text}
+
+
+def gather(descriptor: int, deadline: float) -> bytes | None:
+    """All that comes until the other end closes; None when the time is up."""
+    parts: list[bytes] = []
+    try:
+        while True:
+            ready, _, _ = select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                return None
+            part = os.read(descriptor, 1 << 20)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    finally:
+        os.close(descriptor)
+
+
+def main() -> None:
+    request = json.loads(sys.stdin.buffer.readline())
+    data = sys.stdin.buffer.read()
+    try:
+        lib = library()
+    except OSError as error:
+        print(json.dumps({"missing": str(error)}), flush=True)
+        return
+    # Kernels before 5.11 count maps and programs as locked memory; CAP_SYS_RESOURCE may be dropped later.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    work = test_run if request["run"] else load
+    for name in request["programs"]:
+        answer = apart(lambda name=name: work(lib, data, request, name), request["timeout"])  # type: ignore[misc]
+        print(json.dumps({"name": name, **answer}), flush=True)
+
+
+main()

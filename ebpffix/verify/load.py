@@ -1,0 +1,179 @@
+"""Load the programs of an object into the running kernel, each by itself, and say what the verifier said.
+
+Nothing is attached, nothing is pinned; programs and maps are gone when the child that loaded them ends. "rejected" is
+said only when the verifier itself refused: what this machine lacks makes a program "untried", with the reason.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import platform
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ebpffix.verify import CannotVerify
+from ebpffix.verify.compile import Object
+from ebpffix.verify.objects import programs
+from ebpffix.verify.process import private_folder, run
+
+Verdict = Literal["accepted", "rejected", "untried"]
+
+_CHILD = Path(__file__).with_name("libbpf_child.py")
+_START = 10  # seconds that the child itself may take, above the time of its programs
+
+
+@dataclass(frozen=True)
+class ProgramResult:
+    """What became of one program.
+
+    `insns` counts the instructions that were handed to the kernel, subprograms included; None when it never came so
+    far. `log` is the verifier's, empty for an accepted program; `reason` says why a program is untried.
+    """
+
+    name: str
+    section: str
+    verdict: Verdict
+    insns: int | None = None
+    log: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """One BPF_PROG_TEST_RUN. `maps` holds each hash and array after it, key and value as bytes (the values of all
+    CPUs one after the other, each padded to 8 bytes, for a per-CPU map)."""
+
+    __test__ = False  # pytest takes the name for a test's
+
+    retval: int
+    data_out: bytes
+    maps: dict[str, dict[bytes, bytes]]
+
+
+def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20) -> list[ProgramResult]:
+    """Load each program of an object by itself; in the order of the file. `timeout` is in seconds, per program.
+
+    `cap_bpf` loads with CAP_BPF and CAP_NET_ADMIN alone: without CAP_PERFMON the verifier refuses reads of stack that
+    was never written. Tracing programs need CAP_PERFMON and are untried then.
+    Raises CannotVerify without libbpf or privilege.
+    """
+    found = programs(made.data)
+    request = {"programs": [n for n, _ in found], "cap_bpf": cap_bpf, "timeout": timeout, "run": False}
+    answers = _ask(request, made.data, timeout * len(found))
+    results = []
+    for name, section in found:
+        answer = answers.get(name, {"failed": "the process that loads it ended early", "said": ""})
+        verdict, reason = _judge(answer, section, cap_bpf)
+        log = answer.get("log", "") if verdict != "accepted" else ""
+        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason))
+    return results
+
+
+def test_run(
+    made: Object,
+    program: str,
+    packet: bytes,
+    *,
+    repeat: int = 1,
+    maps: Mapping[str, Mapping[bytes, bytes]] | None = None,
+    timeout: float = 20,
+) -> TestRun:
+    """Load `program`, put `maps` entries in, run it on `packet` and dump the maps.
+
+    For XDP, TC and other network programs `packet` is a frame of at least 14 bytes; for raw tracepoints and syscall
+    programs it is the context. RuntimeError says why a program could not be run.
+    """
+    entries = {n: [(_pack(k), _pack(v)) for k, v in m.items()] for n, m in (maps or {}).items()}
+    request = {"programs": [program], "timeout": timeout, "run": True}
+    request |= {"packet": _pack(packet), "repeat": repeat, "maps": entries}
+    answer = _ask(request, made.data, timeout).get(program, {"failed": "the process that runs it ended early"})
+    if "failed" in answer:
+        raise RuntimeError(answer["failed"])
+    dumped = {n: {_unpack(k): _unpack(v) for k, v in m} for n, m in answer["maps"].items()}
+    return TestRun(answer["retval"], _unpack(answer["data_out"]), dumped)
+
+
+test_run.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
+
+
+def _ask(request: Mapping[str, Any], data: bytes, seconds: float) -> dict[str, dict[str, Any]]:
+    """The child's answers by program."""
+    with private_folder() as folder:
+        given = json.dumps(request).encode() + b"\n" + data
+        # Neither the current folder nor the environment may add modules to the child's path.
+        argv = [sys.executable, "-I", "-S", str(_CHILD)]
+        done = run(argv, folder=folder, timeout=seconds + _START, given=given)
+    answers: dict[str, dict[str, Any]] = {}
+    for line in done.output.splitlines(keepends=True):
+        if line.endswith(b"\n"):  # a child that was killed leaves half a line
+            answer = json.loads(line)
+            if "missing" in answer:
+                raise CannotVerify(f"no libbpf ({answer['missing']})", "install libbpf 1.0 or later (libbpf.so.1)")
+            answers[answer["name"]] = answer
+    if any("bpf_object__probe_loading" in a.get("said", "") for a in answers.values()):
+        cure = "run as root, or with CAP_BPF and CAP_PERFMON"
+        raise CannotVerify("the kernel lets this user load no BPF program", cure)
+    return answers
+
+
+# What a log says when the machine lacks something, rather than the program.
+_LACKS = re.compile(
+    r"invalid CO-RE relocation|failed to resolve CO-RE|invalid func \S+#\d+|must provide btf_id|attach_btf|"
+    r"address of function \S+ cannot be found|JIT does(?: not|n't) support|(?:vmlinux|kernel|in-kernel) btf is|"
+    r"without CONFIG_|not supported by (?:the )?kernel",
+    re.IGNORECASE,
+)
+_STATISTICS = re.compile(
+    r"^(?:processed \d+ insns|verification time|stack depth|libbpf: |max_states_per_insn).*$", re.MULTILINE
+)
+_MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.MULTILINE)
+_NOISE = re.compile(r"BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: ")
+
+
+def _judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdict, str]:
+    said = [line.removeprefix("libbpf: ") for line in answer.get("said", "").splitlines()]
+    said = [line for line in said if not _NOISE.search(line)]
+    if "failed" in answer:
+        return "untried", "; ".join([answer["failed"], *said[:1]])
+    if answer["errno"] == 0:
+        return "accepted", ""
+    words = _STATISTICS.sub("", answer["log"]).strip()
+    if words:
+        lack = _LACKS.search(words)
+        if not lack:
+            return "rejected", ""
+        line = next(n for n in words.splitlines() if lack[0] in n)
+        return "untried", f"this kernel lacks something that it needs: {line.strip()}"
+    return "untried", _machine(answer["errno"], said, section, cap_bpf)
+
+
+def _machine(number: int, said: Sequence[str], section: str, cap_bpf: bool) -> str:
+    text = "\n".join(said)
+    match = _MAP.search(text)
+    if match:
+        return f"its map {match[1]} cannot be made here: {match[2]}"
+    if "missing BPF prog type" in text:
+        return f"libbpf does not know the section {section}"
+    if "program load failed" in text:
+        if cap_bpf and "not permitted" in text:
+            return f"programs of section {section} need more than CAP_BPF"
+        return f"programs of section {section} do not load on this machine (error {number}, empty log)"
+    return said[0] if said else f"libbpf refuses it with error {number}"
+
+
+def _pack(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _unpack(text: str) -> bytes:
+    return base64.b64decode(text)
+
+
+def kernel_release() -> str:
+    """The running kernel, as `uname -r` says it."""
+    return platform.release()

@@ -1,0 +1,90 @@
+"""One child process with limits on time, memory and output: what it compiles or loads may be hostile.
+
+No shell, a session of its own (so that its children die with it), and no way to write into the tree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+MEMORY = 4 << 30  # bytes of address space: clang and libbcc on vmlinux.h stay far below
+OUTPUT = 64 << 20  # bytes that one file may grow to
+_SPARE = 10  # seconds of CPU above the wall time, for work done by several threads
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a child ended: `code` is its exit code, negative for a signal, None when its time was up."""
+
+    code: int | None
+    output: bytes
+    errors: bytes
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder that only this user can read, removed on every way out."""
+    with tempfile.TemporaryDirectory(prefix="ebpffix-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def limit(pid: int, seconds: float) -> None:
+    """Bound a child that has just started. Set from outside: code between fork and exec is not safe with threads."""
+    cpu = int(seconds) + _SPARE
+    for what, most in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_FSIZE, OUTPUT),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ProcessLookupError):  # it ended already
+            resource.prlimit(pid, what, (most, most))
+
+
+def kill(child: subprocess.Popen[Any]) -> None:
+    """End a child and all that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def run(
+    argv: Sequence[str], *, folder: Path, timeout: float, env: Mapping[str, str] | None = None, given: bytes = b""
+) -> Finished:
+    """Run a command to its end. Output goes through files of `folder`, so that it stays bounded.
+
+    OSError passes through when the command cannot be started.
+    """
+    with _file(folder) as stdin, _file(folder) as stdout, _file(folder) as stderr:
+        stdin.write(given)
+        stdin.seek(0)
+        child = subprocess.Popen(
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, env=env, close_fds=True, start_new_session=True
+        )
+        code: int | None
+        try:
+            limit(child.pid, timeout)
+            code = child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            kill(child)
+        return Finished(code, _all(stdout), _all(stderr))
+
+
+def _file(folder: Path) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder)
+
+
+def _all(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read(OUTPUT)

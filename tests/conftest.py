@@ -1,0 +1,74 @@
+"""What tests that compile or load need. Without it they skip, or fail when EBPFFIX_REQUIRE_VERIFIER=1."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from ebpffix.verify import CannotVerify
+from ebpffix.verify.compile import Clang, Object, compile_libbpf, find_clang
+from ebpffix.verify.load import load
+
+PROGRAMS = Path(__file__).with_name("bpf")
+KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
+
+
+def missing(what: str) -> NoReturn:
+    if os.environ.get("EBPFFIX_REQUIRE_VERIFIER") == "1":
+        pytest.fail(f"EBPFFIX_REQUIRE_VERIFIER=1, but {what}")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def clang() -> Clang:
+    try:
+        return find_clang()
+    except CannotVerify as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def vmlinux_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the vmlinux.h of the running kernel."""
+    if not KERNEL_BTF.exists():
+        missing("the kernel has no BTF")
+    tool = shutil.which("bpftool") or shutil.which("/usr/sbin/bpftool")
+    if not tool:
+        missing("no bpftool to write vmlinux.h")
+    folder = tmp_path_factory.mktemp("vmlinux")
+    with open(folder / "vmlinux.h", "wb") as header:
+        subprocess.run([tool, "btf", "dump", "file", KERNEL_BTF, "format", "c"], stdout=header, check=True, timeout=60)
+    return folder
+
+
+Compile = Callable[..., Object]
+
+
+@pytest.fixture(scope="session")
+def compiled(clang: Clang, vmlinux_dir: Path) -> Compile:
+    """compiled(name, *args, overlay=…): a program of tests/bpf, or one at a path, as an object."""
+
+    def compile_one(name: str | Path, *args: str, overlay: dict[Path, bytes] | None = None) -> Object:
+        flags = ["-I", str(vmlinux_dir), *args]
+        made = compile_libbpf(PROGRAMS / name, clang=clang, args=flags, overlay=overlay)
+        assert isinstance(made, Object), str(made)
+        return made
+
+    return compile_one
+
+
+@pytest.fixture(scope="session")
+def verifier(compiled: Compile) -> None:
+    """A kernel into which this user may load programs."""
+    try:
+        accepted = [r.verdict for r in load(compiled("plain.bpf.c"))]
+    except CannotVerify as error:
+        missing(str(error))
+    # A loader that is there and does not work must not look like a machine without one.
+    assert accepted == ["accepted"]
