@@ -45,7 +45,7 @@ class ResultCache:
         return result
 
     def put(self, key: str, result: Result) -> None:
-        """Keep a result. A full or read-only disk costs the cache, not the run. What failed is tried again next time."""
+        """Keep a result. A full disk costs the cache, not the run. What failed is tried again."""
         if result.status is Status.FAILED:
             return
         with contextlib.suppress(OSError):
@@ -68,7 +68,7 @@ class ResultCache:
 
 
 def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
-    """The name for a job's result. `headers` are the hashes of the headers that are no part of the job's sources; `tool`
+    """The name for a job's result. `headers` are the hashes of the headers that are not among the sources; `tool`
     stands for this version of ebpffix and its transforms."""
     setup = job.setup
     parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
@@ -88,7 +88,7 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
 
 def tool_digest(modules: Iterable[str]) -> bytes:
     """What tells this ebpffix from another: path, size and time of its files, and of the transforms' modules."""
-    files = {m.__file__ for name in modules if (m := sys.modules.get(name)) and m.__file__}
+    files = {m.__file__ for name in modules if (m := sys.modules.get(name)) and getattr(m, "__file__", None)}
     package = Path(__file__).parent
     paths = sorted({str(p) for p in package.rglob("*") if p.suffix in (".py", ".h")} | {str(f) for f in files})
     state = blake2b(digest_size=16)

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ebpffix.files import Listing, git_root, inside, list_files, reason, root_of
-from ebpffix.includes import Tree, is_vmlinux
+from ebpffix.includes import Tree, is_vmlinux, parse_includes
 from ebpffix.source import Source
 from ebpffix.transform import BCC, LIBBPF
 
@@ -24,8 +24,12 @@ __all__ = ["Discovery", "Header", "Program", "dialect_of", "discover", "root_of"
 
 _USER_SPACE = (".c", ".cc", ".cpp", ".cxx")
 
-# A place that may name a section of an object file; the name is a literal right behind it.
-_SECTION = re.compile(rb"\b(?:SEC|(?:__)?section(?:__)?)[ \t]*\(")
+# A place that may name a section of an object file; the name is a literal right behind it. These begin with a literal
+# and look behind afterwards: much faster than the other way round.
+_SECTIONS = (
+    re.compile(rb"SEC(?<!\wSEC)[ \t]*\("),
+    re.compile(rb"section(?:(?<=[_(,]section)|(?<=, section))(?:__)?[ \t]*\("),  # of an attribute, not of a #pragma
+)
 # The sections that libbpf, tc and ip load, as they begin; "?" is "not unless asked for". Without `version`, `prog`,
 # `action`, …, which firmware has too: programs that use those have a license or maps beside them.
 _BPF_SECTION = re.compile(
@@ -38,14 +42,18 @@ _BPF_SECTION = re.compile(
 )
 # Sections by macros of their own (Cilium's).
 _SECTION_MACRO = re.compile(rb"^(?:__section_entry\b|BPF_LICENSE[ \t]*\()", re.MULTILINE)
+_SECTION_MACRO_HINTS = (b"__section_entry", b"BPF_LICENSE")
 
-# Macros of BCC where they are used, as the first thing in a line.
+# Macros of BCC, used as the first thing in a line.
+_BCC_MACROS = b"""
+    BPF_TABLE BPF_F_TABLE BPF_HASH BPF_ARRAY BPF_PERCPU_HASH BPF_PERCPU_ARRAY BPF_LRU_HASH BPF_LRU_PERCPU_HASH
+    BPF_HISTOGRAM BPF_PERF_OUTPUT BPF_PERF_ARRAY BPF_RINGBUF_OUTPUT BPF_STACK_TRACE BPF_PROG_ARRAY BPF_LPM_TRIE
+    BPF_CGROUP_ARRAY BPF_DEVMAP BPF_CPUMAP BPF_XSKMAP BPF_SOCKMAP BPF_SOCKHASH BPF_HASH_OF_MAPS BPF_ARRAY_OF_MAPS
+    BPF_SK_STORAGE BPF_INODE_STORAGE BPF_TASK_STORAGE BPF_CGRP_STORAGE BPF_QUEUE BPF_STACK
+    TRACEPOINT_PROBE KFUNC_PROBE KRETFUNC_PROBE KMOD_RET LSM_PROBE
+""".split()
 _BCC_MACRO = re.compile(
-    rb"^[ \t]*(?:BPF_(?:F_)?(?:TABLE|HASH|ARRAY|PERCPU_HASH|PERCPU_ARRAY|LRU_HASH|LRU_PERCPU_HASH|HISTOGRAM|PERF_OUTPUT"
-    rb"|PERF_ARRAY|RINGBUF_OUTPUT|STACK_TRACE|STACK_TRACE_BUILDID|PROG_ARRAY|LPM_TRIE|CGROUP_ARRAY|DEVMAP|CPUMAP|XSKMAP"
-    rb"|SOCKMAP|SOCKHASH|HASH_OF_MAPS|ARRAY_OF_MAPS|SK_STORAGE|INODE_STORAGE|TASK_STORAGE|CGRP_STORAGE|QUEUE|STACK"
-    rb"|QUEUESTACK)(?:_PUBLIC|_PINNED|_PINNED\d|_SHARED)?"
-    rb"|(?:RAW_)?TRACEPOINT_PROBE|(?:MODULE_)?K(?:RET)?FUNC_PROBE|KMOD_RET|LSM_PROBE)[ \t]*\(",
+    rb"^[ \t]*(?:RAW_|MODULE_)?(?:%s)(?:_BUILDID)?(?:_PUBLIC|_PINNED\d?|_SHARED)?[ \t]*\(" % b"|".join(_BCC_MACROS),
     re.MULTILINE,
 )
 # Functions that BCC attaches by their names, and what only its rewriter or its headers give a meaning to.
@@ -59,26 +67,31 @@ _BCC_PLAIN = re.compile(rb"^\w[\w \t*]*\(\s*(?:void|struct\s+\w+)\s*\*\s*(?:ctx|
 _BCC_PRINT = re.compile(rb"^[ \t]+bpf_trace_printk[ \t]*\(", re.MULTILINE)
 # No eBPF program has these: user space, kernel modules and the kernel do.
 _NOT_BPF = re.compile(
-    rb"\bmain\s*\(|^\s*(?:MODULE_(?:LICENSE|AUTHOR|DESCRIPTION)|module_init|EXPORT_SYMBOL\w*|BPF_CALL_\d|SYSCALL_DEFINE\d"
-    rb"|(?:core|subsys|device|late|fs)_initcall|NOKPROBE_SYMBOL)\s*\(",
+    rb"\bmain\s*\(|^[ \t]*(?:MODULE_(?:LICENSE|AUTHOR|DESCRIPTION)|module_init|EXPORT_SYMBOL\w*|BPF_CALL_\d"
+    rb"|SYSCALL_DEFINE\d|(?:core|subsys|device|late|fs)_initcall|NOKPROBE_SYMBOL)\s*\(",
     re.MULTILINE,
 )
+_NOT_BPF_HINTS = b"main MODULE_ module_init EXPORT_ BPF_CALL_ SYSCALL_ _initcall NOKPROBE_".split()
 
-# One of these stands in every file that the expressions above can match.
-_HINTS = (b"SEC", b"section", b"BPF_", b"_PROBE", b"probe__", b"tracepoint__", b"cursor_advance", b"bpf_", b"KMOD_RET")
+# One of these stands in every file that the expressions of BCC can match, and in little else.
+_BCC_HINTS = (
+    *_BCC_MACROS,
+    *b"probe__ tracepoint__ cursor_advance bpf_usdt_readarg".split(),
+    *b".perf_submit .ringbuf_ .lookup_or_ bpf_trace_printk".split(),
+)
+_DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
 
 
 def dialect_of(source: Source) -> str | None:
     """The dialect of an eBPF program, None for C that is not eBPF. The file's name counts, and its code."""
     by_name = source.path.name.endswith(".bpf.c")
-    data = source.data
-    if not by_name and not any(hint in data for hint in _HINTS):
-        return None
-    if _has_section(source):
+    hints_at_bcc = any(hint in source.data for hint in _BCC_HINTS)
+    # A section outweighs all that looks like BCC: many projects have macros of these names.
+    if (by_name and not hints_at_bcc) or _has_section(source):
         return LIBBPF
-    if _is_bcc(source):
+    if hints_at_bcc and _is_bcc(source):
         return BCC
-    return LIBBPF if by_name else None
+    return LIBBPF if by_name else _wrapped(source)
 
 
 def _has_section(source: Source) -> bool:
@@ -87,19 +100,37 @@ def _has_section(source: Source) -> bool:
 
 
 def _names_section(source: Source, places: bytes) -> bool:
-    named = any(_BPF_SECTION.match(source.data, place.end()) for place in _SECTION.finditer(places))
-    return named or _SECTION_MACRO.search(places) is not None
+    found = (place.end() for section in _SECTIONS for place in section.finditer(places))
+    if any(_BPF_SECTION.match(source.data, end) for end in found):
+        return True
+    return any(hint in places for hint in _SECTION_MACRO_HINTS) and _SECTION_MACRO.search(places) is not None
 
 
 def _is_bcc(source: Source) -> bool:
-    if not any(sign.search(source.data) for sign in (_BCC_MACRO, _BCC_CODE, _BCC_PRINT)):
-        return False
     code = source.code
-    if _NOT_BPF.search(code):
+    if any(hint in code for hint in _NOT_BPF_HINTS) and _NOT_BPF.search(code):
         return False
     if _BCC_MACRO.search(code) or _BCC_CODE.search(code):
         return True
     return _BCC_PRINT.search(code) is not None and _BCC_PLAIN.search(code) is not None
+
+
+def _wrapped(source: Source) -> str | None:
+    """A file of directives alone (`#define MODE …`, `#include "program.h"`) is what it includes from its own folder."""
+    if len(source.data) > 8192 or b"include" not in source.data or b"\n}" in source.data:
+        return None
+    if _DIRECTIVE.sub(b"", source.code).strip():
+        return None
+    for include in parse_includes(source):
+        path = source.path.parent / include.name
+        if not include.angled and path.suffix == ".h":
+            try:
+                dialect = dialect_of(Source.read(path))
+            except OSError:
+                continue
+            if dialect:
+                return dialect
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +167,17 @@ class Discovery:
     errors: list[str] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
     _projects: dict[Path, _Project] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_text(cls, path: Path, text: bytes, dialect: str = "auto") -> Discovery:
+        """A program that need not be on disk, at `path` (absolute). What is no eBPF C by its looks is in `skipped`."""
+        source = Source(path, text)
+        detected = dialect_of(source)
+        if detected is None:
+            return cls(skipped=[path])
+        root = _tree_root(str(path.parent))
+        program = Program(source, detected if dialect == "auto" else dialect, root)
+        return cls(programs=[program], _projects={root: _Project(root, dialect)})
 
     def tree(self, root: Path) -> Tree:
         """The project with this root (that of a program or header), for the closures of its programs."""

@@ -115,9 +115,24 @@ def _gitignore(folder: str) -> GitIgnoreSpec:
 
     try:
         with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="surrogateescape") as file:
-            return GitIgnoreSpec.from_lines(file)
-    except (OSError, ValueError):  # git, too, goes on without one that it cannot read
-        return GitIgnoreSpec.from_lines([])
+            lines = list(file)
+    except OSError:  # git, too, goes on without one that it cannot read, and without a pattern that is none
+        lines = []
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        return GitIgnoreSpec.from_lines(line for line in lines if is_pattern(line))
+
+
+def is_pattern(line: str) -> bool:
+    """Is `line` one that a .gitignore file may have?"""
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
 
 
 def _ignored(path: str, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +19,8 @@ from pathlib import Path
 from ebpffix.files import inside, list_files
 from ebpffix.source import Source
 
-_INCLUDE = re.compile(rb"""^[ \t]*(\#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>))""", re.MULTILINE)
+# Begins with a literal: that alone makes it fast over megabytes of kernel types.
+_INCLUDE = re.compile(rb"""\#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)""")
 
 # Folders of headers that the kernel, libbpf, BCC or the C library bring, and the C library's own headers.
 _ENVIRONMENT = re.compile(
@@ -38,6 +40,9 @@ _ARCH = {
     "riscv64": ("riscv", "riscv64"),
     "loongarch64": ("loongarch", "loongarch64"),
 }
+
+_ARCHES = frozenset(name for names in _ARCH.values() for name in names)
+_VMLINUX = re.compile(rf"vmlinux(?:[-_.](?:\d[\w.-]*|{'|'.join(_ARCHES)}))?\.h")
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,8 @@ class Closure:
 
 
 def is_vmlinux(path: str) -> bool:
-    """Is it, by its name, the kernel's types: `vmlinux.h`, `vmlinux_614.h`, …"""
-    return os.path.basename(path).startswith("vmlinux")
+    """Is it, by its name, the kernel's types: `vmlinux.h`, `vmlinux_614.h`, `vmlinux-x86.h`, …"""
+    return _VMLINUX.fullmatch(os.path.basename(path)) is not None
 
 
 def parse_includes(source: Source) -> tuple[Include, ...]:
@@ -89,19 +94,28 @@ def parse_includes(source: Source) -> tuple[Include, ...]:
     data = source.data
     if b"include" not in data:
         return ()
-    return tuple(
-        Include(os.fsdecode(m[2] or m[3]), m[3] is not None, source.path, m.start(1), m.end(1) - m.start(1))
-        for m in _INCLUDE.finditer(data)
-        if not _in_comment(source, m.start(1))
-    )
+    found = []
+    before = 0
+    in_comment = False
+    for match in _INCLUDE.finditer(data):
+        start, end = match.span()
+        # Cheap first: an open comment needs a /* that no */ follows. Only then look where the comments really are.
+        opened, closed = data.rfind(b"/*", before, start), data.rfind(b"*/", before, start)
+        if opened != closed:
+            in_comment = opened > closed
+        line = data.rfind(b"\n", before, start) + 1
+        alone = (line or not before) and not data[line:start].strip(b" \t")
+        before = end
+        if not alone or (in_comment and _commented(source, start)):
+            continue
+        name = match[1] or match[2]
+        found.append(Include(os.fsdecode(name), match[2] is not None, source.path, start, end - start))
+    return tuple(found)
 
 
-def _in_comment(source: Source, offset: int) -> bool:
-    # Cheap first: an open comment needs a /* that no */ follows. Only then look where the comments really are.
-    opened = source.data.rfind(b"/*", 0, offset)
-    if opened < 0 or source.data.rfind(b"*/", opened, offset) >= 0:
-        return False
-    return any(start < offset < end for start, end in source.comments)
+def _commented(source: Source, offset: int) -> bool:
+    at = bisect_right(source.comments, (offset, 0)) - 1
+    return at >= 0 and offset < source.comments[at][1]
 
 
 class Tree:
@@ -142,6 +156,7 @@ class Tree:
         queue = list(parse_includes(program))
         unresolved: list[Include] = []
         while queue:
+            known = len(dirs)
             following: list[Include] = []
             for include in queue:
                 path = self._resolve(include, given, dirs)
@@ -152,8 +167,9 @@ class Tree:
                     self._add(path, found)
                     following += self._includes(path, sources)
             # A folder that was added late may answer to a name that nothing answered to before.
-            late = [include for include in unresolved if self._look(include, dirs)]
-            unresolved = [include for include in unresolved if include not in late]
+            late = [include for include in unresolved if self._look(include, dirs[known:])]
+            if late:
+                unresolved = [include for include in unresolved if include not in late]
             queue = following + late
         for include in unresolved:
             (found.external if _ENVIRONMENT.match(include.name) else found.missing).append(include)
@@ -248,7 +264,7 @@ def _foreign(path: str) -> int:
     folders = set(path.split("/"))
     if folders.intersection(_ARCH.get(platform.machine().lower(), ())):
         return 0
-    return 2 if any(folders.intersection(names) for names in _ARCH.values()) else 1
+    return 2 if folders & _ARCHES else 1
 
 
 def _distance(folder: str, path: str) -> int:

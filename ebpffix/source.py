@@ -72,7 +72,7 @@ class Source:
 
     @property
     def encoding(self) -> str:
-        """"utf-8", "utf-8-sig" (a BOM) or "latin-1" (what is no UTF-8): for display only, edits stay bytes."""
+        """ "utf-8", "utf-8-sig" (a BOM) or "latin-1" (what is no UTF-8): for display only, edits stay bytes."""
         if self.data.startswith(codecs.BOM_UTF8):
             return "utf-8-sig"
         try:

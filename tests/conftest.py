@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from ebpffix.verify import CannotVerify
+from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, Object, compile_libbpf, find_clang
 from ebpffix.verify.load import load
 
@@ -72,3 +73,15 @@ def verifier(compiled: Compile) -> None:
         missing(str(error))
     # A loader that is there and does not work must not look like a machine without one.
     assert accepted == ["accepted"]
+
+
+@pytest.fixture(scope="session")
+def bcc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bcc]:
+    """BCC, started once. Merged kernel headers are big, so they stay in $EBPFFIX_TEST_HEADERS where that is set."""
+    folder = os.environ.get("EBPFFIX_TEST_HEADERS")
+    try:
+        running = Bcc(Path(folder) if folder else tmp_path_factory.mktemp("headers"))
+    except CannotVerify as error:
+        missing(str(error))
+    with running:
+        yield running

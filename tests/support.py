@@ -47,10 +47,13 @@ def analyse_files(
     source = Source(program, files[program])
     others = {path: Source(path, data) for path, data in files.items() if path != program}
     closure = Tree(program.parent, [str(p) for p in files]).closure(source, sources=others)
-    setup = env.setup(source, dialect, closure.dirs, closure.vmlinux)
+    wants = any(i.name.endswith("vmlinux.h") for i in closure.missing)
+    setup = env.setup(source, dialect, closure.dirs, closure.vmlinux, wants_vmlinux=wants)
     unresolved = [*closure.missing, *closure.external] if dialect != LIBBPF else closure.missing
     virtual = {str(path): data for path, data in files.items()}
     for include in unresolved:
+        if dialect == LIBBPF and include.name.endswith("vmlinux.h"):
+            continue
         text = virtual[str(include.file)]
         blank = b" " * include.length
         virtual[str(include.file)] = text[: include.offset] + blank + text[include.offset + include.length :]

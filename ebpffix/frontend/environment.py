@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +22,10 @@ _BUNDLED = Path(__file__).parent.parent / "headers"
 _KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
 _ARCH = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "powerpc", "s390x": "s390"}
 
-# Includes that stand at the head of a program, with nothing but comments before and between them.
-_LEADING = re.compile(rb'\s*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")[ \t]*(?=\r?\n|\Z)')
-# The headers of libbpf that cost nothing to have and are wanted by nearly every program that wants the first.
+# From this many bytes on a vmlinux.h is worth to be precompiled; a hand-written stub of one needs other headers first.
+_HEAVY = 500_000
+
+# The headers of libbpf that nearly every program with a vmlinux.h includes, in one order or another.
 _COMPANIONS = ("bpf/bpf_helpers.h", "bpf/bpf_core_read.h", "bpf/bpf_tracing.h", "bpf/bpf_endian.h")
 
 
@@ -63,44 +63,49 @@ class Environment:
         self.options = options
 
     def setup(
-        self, source: Source, dialect: str, dirs: Sequence[Path], vmlinux: Path | None, flags: Sequence[str] = ()
+        self,
+        source: Source,
+        dialect: str,
+        dirs: Sequence[Path] = (),
+        vmlinux: Path | None = None,
+        *,
+        wants_vmlinux: bool = False,
+        flags: Sequence[str] = (),
     ) -> Setup:
         """The setup of a program. `dirs` are the project's folders that resolve its includes, `vmlinux` the project's
-        vmlinux.h if it wants one and the project has it, `flags` those of compile_commands.json."""
+        vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json."""
         if dialect == BCC:
             return self._bcc(dirs, flags)
-        wants_vmlinux = re.search(rb'#[ \t]*include[ \t]*[<"](?:[^>"\n]*/)?vmlinux\.h', source.uncommented) is not None
         folders = [*self.options.include_dirs, *dirs]
         notes: tuple[str, ...] = ()
-        header = self.options.vmlinux or vmlinux
+        header = vmlinux
         if self.options.vmlinux:
-            folders.insert(0, self._as_vmlinux_h(self.options.vmlinux))
-        elif wants_vmlinux and not vmlinux:
+            header = self.options.vmlinux
+            folders.insert(0, self._as_vmlinux_h(header))
+        elif header is None and wants_vmlinux:
             header, notes = self._made_header()
             if header:
                 folders.append(header.parent)
         fixed = self._fixed(flags)
-        args = (*fixed, *_folder_flags(flags), *_include(folders), *_LIBBPF_DIRS)
-        prefix = _prefix(source) if header and wants_vmlinux else ()
-        if not prefix or not header:
+        args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
+        if not header or header.stat().st_size < _HEAVY or b"BPF_NO_PRESERVE_ACCESS_INDEX" in source.data:
             return Setup(args, notes=notes)
         own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
         where = own[0] if own else _BUNDLED / "libbpf"
-        paths = tuple(str(header if p == "vmlinux.h" else where / p) for p in prefix)
-        nested = sorted(map(str, (where / "bpf").glob("*.h"))) if len(paths) > 1 else []
-        return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *nested]), notes)
+        paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
+        return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *_headers_in(where / "bpf")]), notes)
 
     def _bcc(self, dirs: Sequence[Path], flags: Sequence[str]) -> Setup:
         header, notes = self._made_header()
         types = header or _BUNDLED / "bcc" / "fallback_types.h"
         paths = (str(types), str(_BUNDLED / "bcc" / "prelude.h"))
         fixed = self._fixed(flags)
-        args = (*fixed, *_folder_flags(flags), *_include([*self.options.include_dirs, *dirs]), *_BUILTIN_DIRS)
-        return Setup(args, paths, (*fixed, *_BUILTIN_DIRS), _digest(paths), notes)
+        args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
+        return Setup(args, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(_BUNDLED / "bcc")]), notes)
 
     def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
         """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
-        return (*_BASE, *(f"-D{d}" for d in self.options.defines), *(f for f in flags if f not in _folder_flags(flags)))
+        return (*_BASE, *(f"-D{d}" for d in self.options.defines), *_split(flags)[1])
 
     @functools.cached_property
     def btf_path(self) -> Path | None:
@@ -133,9 +138,10 @@ class Environment:
 
             types = reader.load(btf)
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as out:
+            handle, name = tempfile.mkstemp(dir=folder)
+            with open(handle, "w", encoding="utf-8") as out:
                 reader.write_header(types, out)
-            os.replace(out.name, header)
+            os.replace(name, header)
         return header
 
     def _as_vmlinux_h(self, given: Path) -> Path:
@@ -158,23 +164,6 @@ class Environment:
         return Path(scratch.name)
 
 
-def _prefix(source: Source) -> tuple[str, ...]:
-    """What to precompile for a program, by its text alone, so that it does not depend on the other files of the run:
-    vmlinux.h, with libbpf's headers where its leading includes have bpf_helpers.h; nothing if it does not begin so."""
-    text, at, names = source.uncommented, 0, []
-    while match := _LEADING.match(text, at):
-        names.append((match[1] or match[2]).decode("latin-1"))
-        at = match.end()
-    if not names or names[0].rpartition("/")[2] != "vmlinux.h":
-        return ()
-    leading = []
-    for name in names[1:]:
-        if not name.startswith("bpf/"):
-            break
-        leading.append(name)
-    return ("vmlinux.h", *_COMPANIONS) if _COMPANIONS[0] in leading else ("vmlinux.h",)
-
-
 @functools.cache
 def _content(path: str) -> bytes:
     with open(path, "rb") as file:
@@ -185,9 +174,24 @@ def _digest(paths: Sequence[str]) -> bytes:
     return b"".join(map(_content, paths))
 
 
-def _folder_flags(flags: Sequence[str]) -> list[str]:
-    """Those of joined compiler flags that name folders for includes."""
-    return [flag for flag in flags if flag.startswith(("-I", "-isystem", "-iquote"))]
+def _headers_in(folder: Path) -> list[str]:
+    return sorted(map(str, folder.glob("*.h")))
+
+
+_FOLDER_FLAGS = ("-I", "-isystem", "-iquote")
+
+
+def _split(flags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Compiler flags as (those that name folders for includes, the others). Another target than BPF is not taken."""
+    folders: list[str] = []
+    others: list[str] = []
+    words = iter(flags)
+    for word in words:
+        if word in _FOLDER_FLAGS:
+            folders += [word, next(words)]
+        elif not word.startswith("--target"):
+            others.append(word)
+    return folders, others
 
 
 def _include(folders: Sequence[Path]) -> list[str]:
@@ -204,8 +208,9 @@ _BASE = (
     *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
     f"-D__TARGET_ARCH_{_ARCH_NAME}",
 )
-_BUILTIN_DIRS = ("-isystem", str(_BUNDLED / "builtin"))
-_LIBBPF_DIRS = (
-    *("-I", str(_BUNDLED / "libbpf"), *_BUILTIN_DIRS, "-isystem", str(_BUNDLED / "linux")),
-    *(part for folder in _system_dirs() for part in ("-idirafter", folder)),
+_BCC_DIRS = (
+    *("-isystem", str(_BUNDLED / "libbpf"), "-isystem", str(_BUNDLED / "builtin")),
+    *("-idirafter", str(_BUNDLED / "system")),
 )
+# The bundled ones come before the system's, so that a run gives the same result on every machine.
+_LIBBPF_DIRS = (*_BCC_DIRS, *(part for folder in _system_dirs() for part in ("-idirafter", folder)))

@@ -22,7 +22,17 @@ _ROUNDS = 4
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
 _UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
-_UNEXPECTED = re.compile(r"expected|extraneous")
+# Types that everybody means the same by, whoever forgot to declare them.
+_BASIC = {
+    "bool": b"_Bool",
+    "size_t": b"unsigned long",
+    **{
+        f"{p}{sign}{bits}": f"{words} {size}".encode()
+        for p in ("", "__")
+        for sign, words in (("u", "unsigned"), ("s", "signed"))
+        for bits, size in ((8, "char"), (16, "short"), (32, "int"), (64, "long long"))
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,10 @@ def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
     """A declaration for each name that the errors say nobody declared."""
     found: dict[str, bytes] = {}
     for error in errors:
-        if match := _UNKNOWN_TYPE.match(error.message):
+        named = _UNKNOWN_TYPE.match(error.message) or _UNDECLARED.search(error.message)
+        if named and (basic := _BASIC.get(named[1])):
+            found[named[1]] = b"typedef %s %s;" % (basic, named[1].encode())
+        elif match := _UNKNOWN_TYPE.match(error.message):
             found[match[1]] = b"typedef struct { long long made_up[2]; } %s;" % match[1].encode()
         elif match := _TAG_MISSING.match(error.message):
             found[match[2]] = b"typedef %s %s %s;" % (match[1].encode(), match[2].encode(), match[2].encode())

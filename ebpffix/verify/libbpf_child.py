@@ -1,40 +1,33 @@
-"""The child that loads objects with libbpf. Run by its path (`python -I -S libbpf_child.py`), never imported.
+"""The child that loads objects with libbpf.
 
 Reads one request from standard input, a line of JSON and then the object's bytes, and answers with lines of JSON, one
 for each program. Every program is opened and loaded in a process of its own, so that a crash or a hang of libbpf costs
-that program only. Imports the standard library alone: nothing of the folder it is started from can get in.
+that program only.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import ctypes
-import errno
 import json
 import os
 import resource
-import select
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from functools import partial
+
+from ebpffix.verify.child import Answer, Failed, apart, drop_capabilities, pack, strerror, unpack
 
 LOG = (16 << 20) - 1  # bytes; what every kernel takes. Pages that the log does not reach cost nothing.
 MEMORY = 1 << 30  # bytes of address space for libbpf
 MAPS = 1 << 30  # bytes; kernel memory is under no limit of a process, so a sum of maps above this is not tried
 ENTRIES = 1 << 16  # entries of a map that a dump gives
 
-CAP_NET_ADMIN, CAP_BPF = 12, 39
-PR_SET_NO_NEW_PRIVS = 38
-BPF_MAP_GET_NEXT_KEY = 4
-
+BPF_F_NO_PREALLOC = 1
+_HASHES, _HEAD = {1, 5, 9, 10, 13}, 48  # HASH, PERCPU_, LRU_, LRU_PERCPU_, _OF_MAPS; what an entry takes beside its own
 _PER_CPU = {5, 6, 10, 21}  # BPF_MAP_TYPE_PERCPU_HASH, _PERCPU_ARRAY, _LRU_PERCPU_HASH, _PERCPU_CGROUP_STORAGE
 _DUMPED = {1, 2, 5, 6, 9, 10, 11}  # hashes, arrays, their LRU and per-CPU forms, LPM tries
 _BY_CONTEXT = {17, 31}  # BPF_PROG_TYPE_RAW_TRACEPOINT, _SYSCALL: a test run gives them a context, not a packet
-
-Answer = dict[str, Any]
 
 
 class OpenOptions(ctypes.Structure):
@@ -68,15 +61,11 @@ def library() -> ctypes.CDLL:
         ("bpf_object__open_mem bpf_object__next_program bpf_object__next_map", ctypes.c_void_p),
         ("bpf_program__name bpf_program__section_name bpf_map__name", ctypes.c_char_p),
         ("bpf_program__insn_cnt", ctypes.c_size_t),
-        ("bpf_map__key_size bpf_map__value_size bpf_map__max_entries", ctypes.c_uint32),
+        ("bpf_map__key_size bpf_map__value_size bpf_map__max_entries bpf_map__map_flags", ctypes.c_uint32),
     ):
         for name in names.split():
             getattr(lib, name).restype = result
     return lib
-
-
-class Failed(Exception):
-    """What could not be tried, in one line."""
 
 
 class Opened:
@@ -111,9 +100,12 @@ class Opened:
     def map_bytes(self) -> int:
         total = 0
         for each in self.maps.values():
-            entries, cpus = self.lib.bpf_map__max_entries(each), os.cpu_count() or 1
-            width = self.lib.bpf_map__key_size(each) + self.lib.bpf_map__value_size(each) + 64
-            total += entries * width * (cpus if self.lib.bpf_map__type(each) in _PER_CPU else 1)
+            kind, entries = self.lib.bpf_map__type(each), self.lib.bpf_map__max_entries(each)
+            width = self.lib.bpf_map__key_size(each) + self.lib.bpf_map__value_size(each)
+            if self.lib.bpf_map__map_flags(each) & BPF_F_NO_PREALLOC:
+                continue
+            copies = (os.cpu_count() or 1) if kind in _PER_CPU else 1
+            total += entries * copies * ((width + _HEAD if kind in _HASHES else width) or 1)  # a ring counts bytes
         return total
 
     def load(self) -> tuple[int, str]:
@@ -122,22 +114,6 @@ class Opened:
         self.lib.bpf_program__set_log_buf(self.program, log, ctypes.c_size_t(LOG))
         failed = self.lib.bpf_object__load(self.object)
         return -failed, log.value.decode(errors="replace")
-
-
-def strerror(number: int) -> str:
-    return f"{os.strerror(number)} ({errno.errorcode.get(number, number)})"
-
-
-def drop_capabilities() -> None:
-    """Keep CAP_BPF, and CAP_NET_ADMIN, without which no network program or map loads at all and which makes the
-    verifier no more lenient; it is CAP_PERFMON and CAP_SYS_ADMIN that do."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    low, high = 1 << CAP_NET_ADMIN, 1 << (CAP_BPF - 32)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
-    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)  # effective, permitted, inheritable; low, then high words
-    if libc.capset(header, sets):
-        raise Failed(f"cannot drop to CAP_BPF: {strerror(ctypes.get_errno())}")
 
 
 def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
@@ -196,68 +172,6 @@ def dump(lib: ctypes.CDLL, each: ctypes.c_void_p) -> list[tuple[str, str]]:
     return found
 
 
-def pack(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def unpack(text: str) -> bytes:
-    return base64.b64decode(text)
-
-
-def apart(work: Callable[[], Answer], timeout: float) -> Answer:
-    """Do `work` in a process of its own. Its standard error, which is libbpf's, comes back as "said"."""
-    read, write = os.pipe()
-    said = os.memfd_create("said")
-    child = os.fork()
-    if not child:
-        status = 1
-        with contextlib.suppress(BaseException):
-            os.close(read)
-            os.dup2(said, 2)
-            os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-            resource.setrlimit(resource.RLIMIT_CPU, (int(timeout) + 1, int(timeout) + 1))
-            try:
-                answer = work()
-            except Failed as failed:
-                answer = {"failed": str(failed)}
-            with os.fdopen(write, "wb") as file:
-                file.write(json.dumps(answer).encode())
-            status = 0
-        os._exit(status)
-    os.close(write)
-    gathered = gather(read, time.monotonic() + timeout)
-    if gathered is None:
-        os.kill(child, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    size = min(os.fstat(said).st_size, 1 << 20)
-    text = os.pread(said, size, 0).decode(errors="replace")
-    os.close(said)
-    if gathered is None:
-        result: Answer = {"failed": f"not done within {timeout:g} s"}
-    elif status:
-        result = {"failed": f"libbpf ended with {'signal ' if status < 0 else ''}{abs(status)}"}
-    else:
-        result = cast(Answer, json.loads(gathered))
-    return {**result, "said": text}
-
-
-def gather(descriptor: int, deadline: float) -> bytes | None:
-    """All that comes until the other end closes; None when the time is up."""
-    parts: list[bytes] = []
-    try:
-        while True:
-            ready, _, _ = select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))
-            if not ready:
-                return None
-            part = os.read(descriptor, 1 << 20)
-            if not part:
-                return b"".join(parts)
-            parts.append(part)
-    finally:
-        os.close(descriptor)
-
-
 def main() -> None:
     request = json.loads(sys.stdin.buffer.readline())
     data = sys.stdin.buffer.read()
@@ -271,8 +185,5 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     work = test_run if request["run"] else load
     for name in request["programs"]:
-        answer = apart(lambda name=name: work(lib, data, request, name), request["timeout"])  # type: ignore[misc]
+        answer = apart(partial(work, lib, data, request, name), request["timeout"], MEMORY)
         print(json.dumps({"name": name, **answer}), flush=True)
-
-
-main()

@@ -6,24 +6,23 @@ said only when the verifier itself refused: what this machine lacks makes a prog
 
 from __future__ import annotations
 
-import base64
+import errno
 import json
 import platform
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from ebpffix.verify import CannotVerify
+from ebpffix.verify.child import pack, start, strerror, unpack
 from ebpffix.verify.compile import Object
 from ebpffix.verify.objects import programs
 from ebpffix.verify.process import private_folder, run
 
 Verdict = Literal["accepted", "rejected", "untried"]
 
-_CHILD = Path(__file__).with_name("libbpf_child.py")
 _START = 10  # seconds that the child itself may take, above the time of its programs
 
 
@@ -68,9 +67,8 @@ def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20) -> list[Pr
     results = []
     for name, section in found:
         answer = answers.get(name, {"failed": "the process that loads it ended early", "said": ""})
-        verdict, reason = _judge(answer, section, cap_bpf)
-        log = answer.get("log", "") if verdict != "accepted" else ""
-        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason))
+        verdict, reason = judge(answer, section, cap_bpf)
+        results.append(ProgramResult(name, section, verdict, answer.get("insns"), answer.get("log", ""), reason))
     return results
 
 
@@ -88,14 +86,14 @@ def test_run(
     For XDP, TC and other network programs `packet` is a frame of at least 14 bytes; for raw tracepoints and syscall
     programs it is the context. RuntimeError says why a program could not be run.
     """
-    entries = {n: [(_pack(k), _pack(v)) for k, v in m.items()] for n, m in (maps or {}).items()}
+    entries = {n: [(pack(k), pack(v)) for k, v in m.items()] for n, m in (maps or {}).items()}
     request = {"programs": [program], "timeout": timeout, "run": True}
-    request |= {"packet": _pack(packet), "repeat": repeat, "maps": entries}
+    request |= {"packet": pack(packet), "repeat": repeat, "maps": entries}
     answer = _ask(request, made.data, timeout).get(program, {"failed": "the process that runs it ended early"})
     if "failed" in answer:
         raise RuntimeError(answer["failed"])
-    dumped = {n: {_unpack(k): _unpack(v) for k, v in m} for n, m in answer["maps"].items()}
-    return TestRun(answer["retval"], _unpack(answer["data_out"]), dumped)
+    dumped = {n: {unpack(k): unpack(v) for k, v in m} for n, m in answer["maps"].items()}
+    return TestRun(answer["retval"], unpack(answer["data_out"]), dumped)
 
 
 test_run.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
@@ -105,8 +103,7 @@ def _ask(request: Mapping[str, Any], data: bytes, seconds: float) -> dict[str, d
     """The child's answers by program."""
     with private_folder() as folder:
         given = json.dumps(request).encode() + b"\n" + data
-        # Neither the current folder nor the environment may add modules to the child's path.
-        argv = [sys.executable, "-I", "-S", str(_CHILD)]
+        argv = [sys.executable, "-S", *start("libbpf_child")]
         done = run(argv, folder=folder, timeout=seconds + _START, given=given)
     answers: dict[str, dict[str, Any]] = {}
     for line in done.output.splitlines(keepends=True):
@@ -135,7 +132,8 @@ _MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.M
 _NOISE = re.compile(r"BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: ")
 
 
-def _judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdict, str]:
+def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdict, str]:
+    """The verdict on a child's answer about one program, and why it is untried."""
     said = [line.removeprefix("libbpf: ") for line in answer.get("said", "").splitlines()]
     said = [line for line in said if not _NOISE.search(line)]
     if "failed" in answer:
@@ -159,19 +157,11 @@ def _machine(number: int, said: Sequence[str], section: str, cap_bpf: bool) -> s
         return f"its map {match[1]} cannot be made here: {match[2]}"
     if "missing BPF prog type" in text:
         return f"libbpf does not know the section {section}"
-    if "program load failed" in text:
-        if cap_bpf and "not permitted" in text:
-            return f"programs of section {section} need more than CAP_BPF"
-        return f"programs of section {section} do not load on this machine (error {number}, empty log)"
-    return said[0] if said else f"libbpf refuses it with error {number}"
-
-
-def _pack(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _unpack(text: str) -> bytes:
-    return base64.b64decode(text)
+    if said and "program load failed" not in text:
+        return said[0]
+    if cap_bpf and number == errno.EPERM:
+        return f"programs of section {section} need more than CAP_BPF"
+    return f"programs of section {section} do not load on this machine ({strerror(number)}, empty log)"
 
 
 def kernel_release() -> str:

@@ -1,0 +1,24 @@
+/* Traffic control handles and priorities, for parsing alone. */
+#ifndef __LINUX_PKT_SCHED_H
+#define __LINUX_PKT_SCHED_H
+
+#include <linux/types.h>
+
+#define TC_PRIO_BESTEFFORT 0
+#define TC_PRIO_FILLER 1
+#define TC_PRIO_BULK 2
+#define TC_PRIO_INTERACTIVE_BULK 4
+#define TC_PRIO_INTERACTIVE 6
+#define TC_PRIO_CONTROL 7
+#define TC_PRIO_MAX 15
+#define TC_H_MAJ_MASK 0xFFFF0000U
+#define TC_H_MIN_MASK 0x0000FFFFU
+#define TC_H_MAJ(handle) ((handle) & TC_H_MAJ_MASK)
+#define TC_H_MIN(handle) ((handle) & TC_H_MIN_MASK)
+#define TC_H_MAKE(major, minor) (((major) & TC_H_MAJ_MASK) | ((minor) & TC_H_MIN_MASK))
+#define TC_H_UNSPEC 0U
+#define TC_H_ROOT 0xFFFFFFFFU
+#define TC_H_INGRESS 0xFFFFFFF1U
+#define TC_H_CLSACT TC_H_INGRESS
+
+#endif
