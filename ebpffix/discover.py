@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from ebpffix.files import Listing, git_root, inside, list_files, reason, root_of
-from ebpffix.includes import Tree, is_vmlinux, parse_includes
+from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
 from ebpffix.source import Source
 from ebpffix.transform import BCC, LIBBPF
 
@@ -194,9 +194,10 @@ class Discovery:
 class _Project:
     """The C files of one root, each read and judged once."""
 
-    def __init__(self, root: Path, dialect: str) -> None:
+    def __init__(self, root: Path, dialect: str, include_dirs: Sequence[Path]) -> None:
         self.root = root
         self._dialect = dialect
+        self._include_dirs = include_dirs
         self._judged: dict[str, Program | None] = {}
 
     @cached_property
@@ -217,6 +218,9 @@ class _Project:
             self._judged[path] = Program(source, dialect, self.root) if dialect else None
         return self._judged[path]
 
+    def closure(self, source: Source) -> Closure:
+        return self.tree.closure(source, self._include_dirs)
+
     @cached_property
     def programs(self) -> list[Program]:
         """All eBPF programs of the project; what cannot be read is not among them."""
@@ -229,7 +233,7 @@ class _Project:
         for path in self.listing.files:
             if path.endswith(_USER_SPACE) and not (path.endswith(".c") and self._quietly(path)):
                 try:
-                    found.update(self.tree.closure(Source.read(Path(path))).files)
+                    found.update(self.closure(Source.read(Path(path))).files)
                 except OSError:
                     continue
         return frozenset(found)
@@ -245,14 +249,15 @@ def discover(
     paths: Iterable[str | os.PathLike[str]],
     *,
     dialect: str = "auto",
+    include_dirs: Sequence[Path] = (),
     exclude: Callable[[Path], bool] | None = None,
 ) -> Discovery:
     """Find the eBPF programs in `paths`, and the headers in `paths` that they include.
 
     A file that is named is taken even if it is ignored or excluded, but not if it is no eBPF C. `dialect` ("auto",
-    "bcc", "libbpf") says how programs are read, not which files are programs.
+    "bcc", "libbpf") says how programs are read, not which files are programs. `include_dirs` are those of -I.
     """
-    search = _Search(dialect, exclude)
+    search = _Search(dialect, include_dirs, exclude)
     for path in paths:
         search.add(os.fspath(path))
     return search.result()
@@ -261,8 +266,9 @@ def discover(
 class _Search:
     """One run of `discover`: what the paths so far have brought."""
 
-    def __init__(self, dialect: str, exclude: Callable[[Path], bool] | None) -> None:
+    def __init__(self, dialect: str, include_dirs: Sequence[Path], exclude: Callable[[Path], bool] | None) -> None:
         self._dialect = dialect
+        self._include_dirs = include_dirs
         self._exclude = exclude
         self._projects: dict[Path, _Project] = {}
         self._programs: dict[str, Program] = {}
@@ -271,19 +277,17 @@ class _Search:
         self._errors: list[str] = []
 
     def add(self, given: str) -> None:
-        # Folders are taken as where they are; the last name of a file stays, it may be a link.
-        path = os.path.abspath(given)
         try:
-            mode = os.stat(path).st_mode
+            mode = os.stat(given).st_mode
         except OSError as error:
             self._errors.append(f"{given}: {reason(error)}; check the path")
             return
-        path = os.path.realpath(path)
+        path = os.path.realpath(given)
         if stat.S_ISDIR(mode):
             self._add_folder(path, path)
         elif not stat.S_ISREG(mode):
             self._errors.append(f"{given}: not a regular file; use - to read standard input")
-        elif os.path.islink(given) and not inside(path, str(_tree_root(os.path.dirname(os.path.abspath(given))))):
+        elif os.path.islink(given) and not inside(path, str(_home_of(given))):
             self._errors.append(f"{given}: a link out of its tree; name the file that it leads to, {path}")
         else:
             self._add_named(path, given)
@@ -327,7 +331,7 @@ class _Search:
             return None
 
     def _project(self, root: Path) -> _Project:
-        return self._projects.setdefault(root, _Project(root, self._dialect))
+        return self._projects.setdefault(root, _Project(root, self._dialect, self._include_dirs))
 
     def result(self) -> Discovery:
         programs = [self._programs[path] for path in sorted(self._programs)]
@@ -349,11 +353,15 @@ class _Search:
         found: dict[str, list[Program]] = {}
         real: dict[Path, str] = {}
         for program in programs:
-            closure = self._projects[program.root].tree.closure(program.source)
+            closure = self._projects[program.root].closure(program.source)
             for header in (*closure.files, *closure.outside):
                 path = real.get(header) or real.setdefault(header, os.path.realpath(header))
                 found.setdefault(path, []).append(program)
         return found
+
+
+def _home_of(link: str) -> Path:
+    return _tree_root(os.path.realpath(os.path.dirname(os.path.abspath(link))))
 
 
 def _tree_root(folder: str) -> Path:

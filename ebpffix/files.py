@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,6 @@ def root_of(path: str | os.PathLike[str]) -> Path:
     return Path(git_root(folder) or (here if inside(folder, here) else folder))
 
 
-@cache
 def git_root(folder: str) -> str | None:
     """The nearest folder from `folder` upwards that has an entry `.git`."""
     if os.path.exists(os.path.join(folder, ".git")):

@@ -16,11 +16,11 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-from ebpffix.files import inside, list_files
+from ebpffix.files import inside, list_files, root_of
 from ebpffix.source import Source
 
 # Begins with a literal: that alone makes it fast over megabytes of kernel types.
-_INCLUDE = re.compile(rb"""\#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)""")
+_INCLUDE = re.compile(rb"""\#[ \t]*include[ \t]*(?:"([^"\n\0]+)"|<([^>\n\0]+)>)""")
 
 # Folders of headers that the kernel, libbpf, BCC or the C library bring, and the C library's own headers.
 _ENVIRONMENT = re.compile(
@@ -121,13 +121,15 @@ def _commented(source: Source, offset: int) -> bool:
 class Tree:
     """The files of one root, and the headers among them that were read so far.
 
-    `files` gives their absolute paths, once and only if an include needs them; without it the root is listed.
+    `files` gives their absolute paths, once and only if an include needs them; without it the root is listed. All
+    closures of a Tree are to be asked with the same include folders.
     """
 
     def __init__(self, root: Path, files: Callable[[], Sequence[str]] | None = None) -> None:
         self.root = root
         self._root = str(root)
-        self._real_root = os.path.realpath(root)
+        self._home = str(root_of(root))  # without a git tree: more than what is listed
+        self._real_home = os.path.realpath(self._home)
         self._files = files or (lambda: list_files(self._root).files)
         self._parsed: dict[str, Parsed | None] = {}
         self._nearest: dict[tuple[str, str], str | None] = {}
@@ -150,7 +152,7 @@ class Tree:
     ) -> Closure:
         """Follow the includes of `program`. `sources` are texts that take the place of files on disk."""
         found = Closure()
-        given = [str(folder) for folder in include_dirs]
+        given = [os.path.abspath(folder) for folder in include_dirs]
         dirs: list[str] = []
         seen = {str(program.path)}
         queue = list(parse_includes(program))
@@ -167,7 +169,7 @@ class Tree:
                     self._add(path, found)
                     following += self._includes(path, sources)
             # A folder that was added late may answer to a name that nothing answered to before.
-            late = [include for include in unresolved if self._look(include, dirs[known:])]
+            late = [include for include in unresolved if self._look(include, dirs[known:], given)]
             if late:
                 unresolved = [include for include in unresolved if include not in late]
             queue = following + late
@@ -187,28 +189,34 @@ class Tree:
     def _resolve(self, include: Include, given: list[str], dirs: list[str]) -> str | None:
         """Where clang would find it; a folder that is needed for that is appended to `dirs`."""
         own = [] if include.angled else [os.path.dirname(str(include.file))]
-        if path := self._look(include, own + given + dirs):
+        if path := self._look(include, own + given + dirs, given):
             return path
-        if include.angled and _ENVIRONMENT.match(include.name):
+        if include.angled and _ENVIRONMENT.match(include.name) and not is_vmlinux(include.name):
             return None
         path = self._by_suffix(os.path.dirname(str(include.file)), include.name)
         if path:
             dirs.append(path[: -len(include.name) - 1])
         return path
 
-    def _look(self, include: Include, folders: Sequence[str]) -> str | None:
+    def _look(self, include: Include, folders: Sequence[str], given: Sequence[str]) -> str | None:
         for folder in folders:
             path = os.path.normpath(f"{folder}/{include.name}")
-            exists = self._exists.get(path)
-            if exists is None:
-                exists = self._exists[path] = os.path.isfile(path) and self._stays(path)
-            if exists:
+            if self._is_readable(path, given):
                 return path
         return None
 
-    def _stays(self, path: str) -> bool:
-        """Not a link that leads out of the project."""
-        return not self._mine(path) or inside(os.path.realpath(path), self._real_root)
+    def _is_readable(self, path: str, given: Sequence[str]) -> bool:
+        """Is it a file, and one that the project may have read: no link and no `../..` out of it (to /proc, say),
+        save into the folders of -I?"""
+        found = self._exists.get(path)
+        if found is None:
+            found = os.path.isfile(path) and (
+                inside(os.path.realpath(path), self._real_home)
+                if inside(path, self._home)
+                else any(inside(path, folder) for folder in given)
+            )
+            self._exists[path] = found
+        return found
 
     def _by_suffix(self, folder: str, name: str) -> str | None:
         """The file of the tree whose path ends in `name` that is nearest to `folder`."""
@@ -217,7 +225,7 @@ class Tree:
             ending = "/" + name
             candidates = [p for p in self._by_name.get(name[name.rfind("/") + 1 :], ()) if p.endswith(ending)]
             candidates.sort(key=lambda p: (_foreign(p) if name.endswith("vmlinux.h") else 0, _distance(folder, p), p))
-            self._nearest[key] = next((p for p in candidates if os.path.isfile(p) and self._stays(p)), None)
+            self._nearest[key] = next((p for p in candidates if self._is_readable(p, ())), None)
         return self._nearest[key]
 
     def _includes(self, path: str, sources: Mapping[Path, Source] | None) -> tuple[Include, ...]:

@@ -53,6 +53,7 @@ class Suppressions:
 
 
 def _ignores(source: Source) -> Iterator[_Ignore]:
+    reach = _reach(source)
     for start, end in source.comments:
         # An open list goes on to the line's end: better a name that is reported as unknown than all of them.
         for mark in _MARK.finditer(source.data, start, end):
@@ -60,19 +61,20 @@ def _ignores(source: Source) -> Iterator[_Ignore]:
             if mark[2] is not None:
                 listed = (name.strip() for name in mark[2].decode("utf-8", "replace").split(","))
                 names = frozenset(name for name in listed if name)
-            yield _Ignore(names, None if mark[1] else _lines(source, start, end), mark.start())
+            first, last = source.line(start), source.line(end - 1)
+            if not source.code[source.line_start(start) : source.line_end(end - 1)].strip():
+                last = reach[last]
+            yield _Ignore(names, None if mark[1] else (first, last), mark.start())
 
 
-def _lines(source: Source, start: int, end: int) -> tuple[int, int]:
-    """The lines that a comment answers for: its own and, if no code is on them, those down to the code below it.
+def _reach(source: Source) -> list[int]:
+    """For each line (1-based; [0] is unused) the last line that a comment alone on it answers for: the code below it.
 
     Further comments may stand between, an empty line may not.
     """
-    first, last = source.line(start), source.line(end - 1)
-    begin, below = source.line_start(start), source.line_end(end - 1)
-    while not source.code[begin:below].strip():
-        if below == len(source.data) or not source.data[below : source.line_end(below)].strip():
-            break
-        last += 1
-        begin, below = below, source.line_end(below)
-    return first, last
+    code, text = ([b"", *data.split(b"\n")] for data in (source.code, source.data))
+    reach = list(range(len(text)))
+    for line in range(len(text) - 2, 0, -1):
+        if not code[line].strip() and text[line + 1].strip():
+            reach[line] = reach[line + 1]
+    return reach

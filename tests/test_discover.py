@@ -149,8 +149,10 @@ def test_git_runs_once_for_a_tree_and_never_for_a_root(repo: Path, monkeypatch: 
 
 
 def test_the_environment_of_a_git_hook_is_another_tree_s(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(repo, a_DOT_c=BCC)
-    monkeypatch.setenv("GIT_DIR", str(repo.parent / "elsewhere"))
+    write(repo, a_DOT_c=BCC, b_DOT_c=BCC)
+    (repo / ".git" / "info" / "exclude").write_text("b.c\n")  # only the right repository knows this
+    git(repo.parent, "init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(repo.parent / "other" / ".git"))
     assert names(discover([repo]), repo) == ["a.c"]
 
 
@@ -179,6 +181,7 @@ def test_without_git_gitignore_files_count(tmp_path: Path, monkeypatch: pytest.M
     )
     assert names(discover([tmp_path]), tmp_path) == ["a.c", "sub/keep.gen.c"]
     git(tmp_path, "init", "-q")  # and the same where there is a tree, but no git
+    write(tmp_path, submodule___DOT_git=b"gitdir: x\n", submodule__s_DOT_c=BCC)
     monkeypatch.setenv("PATH", "")
     assert names(discover([tmp_path]), tmp_path) == ["a.c", "sub/keep.gen.c"]
 
@@ -201,6 +204,8 @@ def test_links_as_git_does(repo: Path) -> None:
     assert names(discover([repo / "link.c", repo]), repo) == ["a.c"]
     found = discover([repo / "out.c"])
     assert not found.programs
+    (repo.parent / "alias").symlink_to("repo")
+    assert names(discover([repo.parent / "alias" / "link.c", repo.parent / "alias"]), repo) == ["a.c"]
     target = repo.parent / "away.c"
     assert found.errors == [f"{repo}/out.c: a link out of its tree; name the file that it leads to, {target}"]
 
@@ -278,3 +283,9 @@ def test_a_header_alone_finds_its_programs(repo: Path) -> None:
     assert [(h.path.name, [p.path.name for p in h.programs]) for h in found.headers] == [("h.h", ["p.bpf.c"])]
     assert found.skipped == [repo / "user.h"]
     assert found.shared_with_user_space(found.headers[0])
+
+
+def test_headers_in_the_given_include_folders(repo: Path) -> None:
+    write(repo, p_DOT_bpf_DOT_c=b"#include <linux/own.h>\n" + LIBBPF, inc__linux__own_DOT_h=b"")
+    assert discover([repo]).headers == []
+    assert [h.path.name for h in discover([repo], include_dirs=[repo / "inc"]).headers] == ["own.h"]

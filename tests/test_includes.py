@@ -74,17 +74,17 @@ def test_the_nearest_file_with_that_ending(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
-            "a/src/p.c": '#include "lib/x.h"\n#include <proj/y.h>\n',
-            "a/include/lib/x.h": '#include "z.h"\n',
-            "b/include/lib/x.h": "",
-            "a/include/lib/z.h": "",
+            "b/src/p.c": '#include "lib/x.h"\n#include <proj/y.h>\n',
+            "b/include/lib/x.h": '#include "z.h"\n',
+            "a/include/lib/x.h": "",
+            "b/include/lib/z.h": "",
             "include/proj/y.h": "",
             "other/notlib/x.h": "",
         },
     )
-    found = close(tmp_path, "a/src/p.c")
-    assert relative(tmp_path, found.files) == ["a/include/lib/x.h", "include/proj/y.h", "a/include/lib/z.h"]
-    assert relative(tmp_path, found.dirs) == ["a/include", "include"]
+    found = close(tmp_path, "b/src/p.c")
+    assert relative(tmp_path, found.files) == ["b/include/lib/x.h", "include/proj/y.h", "b/include/lib/z.h"]
+    assert relative(tmp_path, found.dirs) == ["b/include", "include"]
     assert not found.missing
 
 
@@ -165,6 +165,17 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path) -> None:
     found = close(tmp_path / "repo")
     assert [include.name for include in found.missing] == ["a.h"]
     assert not found.files
+
+
+def test_an_include_cannot_climb_out_of_a_git_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"repo/p.c": '#include "../a.h"\n#include <../a.h>\n', "a.h": "", "repo/inc/b.h": ""})
+    found = close(tmp_path / "repo", "p.c", tmp_path / "repo" / "inc")
+    assert [include.name for include in found.missing] == ["../a.h", "../a.h"]
+    # Without a git tree the current folder is the project, though only the named folder is listed.
+    monkeypatch.chdir(tmp_path)
+    assert relative(tmp_path, close(tmp_path / "repo").outside) == ["a.h"]
+    (tmp_path / "repo" / ".git").mkdir()
+    assert not close(tmp_path / "repo").outside
 
 
 def test_headers_outside_of_the_project(tmp_path: Path) -> None:
