@@ -115,7 +115,9 @@ def events(unit: Unit, declaration: Node) -> list[Event]:
     """All that the function around a local variable does to it, in source order."""
     function = declaration.function
     assert function is not None
-    return list(_Follower(unit).variable(function, declaration, _Place(0, 8 * declaration.type.get_size(), False)))
+    place = _Place(0, 8 * declaration.type.get_size(), False)
+    # What is done through a pointer comes out where the pointer is set.
+    return sorted(_Follower(unit).variable(function, declaration, place), key=lambda event: event.at.start)
 
 
 def literal_events(unit: Unit, literal: Node) -> list[Event]:

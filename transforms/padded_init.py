@@ -207,8 +207,8 @@ def _moved(unit: Unit, declaration: Node, opening: int, lines: list[bytes]) -> l
     sign = source.code.rfind(b"=", declaration.start, opening)
     start = len(source.code[:sign].rstrip())
     others = [c for c in statement.children if c is not declaration and c.start >= end]
-    moved = any(n.kind == "CALL_EXPR" or n.decl == declaration.decl for c in others for n in c.walk())
-    if sign < 0 or moved or edits.has_comment(unit, declaration.path, start, opening) or _in_switch(statement):
+    overtaken = any(n.kind == "CALL_EXPR" or _reads(n, declaration) for c in others for n in c.walk())
+    if sign < 0 or overtaken or edits.has_comment(unit, declaration.path, start, opening) or _in_switch(statement):
         return None
     placed = edits.after(unit, _last_declaration(statement, declaration, quiet=True), lines)
     if placed is None or not unit.editable(declaration.path, start, end):
@@ -216,6 +216,13 @@ def _moved(unit: Unit, declaration: Node, opening: int, lines: list[bytes]) -> l
     if not placed[0].text.startswith((b"\n", b"\r\n")) and any(b"//" in line for line in lines):
         return None
     return [Edit(declaration.path, start, end, b""), *placed]
+
+
+def _reads(node: Node, declaration: Node) -> bool:
+    """Whether a node is a mention of an object that does more than take its address."""
+    parent = node.parent
+    address = parent is not None and parent.kind == "UNARY_OPERATOR" and parent.operator == "&"
+    return node.decl == declaration.decl and not address
 
 
 def _replaced(unit: Unit, assignment: Node, lines: list[bytes]) -> list[Edit] | None:
@@ -251,6 +258,6 @@ def _inline(unit: Unit, literal: Node) -> Iterator[Fix]:
     for event in escapes.literal_events(unit, literal):
         if event.to and event.bits & unset:
             what = layout.describe(literal.type, event.bits & unset)
-            message = f"an unnamed object goes to {event.to} with bytes never written ({what}); name it and zero it first"
+            message = f"an unnamed object goes to {event.to} with bytes never written ({what}); zero a named one first"
             yield Fix(literal, message, Safety.ADVICE, reason="a compound literal in a call has no name to clear it by")
             return
