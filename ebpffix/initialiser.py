@@ -62,10 +62,13 @@ def closing(source: Source, opening: int) -> int:
     raise CannotRewrite("its braces do not match")
 
 
-def is_zero(source: Source, opening: int) -> bool:
-    """Whether a list is `{}`, `{0}`, or these nested."""
-    text = source.code[opening : closing(source, opening)]
-    return not text.translate(None, b"{}, \t\r\n").strip(b"0") and text.count(b"0") <= 1
+def is_zero(items: Node) -> bool:
+    """Whether a list is `{}`, `{0}`, or these nested. In a macro's body any one number passes for 0."""
+    leaves = [n for n in items.walk() if not n.children and n.kind != "INIT_LIST_EXPR"]
+    if not leaves:
+        return True
+    plain = len(leaves) == 1 and leaves[0].kind == "INTEGER_LITERAL" and not any(items.find("MEMBER_REF"))
+    return plain and (leaves[0].text == b"0" or leaves[0].from_macro_body or not leaves[0].text)
 
 
 def is_constant(items: Node) -> bool:
@@ -82,8 +85,9 @@ def _enumerator(node: Node) -> bool:
 
 
 def assignments(unit: Unit, items: Node, opening: int, target: bytes, type_: Any) -> Assignments:
-    """The assignments to `target` (an lvalue such as b"key") of the list whose brace stands at `opening`; `items` is its
-    INIT_LIST_EXPR. Raises CannotRewrite."""
+    """The assignments to `target` (an lvalue such as b"key") of the list whose brace stands at `opening`.
+
+    `items` is its INIT_LIST_EXPR. Raises CannotRewrite."""
     source = unit.source_of(items)
     if not unit.editable(items.path, opening, closing(source, opening)):
         raise CannotRewrite("a macro holds the initialiser")
@@ -113,8 +117,9 @@ def _split(source: Source, opening: int) -> Iterator[_Item]:
 
 
 def _list(
-    source: Source, items: Node, opening: int, target: bytes, type_: Any, offset: int, out: Assignments, seen: set[bytes]
-) -> None:
+    source: Source, items: Node, opening: int, target: bytes, type_: Any, offset: int, out: Assignments,
+    seen: set[bytes],
+) -> None:  # fmt: skip
     split = list(_split(source, opening))
     if len(split) != len(items.children):
         raise CannotRewrite("a macro holds several initialisers")
