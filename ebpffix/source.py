@@ -16,9 +16,9 @@ from pathlib import Path
 
 # A comment, a string or a character literal of C. A line comment goes on after a backslash at the line's end.
 _OPAQUE = re.compile(
-    rb"""//(?:\\\r?\n|[^\n])*"""
+    rb"""//(?:\\\r?\n|[^\n\\]|\\(?!\r?\n))*"""
     rb"""|/\*.*?(?:\*/|\Z)"""
-    rb"""|"(?:\\\r?\n|\\.|[^"\\\n])*(?:"|(?=\n)|\Z)"""
+    rb"""|"(?:\\(?:\r\n|.)|[^"\\\n])*(?:"|(?=\n)|\Z)"""
     rb"""|'(?:\\.|[^'\\\n])*(?:'|(?=\n)|\Z)""",
     re.DOTALL,
 )
@@ -72,7 +72,7 @@ class Source:
 
     @property
     def encoding(self) -> str:
-        """"utf-8", "utf-8-sig" (a BOM) or "latin-1" (what is no UTF-8): for display only, edits stay bytes."""
+        """ "utf-8", "utf-8-sig" (a BOM) or "latin-1" (what is no UTF-8): for display only, edits stay bytes."""
         if self.data.startswith(codecs.BOM_UTF8):
             return "utf-8-sig"
         try:

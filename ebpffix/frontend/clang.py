@@ -21,6 +21,8 @@ INCOMPLETE = 0x02
 FOR_SERIALIZATION = 0x10
 KEEP_GOING = 0x200
 
+LoadError = cindex.TranslationUnitLoadError  # libclang gave no translation unit; a stale precompiled header, mostly
+
 _CONTINUE = 1  # CXChildVisit_Continue: go on with the next sibling
 
 # CXBinaryOperatorKind and CXUnaryOperatorKind, in the order of clang-c/Index.h; 0 is "none".
@@ -32,11 +34,15 @@ class _RangeList(ctypes.Structure):
     _fields_ = (("count", ctypes.c_uint), ("ranges", ctypes.POINTER(cindex.SourceRange)))
 
 
+def _library_file() -> str:
+    folder = cindex.Config.library_path or os.path.join(os.path.dirname(clang.__file__), "native")
+    return cindex.Config.library_file or os.path.join(folder, "libclang.so")
+
+
 @cache
 def library() -> Any:
     """libclang with the functions of cindex: PyDLL keeps Python's lock, CDLL gives it up, for the parser alone."""
-    folder = cindex.Config.library_path or os.path.join(os.path.dirname(clang.__file__), "native")
-    name = cindex.Config.library_file or os.path.join(folder, "libclang.so")
+    name = _library_file()
     fast = ctypes.PyDLL(name)
     parser = ctypes.CDLL(name)
     cindex.register_functions(fast, True)
@@ -56,6 +62,12 @@ def library() -> Any:
     # cindex reads this attribute instead of loading a library of its own.
     type(cindex.conf).lib = fast
     return fast
+
+
+def identity() -> str:
+    """What tells this libclang from another, without loading it: the library's path, size and time."""
+    seen = os.stat(_library_file())
+    return f"{_library_file()}:{seen.st_size}:{seen.st_mtime_ns}"
 
 
 _VISITOR = cindex.callbacks["cursor_visit"]

@@ -26,6 +26,7 @@ class Node:
 
     def __init__(self, unit: Unit, cursor: Any, parent: Node | None) -> None:
         self.unit = unit
+        cursor._tu = unit.tu  # what cindex sets in its own walk, and its types and references need
         self.cursor = cursor
         self.parent = parent
         self._kind = clang.kind_name(cursor)

@@ -13,15 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix.frontend import clang
+from ebpffix.frontend.environment import Setup
 from ebpffix.source import Source
 
-_MADE_UP = "ebpffix-made-up.h"
+MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory
 _ROUNDS = 4
 
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
 _UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
-_UNEXPECTED = re.compile(r"expected|extraneous")
+# Types that everybody means the same by, whoever forgot to declare them.
+_BASIC = {
+    "bool": b"_Bool",
+    "size_t": b"unsigned long",
+    **{
+        f"{p}{sign}{bits}": f"{words} {size}".encode()
+        for p in ("", "__")
+        for sign, words in (("u", "unsigned"), ("s", "signed"))
+        for bits, size in ((8, "char"), (16, "short"), (32, "int"), (64, "long long"))
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -47,22 +58,34 @@ class Parsed:
         return tuple(dict.fromkeys(error.message for error in self.errors))
 
 
-def parse(source: Source, args: Sequence[str], unsaved: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
-    """Parse `source`, whose text in `unsaved` may differ from the file's (unresolved includes blanked).
+def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
+    """Parse `source`; `virtual` are texts that take the place of files, by name: those of an edited file, or with the
+    includes blanked that nothing resolves.
 
-    cindex.TranslationUnitLoadError passes through; with `pch` it can mean that the precompiled header is stale.
+    `pch` is the setup's prefix, precompiled; a stale one costs time only. clang.LoadError where libclang gives nothing.
     """
+    try:
+        return _parse(source, setup, virtual, pch)
+    except clang.LoadError:
+        if pch is None:
+            raise
+        return _parse(source, setup, virtual, None)
+
+
+def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path | None) -> Parsed:
     made_up: dict[str, bytes] = {}
-    flags = list(args)
+    flags = list(setup.args)
     if pch:
         flags += ["-include-pch", str(pch)]
+    else:
+        flags += [part for header in setup.prefix for part in ("-include", header)]
     best: Parsed | None = None
     for _ in range(_ROUNDS):
-        files = list(unsaved.items())
+        files = list(virtual.items())
         extra: list[str] = []
         if made_up:
-            files.append((_MADE_UP, b"\n".join(made_up.values()) + b"\n"))
-            extra = ["-include", _MADE_UP]
+            files.append((MADE_UP, b"\n".join(made_up.values()) + b"\n"))
+            extra = ["-include", MADE_UP]
         tu = clang.parse(str(source.path), flags + extra, files)
         parsed = Parsed(tu, _errors(tu), frozenset(made_up))
         if best is None or len(parsed.errors) < len(best.errors):
@@ -88,7 +111,10 @@ def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
     """A declaration for each name that the errors say nobody declared."""
     found: dict[str, bytes] = {}
     for error in errors:
-        if match := _UNKNOWN_TYPE.match(error.message):
+        named = _UNKNOWN_TYPE.match(error.message) or _UNDECLARED.search(error.message)
+        if named and (basic := _BASIC.get(named[1])):
+            found[named[1]] = b"typedef %s %s;" % (basic, named[1].encode())
+        elif match := _UNKNOWN_TYPE.match(error.message):
             found[match[1]] = b"typedef struct { long long made_up[2]; } %s;" % match[1].encode()
         elif match := _TAG_MISSING.match(error.message):
             found[match[2]] = b"typedef %s %s %s;" % (match[1].encode(), match[2].encode(), match[2].encode())
@@ -110,5 +136,7 @@ def _declare_value(source: Source, error: Diagnostic, name: bytes) -> bytes:
         return b"long long %s();" % name
     if after[:2] == b"->":
         return b"extern void *%s;" % name
+    if after[:1] == b"[" or (before.endswith(b"&") and not before.endswith(b"&&")):
+        return b"extern long long %s[1];" % name
     # Constants in case labels must differ from each other.
     return b"enum { %s = %d };" % (name, 0x1000 + sum(name) * 31 + len(name))

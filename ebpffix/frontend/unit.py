@@ -18,6 +18,7 @@ from typing import Any
 
 from ebpffix.frontend import clang
 from ebpffix.frontend.node import Node, is_pointer
+from ebpffix.frontend.parse import MADE_UP
 from ebpffix.source import Source
 from ebpffix.transform import BCC, Edit, Spanned
 
@@ -162,6 +163,33 @@ class Unit:
                 return False
         return True
 
+    def covers(self, path: Path, offset: int) -> bool:
+        """Whether some node or macro expansion stands for a byte: False means that libclang lost the text there."""
+        if any(m.start <= offset < m.end for m in self._macros.get(path, ())):
+            return True
+        node = next((f.body for f in self.functions if f.body and _holds(f.body, path, offset)), None)
+        if node is None:
+            return any(_holds(n, path, offset) for n in self.declarations)
+        while inner := next((c for c in node.children if _holds(c, path, offset)), None):
+            node = inner
+        return node.kind != "COMPOUND_STMT"
+
+    def layout_known(self, type_: Any) -> bool:
+        """Whether the size and the members' offsets of a type can be trusted: nothing in it was made up, or is
+        declared only."""
+        canonical = type_.get_canonical()
+        if canonical.kind.name.endswith("ARRAY"):
+            return self.layout_known(canonical.element_type)
+        if canonical.kind.name != "RECORD":
+            return bool(canonical.get_size() > 0)
+        where = canonical.get_declaration().location.file
+        if canonical.get_size() < 0 or (where is not None and where.name == MADE_UP):
+            return False
+        return all(
+            f.type.get_canonical().kind.name == "INCOMPLETEARRAY" or self.layout_known(f.type)
+            for f in canonical.get_fields()
+        )
+
     # -- tree
 
     @cached_property
@@ -248,9 +276,11 @@ _METHODS = frozenset(
 )
 
 
-def _macro_span(
-    source: Source, start: int, name_end: int, end: int
-) -> tuple[int, int, tuple[tuple[int, int], ...]]:
+def _holds(node: Node, path: Path, offset: int) -> bool:
+    return node.path == path and node.start <= offset < node.end
+
+
+def _macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
     """The whole span of an expansion, and its arguments' spans without the blanks around them."""
     code = source.code
     opening = re.compile(rb"(?:\s|\\\r?\n)*\(").match(code, name_end)

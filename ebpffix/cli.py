@@ -1,0 +1,265 @@
+"""Flags to a run, nothing else.
+
+Only click is imported at the top: `--version` and `--help` answer at once, and a mistake in a flag costs no analysis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from ebpffix import __version__
+
+if TYPE_CHECKING:
+    from ebpffix.config import Config
+    from ebpffix.discover import Discovery
+    from ebpffix.engine import Settings
+    from ebpffix.rewrite import Found
+    from ebpffix.transform import Registered
+
+_FORMATS = ("text", "json")
+_STDIN = "-"
+
+
+def fail(message: str) -> NoReturn:
+    """One line on standard error, and exit 2."""
+    click.echo(f"ebpffix: {message}", err=True)
+    raise SystemExit(2)
+
+
+def _names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("paths", nargs=-1)
+@click.option("--diff", "mode", flag_value="diff", help="Print one diff of all safe fixes; write nothing.")
+@click.option("--apply", "mode", flag_value="apply", help="Write the safe fixes.")
+@click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
+@click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
+@click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
+@click.option("--dialect", type=click.Choice(["auto", "bcc", "libbpf"]), help="Read all programs so.")
+@click.option("--target-kernel", metavar="VERSION", help="The oldest kernel to support; 5.10 unless set.")
+@click.option("-I", "include", multiple=True, metavar="DIR", help="Look for headers there first.")
+@click.option("-D", "define", multiple=True, metavar="NAME[=VALUE]", help="Define a macro.")
+@click.option("--vmlinux", metavar="H", help="The vmlinux.h to take kernel types from.")
+@click.option("--btf", metavar="FILE", help="The BTF to take kernel types from; else the running kernel's.")
+@click.option("--compile-commands", metavar="FILE", help="A compile_commands.json with the project's flags.")
+@click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
+@click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
+@click.option("--output-format", type=click.Choice(_FORMATS), default="text", help="The report's format.")
+@click.option("--output-file", metavar="F", help="Write the report there.")
+@click.option("--statistics", is_flag=True, help="Count findings by transform.")
+@click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
+@click.option("--explain", metavar="T", help="Print a transform's page.")
+@click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Threads; one a processor unless set.")
+@click.option("--no-cache", is_flag=True, help="Keep nothing on disk, and use nothing that is there.")
+@click.option("--stdin-filename", metavar="F", help="The name that standard input has, with `-`.")
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
+@click.version_option(__version__, prog_name="ebpffix")
+def main(**flags: Any) -> None:
+    """Find risky patterns in eBPF C (BCC and libbpf) and rewrite them into the known-good form.
+
+    PATHS are files or folders, the current folder unless given; `-` is standard input. Without --diff or --apply the
+    findings are listed. Exit: 0 nothing found, 1 something, 2 an error.
+    """
+    if flags["list_transforms"]:
+        return _list_transforms()
+    if flags["explain"]:
+        return _explain(flags["explain"])
+    return _check(flags)
+
+
+def _list_transforms() -> None:
+    for transform in _load_transforms().values():
+        facts = transform.facts
+        click.echo(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}")
+
+
+def _explain(name: str) -> None:
+    from ebpffix.report import explain
+
+    known = _load_transforms()
+    if name not in known:
+        fail(f"--explain {name}: no such transform; there are {', '.join(known)}")
+    click.echo(explain.page(known[name]))
+
+
+def _load_transforms() -> dict[str, Registered]:
+    from ebpffix.transform import load_transforms
+
+    try:
+        return load_transforms()
+    except (ValueError, ImportError) as error:
+        fail(f"a transform cannot be loaded: {error}; reinstall the package that brings it")
+
+
+def _check(flags: dict[str, Any]) -> None:
+    """The run itself, for every mode."""
+    from ebpffix import engine, modes
+    from ebpffix.config import ConfigError
+
+    if flags["format_patch"] and flags["mode"]:
+        raise click.UsageError("--format-patch writes patches instead of --diff and --apply: give one of them")
+    known = _load_transforms()
+    try:
+        config = _config(flags, known)
+        discovery, contents = _discover(flags, config)
+        settings = _settings(flags, config, known, contents)
+    except (ConfigError, OSError, ValueError) as error:
+        fail(str(error))
+    for line in discovery.errors:
+        click.echo(f"ebpffix: {line}", err=True)
+    if flags["format_patch"]:
+        raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
+    try:
+        with _progress(len(discovery.programs)) as bar:
+            report = engine.run(discovery, settings, bar)
+    except ConfigError as error:  # a compile_commands.json is read when the first program wants it
+        fail(str(error))
+    output = modes.Output(
+        format=flags["output_format"],
+        file=Path(flags["output_file"]) if flags["output_file"] else None,
+        statistics=flags["statistics"],
+        colour=_colour(flags["color"]),
+        stdin=bool(contents),
+        unsafe=settings.unsafe,
+    )
+    raise SystemExit(modes.MODES[flags["mode"]](report, output))
+
+
+def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
+    """The nearest configuration file with the flags over it."""
+    from ebpffix.config import check_transforms, load_config, parse_kernel
+
+    given: dict[str, Any] = {
+        name: flags[name] for name in ("select", "ignore", "dialect", "define", "unsafe_fixes") if flags[name]
+    }
+    for name in ("select", "ignore"):
+        check_transforms(flags[name], known, f"--{name}")
+    if flags["target_kernel"]:
+        given["target_kernel"] = parse_kernel(flags["target_kernel"])
+    for name in ("vmlinux", "btf", "compile_commands"):
+        if flags[name]:
+            given[name] = _existing(flags[name], f"--{name.replace('_', '-')}")
+    if flags["include"]:
+        given["include"] = tuple(_existing(folder, "-I") for folder in flags["include"])
+    config = load_config([p for p in flags["paths"] if p != _STDIN], known)
+    return dataclasses.replace(config, **given)
+
+
+def _existing(name: str, flag: str) -> Path:
+    if not os.path.exists(name):
+        raise ValueError(f"{flag} {name}: there is no such file; check the path")
+    return Path(os.path.abspath(name))
+
+
+def _discover(flags: dict[str, Any], config: Config) -> tuple[Discovery, dict[Path, bytes]]:
+    """The files of the run, and the text of standard input under the name that it was given."""
+    from ebpffix.discover import Discovery, discover
+
+    paths = list(flags["paths"]) or ["."]
+    if _STDIN not in paths:
+        if flags["stdin_filename"]:
+            raise click.UsageError("--stdin-filename goes with `-` as the path")
+        return discover(paths, dialect=config.dialect, exclude=config.excludes), {}
+    if len(paths) > 1:
+        raise click.UsageError("`-` is read alone: leave the other paths out")
+    path = Path(os.path.abspath(flags["stdin_filename"] or "stdin.bpf.c"))
+    text = {path: sys.stdin.buffer.read()}
+    return Discovery.of_text(path, text[path], config.dialect), text
+
+
+def _settings(
+    flags: dict[str, Any], config: Config, known: dict[str, Registered], contents: dict[Path, bytes]
+) -> Settings:
+    from ebpffix.engine import Settings
+    from ebpffix.frontend.environment import Environment, Options
+
+    chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
+    cache = None if flags["no_cache"] else _cache_folder()
+    options = Options(
+        target_kernel=config.target_kernel,
+        include_dirs=config.include,
+        defines=config.define,
+        vmlinux=config.vmlinux,
+        btf=config.btf,
+        cache=cache,
+    )
+    return Settings(
+        transforms=chosen,
+        environment=Environment(options),
+        jobs=flags["jobs"] or len(os.sched_getaffinity(0)),
+        cache=cache,
+        unsafe=config.unsafe_fixes,
+        wanted=_wanted(flags),
+        flags=_compile_flags(config),
+        contents=contents,
+    )
+
+
+def _compile_flags(config: Config) -> Callable[[Path], list[str]]:
+    """The flags of a program out of the compile_commands.json that was given, else of the one in its project."""
+    from ebpffix.config import CompileCommands, find_compile_commands
+    from ebpffix.discover import root_of
+
+    @functools.cache
+    def commands(path: Path | None) -> CompileCommands | None:
+        return CompileCommands(path) if path else None
+
+    @functools.cache
+    def of_root(root: Path) -> CompileCommands | None:
+        return commands(config.compile_commands or find_compile_commands(root))
+
+    def flags(program: Path) -> list[str]:
+        found = of_root(root_of(program))
+        return found.compile_flags(program) if found else []
+
+    return flags
+
+
+def _cache_folder() -> Path:
+    given = os.environ.get("EBPFFIX_CACHE_DIR")
+    if given:
+        return Path(os.path.abspath(given))
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("ebpffix"))
+
+
+def _wanted(flags: dict[str, Any]) -> Callable[[Found], bool]:
+    """Whether a finding counts: with --changed-lines or --diff-base, those that overlap a changed line."""
+    from ebpffix import scope
+
+    if flags["changed_lines"] and flags["diff_base"]:
+        raise click.UsageError("--changed-lines and --diff-base say the same twice: give one of them")
+    if flags["changed_lines"]:
+        return scope.of_diff(Path(flags["changed_lines"]))
+    if flags["diff_base"]:
+        return scope.since(flags["diff_base"])
+    return lambda found: True
+
+
+def _colour(when: str) -> bool:
+    if when == "auto":
+        return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return when == "always"
+
+
+@contextlib.contextmanager
+def _progress(programs: int) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal, for long work."""
+    if not sys.stderr.isatty() or programs < 20:
+        yield lambda count: None
+        return
+    with click.progressbar(length=programs, label="analysing", file=sys.stderr) as bar:
+        yield bar.update

@@ -1,0 +1,369 @@
+"""Which of the given files are eBPF C, in which dialect, and which headers belong to them.
+
+C that is not eBPF is never taken: user space that includes libbpf, kernel modules, the kernel itself. The evidence is
+in the code, with comments and literals blanked; a name alone is enough only for `.bpf.c`. C inside host programs
+(Python, Go, C++, Lua) is not looked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ebpffix.files import Listing, git_root, inside, list_files, reason, root_of
+from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
+from ebpffix.source import Source
+from ebpffix.transform import BCC, LIBBPF
+
+__all__ = ["Discovery", "Header", "Program", "dialect_of", "discover", "root_of"]
+
+_USER_SPACE = (".c", ".cc", ".cpp", ".cxx")
+
+# A place that may name a section of an object file; the name is a literal right behind it. These begin with a literal
+# and look behind afterwards: much faster than the other way round.
+_SECTIONS = (
+    re.compile(rb"SEC(?<!\wSEC)[ \t]*\("),
+    re.compile(rb"section(?:(?<=[_(,]section)|(?<=, section))(?:__)?[ \t]*\("),  # of an attribute, not of a #pragma
+)
+# The sections that libbpf, tc and ip load, as they begin; "?" is "not unless asked for". Without `version`, `prog`,
+# `action`, …, which firmware has too: programs that use those have a license or maps beside them.
+_BPF_SECTION = re.compile(
+    rb'[ \t]*"\??(?:license|\.?maps|(?:\.)?struct_ops|\.kconfig|\.ksyms|k(?:ret)?probe|u(?:ret)?probe'
+    rb"|k(?:ret)?syscall"
+    rb"|usdt|tracepoint|tp|tp_btf|raw_tp|raw_tracepoint|fentry|fexit|fmod_ret|fsession|freplace|lsm|lsm_cgroup|iter"
+    rb"|syscall|xdp|xdp_\w+|tcx|tc|classifier|cls|socket|sk_\w+|sockops|sockmap|cgroup|cgroup_\w+|perf_event"
+    rb"|flow_dissector|netfilter|netkit|lwt_\w+|lirc_mode2)"
+    rb'(?:[^A-Za-z"\n][^"\n]*)?"'
+)
+# Sections by macros of their own (Cilium's).
+_SECTION_MACRO = re.compile(rb"^(?:__section_entry\b|BPF_LICENSE[ \t]*\()", re.MULTILINE)
+_SECTION_MACRO_HINTS = (b"__section_entry", b"BPF_LICENSE")
+
+# Macros of BCC, used as the first thing in a line.
+_BCC_MACROS = b"""
+    BPF_TABLE BPF_F_TABLE BPF_HASH BPF_ARRAY BPF_PERCPU_HASH BPF_PERCPU_ARRAY BPF_LRU_HASH BPF_LRU_PERCPU_HASH
+    BPF_HISTOGRAM BPF_PERF_OUTPUT BPF_PERF_ARRAY BPF_RINGBUF_OUTPUT BPF_STACK_TRACE BPF_PROG_ARRAY BPF_LPM_TRIE
+    BPF_CGROUP_ARRAY BPF_DEVMAP BPF_CPUMAP BPF_XSKMAP BPF_SOCKMAP BPF_SOCKHASH BPF_HASH_OF_MAPS BPF_ARRAY_OF_MAPS
+    BPF_SK_STORAGE BPF_INODE_STORAGE BPF_TASK_STORAGE BPF_CGRP_STORAGE BPF_QUEUE BPF_STACK
+    TRACEPOINT_PROBE KFUNC_PROBE KRETFUNC_PROBE KMOD_RET LSM_PROBE
+""".split()
+_BCC_MACRO = re.compile(
+    rb"^[ \t]*(?:RAW_|MODULE_)?(?:%s)(?:_BUILDID)?(?:_PUBLIC|_PINNED\d?|_SHARED)?[ \t]*\(" % b"|".join(_BCC_MACROS),
+    re.MULTILINE,
+)
+# Functions that BCC attaches by their names, and what only its rewriter or its headers give a meaning to.
+_BCC_CODE = re.compile(
+    rb"\bk(?:ret)?probe__\w+\s*\(\s*struct\s+pt_regs\b|\b(?:raw_)?tracepoint__\w+\s*\(\s*struct\b"
+    rb"|\bcursor_advance\s*\(|\bbpf_usdt_readarg(?:_p)?\s*\("
+    rb"|\w\.(?:perf_submit|perf_submit_skb|ringbuf_output|ringbuf_reserve|lookup_or_init|lookup_or_try_init)\s*\("
+)
+# A plain probe: a function of a program's context that prints. Alone this is weak.
+_BCC_PLAIN = re.compile(rb"^\w[\w \t*]*\(\s*(?:void|struct\s+\w+)\s*\*\s*(?:ctx|skb|regs|args)\b", re.MULTILINE)
+_BCC_PRINT = re.compile(rb"^[ \t]+bpf_trace_printk[ \t]*\(", re.MULTILINE)
+# No eBPF program has these: user space, kernel modules and the kernel do.
+_NOT_BPF = re.compile(
+    rb"\bmain\s*\(|^[ \t]*(?:MODULE_(?:LICENSE|AUTHOR|DESCRIPTION)|module_init|EXPORT_SYMBOL\w*|BPF_CALL_\d"
+    rb"|SYSCALL_DEFINE\d|(?:core|subsys|device|late|fs)_initcall|NOKPROBE_SYMBOL)\s*\(",
+    re.MULTILINE,
+)
+_NOT_BPF_HINTS = b"main MODULE_ module_init EXPORT_ BPF_CALL_ SYSCALL_ _initcall NOKPROBE_".split()
+
+# One of these stands in every file that the expressions of BCC can match, and in little else.
+_BCC_HINTS = (
+    *_BCC_MACROS,
+    *b"probe__ tracepoint__ cursor_advance bpf_usdt_readarg".split(),
+    *b".perf_submit .ringbuf_ .lookup_or_ bpf_trace_printk".split(),
+)
+_DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
+
+
+def dialect_of(source: Source) -> str | None:
+    """The dialect of an eBPF program, None for C that is not eBPF. The file's name counts, and its code."""
+    by_name = source.path.name.endswith(".bpf.c")
+    hints_at_bcc = any(hint in source.data for hint in _BCC_HINTS)
+    # A section outweighs all that looks like BCC: many projects have macros of these names.
+    if (by_name and not hints_at_bcc) or _has_section(source):
+        return LIBBPF
+    if hints_at_bcc and _is_bcc(source):
+        return BCC
+    return LIBBPF if by_name else _wrapped(source)
+
+
+def _has_section(source: Source) -> bool:
+    # Most C has no such place at all; only then are its comments and literals worth finding.
+    return _names_section(source, source.data) and _names_section(source, source.code)
+
+
+def _names_section(source: Source, places: bytes) -> bool:
+    found = (place.end() for section in _SECTIONS for place in section.finditer(places))
+    if any(_BPF_SECTION.match(source.data, end) for end in found):
+        return True
+    return any(hint in places for hint in _SECTION_MACRO_HINTS) and _SECTION_MACRO.search(places) is not None
+
+
+def _is_bcc(source: Source) -> bool:
+    code = source.code
+    if any(hint in code for hint in _NOT_BPF_HINTS) and _NOT_BPF.search(code):
+        return False
+    if _BCC_MACRO.search(code) or _BCC_CODE.search(code):
+        return True
+    return _BCC_PRINT.search(code) is not None and _BCC_PLAIN.search(code) is not None
+
+
+def _wrapped(source: Source) -> str | None:
+    """A file of directives alone (`#define MODE …`, `#include "program.h"`) is what it includes from its own folder."""
+    if len(source.data) > 8192 or b"include" not in source.data or b"\n}" in source.data:
+        return None
+    if _DIRECTIVE.sub(b"", source.code).strip():
+        return None
+    for include in parse_includes(source):
+        path = source.path.parent / include.name
+        if not include.angled and path.suffix == ".h":
+            try:
+                dialect = dialect_of(Source.read(path))
+            except OSError:
+                continue
+            if dialect:
+                return dialect
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """An eBPF program's file; `root` is that of its git tree, else the folder that was named or walked."""
+
+    source: Source
+    dialect: str
+    root: Path
+
+    @property
+    def path(self) -> Path:
+        return self.source.path
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """A header of the run, and the eBPF programs of the project that are known to include it, sorted by path."""
+
+    path: Path
+    root: Path
+    programs: tuple[Program, ...]
+
+
+@dataclass
+class Discovery:
+    """What a run works on: sorted by path. `skipped` are files named on the command line that are no eBPF C.
+
+    `errors` are lines for the user; everything else was still found.
+    """
+
+    programs: list[Program] = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+    _projects: dict[Path, _Project] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_text(cls, path: Path, text: bytes, dialect: str = "auto") -> Discovery:
+        """A program that need not be on disk, at `path` (absolute). What is no eBPF C by its looks is in `skipped`."""
+        source = Source(path, text)
+        detected = dialect_of(source)
+        if detected is None:
+            return cls(skipped=[path])
+        root = _tree_root(str(path.parent))
+        program = Program(source, detected if dialect == "auto" else dialect, root)
+        return cls(programs=[program], _projects={root: _Project(root, dialect)})
+
+    def tree(self, root: Path) -> Tree:
+        """The project with this root (that of a program or header), for the closures of its programs."""
+        return self._projects[root].tree
+
+    def shared_with_user_space(self, header: Header) -> bool:
+        """Does C or C++ of the same project that is no eBPF program include it, directly or not?
+
+        The first question reads the project's user space once.
+        """
+        return header.path in self._projects[header.root].user_space
+
+
+class _Project:
+    """The C files of one root, each read and judged once."""
+
+    def __init__(self, root: Path, dialect: str, include_dirs: Sequence[Path]) -> None:
+        self.root = root
+        self._dialect = dialect
+        self._include_dirs = include_dirs
+        self._judged: dict[str, Program | None] = {}
+
+    @cached_property
+    def listing(self) -> Listing:
+        return list_files(str(self.root))
+
+    @cached_property
+    def tree(self) -> Tree:
+        return Tree(self.root, lambda: self.listing.files)
+
+    def program(self, path: str) -> Program | None:
+        """The eBPF program at `path`, None for another file. OSError passes through."""
+        if path not in self._judged:
+            source = Source.read(Path(path))
+            dialect = dialect_of(source)
+            if dialect and self._dialect != "auto":
+                dialect = self._dialect
+            self._judged[path] = Program(source, dialect, self.root) if dialect else None
+        return self._judged[path]
+
+    def closure(self, source: Source) -> Closure:
+        return self.tree.closure(source, self._include_dirs)
+
+    @cached_property
+    def programs(self) -> list[Program]:
+        """All eBPF programs of the project; what cannot be read is not among them."""
+        return [p for path in self.listing.files if path.endswith(".c") and (p := self._quietly(path))]
+
+    @cached_property
+    def user_space(self) -> frozenset[Path]:
+        """All headers that C or C++ which is no eBPF program includes."""
+        found: set[Path] = set()
+        for path in self.listing.files:
+            if path.endswith(_USER_SPACE) and not (path.endswith(".c") and self._quietly(path)):
+                try:
+                    found.update(self.closure(Source.read(Path(path))).files)
+                except OSError:
+                    continue
+        return frozenset(found)
+
+    def _quietly(self, path: str) -> Program | None:
+        try:
+            return self.program(path)
+        except OSError:
+            return None
+
+
+def discover(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    dialect: str = "auto",
+    include_dirs: Sequence[Path] = (),
+    exclude: Callable[[Path], bool] | None = None,
+) -> Discovery:
+    """Find the eBPF programs in `paths`, and the headers in `paths` that they include.
+
+    A file that is named is taken even if it is ignored or excluded, but not if it is no eBPF C. `dialect` ("auto",
+    "bcc", "libbpf") says how programs are read, not which files are programs. `include_dirs` are those of -I.
+    """
+    search = _Search(dialect, include_dirs, exclude)
+    for path in paths:
+        search.add(os.fspath(path))
+    return search.result()
+
+
+class _Search:
+    """One run of `discover`: what the paths so far have brought."""
+
+    def __init__(self, dialect: str, include_dirs: Sequence[Path], exclude: Callable[[Path], bool] | None) -> None:
+        self._dialect = dialect
+        self._include_dirs = include_dirs
+        self._exclude = exclude
+        self._projects: dict[Path, _Project] = {}
+        self._programs: dict[str, Program] = {}
+        self._others: dict[str, _Project] = {}  # headers, if a program includes them
+        self._named: set[str] = set()
+        self._errors: list[str] = []
+
+    def add(self, given: str) -> None:
+        try:
+            mode = os.stat(given).st_mode
+        except OSError as error:
+            self._errors.append(f"{given}: {reason(error)}; check the path")
+            return
+        path = os.path.realpath(given)
+        if stat.S_ISDIR(mode):
+            self._add_folder(path, path)
+        elif not stat.S_ISREG(mode):
+            self._errors.append(f"{given}: not a regular file; use - to read standard input")
+        elif os.path.islink(given) and not inside(path, str(_home_of(given))):
+            self._errors.append(f"{given}: a link out of its tree; name the file that it leads to, {path}")
+        else:
+            self._add_named(path, given)
+
+    def _add_named(self, path: str, given: str) -> None:
+        project = self._project(_tree_root(os.path.dirname(path)))
+        try:
+            program = project.program(path) if path.endswith(".c") else None
+        except OSError as error:
+            self._errors.append(f"{given}: {reason(error)}; make it readable or leave it out")
+            return
+        if program:
+            self._programs[path] = program
+        else:
+            self._others[path] = project
+            self._named.add(path)
+
+    def _add_folder(self, folder: str, root: str) -> None:
+        project = self._project(_tree_root(root))
+        self._errors += [error for error in project.listing.errors if error not in self._errors]
+        for path in project.listing.files:
+            if not inside(path, folder) or (self._exclude and self._exclude(Path(path))):
+                continue
+            program = self._listed(project, path) if path.endswith(".c") else None
+            if program:
+                self._programs[path] = program
+            else:
+                self._others.setdefault(path, project)
+        for nested in project.listing.nested:
+            if inside(nested, folder):
+                self._add_folder(nested, nested)
+
+    def _listed(self, project: _Project, path: str) -> Program | None:
+        try:
+            # What a link leads to is listed itself, or is none of this tree's.
+            return None if os.path.islink(path) else project.program(path)
+        except (FileNotFoundError, IsADirectoryError):  # tracked, but gone; a submodule
+            return None
+        except OSError as error:
+            self._errors.append(f"{path}: {reason(error)}; make it readable or exclude it")
+            return None
+
+    def _project(self, root: Path) -> _Project:
+        return self._projects.setdefault(root, _Project(root, self._dialect, self._include_dirs))
+
+    def result(self) -> Discovery:
+        programs = [self._programs[path] for path in sorted(self._programs)]
+        including = self._including(programs)
+        # Whoever names a header alone still wants it read as its programs read it.
+        for root in {self._others[path].root for path in self._named if path not in including}:
+            for path, owners in self._including(self._projects[root].programs).items():
+                including.setdefault(path, owners)
+        headers = [
+            Header(Path(path), self._others[path].root, tuple(including[path]))
+            for path in sorted(including)
+            if path in self._others and not is_vmlinux(path)
+        ]
+        skipped = [Path(path) for path in sorted(self._named - including.keys())]
+        return Discovery(programs, headers, self._errors, skipped, self._projects)
+
+    def _including(self, programs: Iterable[Program]) -> dict[str, list[Program]]:
+        """The headers that `programs` include, as they are on disk behind all links, and who includes them."""
+        found: dict[str, list[Program]] = {}
+        real: dict[Path, str] = {}
+        for program in programs:
+            closure = self._projects[program.root].closure(program.source)
+            for header in (*closure.files, *closure.outside):
+                path = real.get(header) or real.setdefault(header, os.path.realpath(header))
+                found.setdefault(path, []).append(program)
+        return found
+
+
+def _home_of(link: str) -> Path:
+    return _tree_root(os.path.realpath(os.path.dirname(os.path.abspath(link))))
+
+
+def _tree_root(folder: str) -> Path:
+    """The root of the git tree that holds `folder`, else `folder`: what lies around it is none of the run's."""
+    return Path(git_root(folder) or folder)

@@ -1,0 +1,301 @@
+"""A run: the programs of a discovery analysed, their fixes made to a fixpoint, and what became of each finding.
+
+Here the two loops close: `rewrite` gets a function that analyses again, and what it made can be judged and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+
+from ebpffix.analyse import Job, Result, Status
+from ebpffix.cache import ResultCache, key_of, tool_digest
+from ebpffix.discover import Discovery, Header, Program
+from ebpffix.frontend.environment import Environment
+from ebpffix.includes import Closure, Include, is_vmlinux
+from ebpffix.rewrite import Analysis, Applied, Found, fixpoint
+from ebpffix.source import Source
+from ebpffix.suppress import Suppressions
+from ebpffix.transform import BCC, Fix, Registered, Safety
+from ebpffix.worker import Worker
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked to do. `wanted` says of a finding, where it stood before the run, whether it is of interest
+    at all (changed lines, a baseline); `flags` are a file's compiler flags out of compile_commands.json."""
+
+    transforms: Mapping[str, Registered]
+    environment: Environment
+    jobs: int = 1
+    cache: Path | None = None
+    unsafe: bool = False
+    wanted: Callable[[Found], bool] = lambda found: True
+    flags: Callable[[Path], Sequence[str]] = lambda path: ()
+    contents: Mapping[Path, bytes] = field(default_factory=dict)  # what files hold instead of what is on disk
+
+
+@dataclass
+class File:
+    """One file of the run and how far it was understood. Of a header: as its programs understood it."""
+
+    path: Path
+    dialect: str
+    status: Status
+    encoding: str
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """What a run gives: `changed` maps files to their new content; positions of all findings are bytes of `before`."""
+
+    files: list[File]
+    before: Mapping[Path, bytes]
+    changed: dict[Path, bytes]
+    applied: list[Applied]
+    remaining: list[Found]
+    dropped: list[tuple[Found, str]]
+    errors: list[str]
+
+    @property
+    def findings(self) -> list[Found]:
+        """All that was found and is not dropped, in order of place."""
+        found: list[Found] = [*self.applied, *self.remaining]
+        return sorted(found, key=lambda f: (f.fix.at.path, f.fix.at.start, f.fix.at.end, f.transform))
+
+
+def run(discovery: Discovery, settings: Settings, progress: Callable[[int], object] = lambda count: None) -> Report:
+    """Analyse all, and make the fixes that the settings take, in memory. `progress` is told of programs done."""
+    with Worker(settings.transforms, settings.jobs, settings.cache) as worker:
+        analyser = _Analyser(discovery, settings, worker, progress)
+        taken = (Safety.SAFE, Safety.SUGGESTED) if settings.unsafe else (Safety.SAFE,)
+        outcome = fixpoint(
+            analyser.before,
+            analyser,
+            lambda found: found.fix.safety in taken and settings.wanted(found),
+        )
+    remaining = [found for found in outcome.remaining if settings.wanted(found)]
+    dropped = [(found, why) for found, why in outcome.dropped if settings.wanted(found)]
+    return Report(
+        analyser.files(),
+        analyser.before,
+        outcome.files,
+        outcome.applied,
+        remaining,
+        dropped,
+        list(discovery.errors),
+    )
+
+
+class _Analyser:
+    """The analysis that `fixpoint` asks for, with the memory of what belongs to which program."""
+
+    def __init__(
+        self, discovery: Discovery, settings: Settings, worker: Worker, progress: Callable[[int], object]
+    ) -> None:
+        self.discovery = discovery
+        self.settings = settings
+        self.worker = worker
+        self.progress = progress
+        self.cache = ResultCache(settings.cache / "results") if settings.cache else None
+        self.headers = {header.path: header for header in discovery.headers}
+        self.results: dict[Path, Result] = {}  # of the first pass
+        self.programs = {program.path: program for program in self._all_programs()}
+        self.before: dict[Path, bytes] = {path: program.source.data for path, program in self.programs.items()}
+        self.before |= {path: path.read_bytes() for path in self.headers}
+        self.before |= settings.contents
+        self._triggered = {path: self._transforms_in(Source(path, data)) for path, data in self.before.items()}
+
+    def _all_programs(self) -> Iterable[Program]:
+        """The programs to parse: those of the run, and for a header without one in the run, one that includes it."""
+        found = {program.path: program for program in self.discovery.programs}
+        for header in self.discovery.headers:
+            if not any(program.path in found for program in header.programs):
+                found[header.programs[0].path] = header.programs[0]
+        return found.values()
+
+    def _transforms_in(self, source: Source) -> frozenset[str]:
+        return frozenset(
+            name for name, known in self.settings.transforms.items() if known.facts.trigger.search(source.code)
+        )
+
+    # -- which programs, and of what they are made
+
+    def closure(self, program: Program, files: Mapping[Path, bytes]) -> Closure:
+        edited = {path: Source(path, data) for path, data in files.items() if self._edited(path, data)}
+        source = edited.get(program.path, program.source)
+        tree = self.discovery.tree(program.root)
+        return tree.closure(source, self.settings.environment.options.include_dirs, edited)
+
+    def _edited(self, path: Path, data: bytes) -> bool:
+        """Whether a file holds something else than on disk."""
+        return data is not self.before[path] or path in self.settings.contents
+
+    def __call__(self, files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:
+        jobs, keys = [], {}
+        errors: dict[Path, int] = {}
+        found: list[Found] = []
+        for path, program in self.programs.items():
+            closure = self.closure(program, files)
+            own = [path, *(p for p in closure.files if p in self.headers)]
+            if changed is not None and changed.isdisjoint(own):
+                continue
+            job = self._job(program, closure, own, files)
+            # A program that was fixed is parsed again even if no trigger is left: its errors are counted.
+            if not job.transforms and path not in self.results:
+                continue
+            key = self._key(job, program, closure)
+            kept = self.cache.get(key) if self.cache else None
+            if kept:
+                self._take(program, kept, files, errors, found, first=changed is None)
+            else:
+                jobs.append(job)
+                keys[path] = key
+        for job, result in self.worker.run(jobs, lambda: self.progress(1)):
+            if self.cache:
+                self.cache.put(keys[job.path], result)
+            self._take(self.programs[job.path], result, files, errors, found, first=changed is None)
+        if self.cache:
+            self.cache.prune()
+        return Analysis(found, errors)
+
+    def _job(self, program: Program, closure: Closure, own: Sequence[Path], files: Mapping[Path, bytes]) -> Job:
+        triggered = frozenset[str]().union(*(self._triggers(path, files[path]) for path in own))
+        names = tuple(
+            name
+            for name, known in self.settings.transforms.items()
+            if name in triggered and program.dialect in known.facts.dialects
+        )
+        environment = self.settings.environment
+        data = files[program.path]
+        source = program.source if data is program.source.data else Source(program.path, data)
+        flags = self.settings.flags(program.path)
+        setup = environment.setup(
+            source,
+            program.dialect,
+            closure.dirs,
+            closure.vmlinux,
+            wants_vmlinux=any(is_vmlinux(include.name) for include in (*closure.missing, *closure.external)),
+            flags=flags,
+        )
+        return Job(
+            program.path,
+            program.dialect,
+            setup,
+            {path: files[path] for path in own},
+            self._virtual(program, closure, own, files),
+            names,
+            environment.options.target_kernel,
+            frozenset(path for path in own if path in self._shared),
+            environment.btf_path,
+        )
+
+    def _triggers(self, path: Path, data: bytes) -> frozenset[str]:
+        return self._triggered[path] if data is self.before[path] else self._transforms_in(Source(path, data))
+
+    @cached_property
+    def _shared(self) -> frozenset[Path]:
+        """The headers of the run in which a transform has something to look for, and that user space includes."""
+        return frozenset(
+            path
+            for path, header in self.headers.items()
+            if self._triggered[path] and self.discovery.shared_with_user_space(header)
+        )
+
+    def _virtual(
+        self, program: Program, closure: Closure, own: Sequence[Path], files: Mapping[Path, bytes]
+    ) -> dict[str, bytes]:
+        """The texts that libclang must see instead of the files: edited ones, and those with an include that nothing
+        resolves, blanked. BCC's kernel headers are not there to be found: its types come another way."""
+        virtual = {str(path): files[path] for path in own if self._edited(path, files[path])}
+        blank: list[Include] = list(closure.missing)
+        if program.dialect == BCC:
+            blank += closure.external
+        for include in blank:
+            if program.dialect != BCC and is_vmlinux(include.name):
+                continue
+            name = str(include.file)
+            text = virtual.get(name)
+            if text is None:
+                text = files[include.file] if include.file in files else include.file.read_bytes()
+            end = include.offset + include.length
+            virtual[name] = text[: include.offset] + b" " * include.length + text[end:]
+        return virtual
+
+    def _key(self, job: Job, program: Program, closure: Closure) -> str:
+        tree = self.discovery.tree(program.root)
+        others = [tree.digest(path) or b"" for path in closure.files if path not in job.sources]
+        others += [blake2b(path.read_bytes()).digest() for path in closure.outside]
+        return key_of(job, others, self._tool)
+
+    @cached_property
+    def _tool(self) -> bytes:
+        return tool_digest(known.find.__module__ for known in self.settings.transforms.values())
+
+    # -- what came back
+
+    def _take(
+        self,
+        program: Program,
+        result: Result,
+        files: Mapping[Path, bytes],
+        errors: dict[Path, int],
+        found: list[Found],
+        *,
+        first: bool,
+    ) -> None:
+        errors[program.path] = result.errors
+        if first:
+            self.results[program.path] = result
+        in_run = self._in_run
+        for name, fix in result.findings:
+            path = fix.at.path
+            if path in in_run and not self._suppressed(path, files[path], name, fix):
+                found.append(Found(name, self._doubted(fix), program.path))
+
+    @cached_property
+    def _in_run(self) -> frozenset[Path]:
+        return frozenset(p.path for p in self.discovery.programs) | self.headers.keys()
+
+    def _doubted(self, fix: Fix) -> Fix:
+        """A fix is only suggested in a header that user space compiles too: nobody here has seen that code."""
+        shared = sorted(self._shared.intersection(edit.path for edit in fix.edits))
+        if not shared or fix.safety is not Safety.SAFE:
+            return fix
+        return replace(fix, safety=Safety.SUGGESTED, reason=f"user-space code includes {shared[0].name} too")
+
+    def _suppressed(self, path: Path, data: bytes, transform: str, fix: Fix) -> bool:
+        if b"ebpffix:" not in data:
+            return False
+        key = (path, data)
+        if key not in self._suppressions:
+            self._suppressions[key] = Suppressions(Source(path, data))
+        return self._suppressions[key].covers(transform, fix.at.start, fix.at.end)
+
+    @cached_property
+    def _suppressions(self) -> dict[tuple[Path, bytes], Suppressions]:
+        return {}
+
+    def files(self) -> list[File]:
+        """Every file of the run, in order of path."""
+        found = [self._file(p.source, p.dialect, self.results.get(p.path)) for p in self.discovery.programs]
+        for header in self.discovery.headers:
+            found.append(self._header_file(header))
+        return sorted(found, key=lambda file: file.path)
+
+    def _header_file(self, header: Header) -> File:
+        results = [self.results[p.path] for p in header.programs if p.path in self.results]
+        source = Source(header.path, self.before[header.path])
+        order = [Status.FAILED, Status.PARTIAL, Status.ANALYSED]
+        worst = min(results, key=lambda r: order.index(r.status)) if results and self._triggered[header.path] else None
+        return self._file(source, header.programs[0].dialect, worst and Result(worst.status))
+
+    def _file(self, source: Source, dialect: str, result: Result | None) -> File:
+        if result is None:
+            note = "nothing in it that a transform looks for"
+            return File(source.path, dialect, Status.SKIPPED, source.encoding, [note])
+        return File(source.path, dialect, result.status, source.encoding, result.notes)

@@ -1,0 +1,147 @@
+"""Which files a folder holds: `git ls-files` where there is a git tree, else a walk that reads .gitignore files.
+
+Paths are absolute strings here: a tree has thousands of them, and most are only compared.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+_TIMEOUT = 60  # seconds: a tree on a slow network disk is walked instead
+
+# Set while git runs a hook, and true of that repository alone.
+_OF_ONE_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+
+
+def root_of(path: str | os.PathLike[str]) -> Path:
+    """The root of the git tree that holds `path`; else the current folder, or for a path outside of it the folder of
+    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started."""
+    path = os.path.abspath(path)
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    here = os.getcwd()
+    return Path(git_root(folder) or (here if inside(folder, here) else folder))
+
+
+def git_root(folder: str) -> str | None:
+    """The nearest folder from `folder` upwards that has an entry `.git`."""
+    if os.path.exists(os.path.join(folder, ".git")):
+        return folder
+    parent = os.path.dirname(folder)
+    return None if parent == folder else git_root(parent)
+
+
+def inside(path: str, folder: str) -> bool:
+    """Is `path` `folder` or below it? By the names alone."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+@dataclass
+class Listing:
+    """The files of one tree, sorted; the git trees that lie below it and are none of its own; lines for the user."""
+
+    files: list[str] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def list_files(folder: str) -> Listing:
+    """All files below `folder`, the root of a git tree or in none.
+
+    In a git tree: what is tracked or could be, not what is ignored; a submodule is another tree. Elsewhere .gitignore
+    files count too. Links may be among the files, to folders as well; a tracked file may be gone from the disk.
+    """
+    found = Listing()
+    is_tree = os.path.exists(os.path.join(folder, ".git"))
+    if not (is_tree and _git(folder, found)):
+        _walk(folder, [], found)
+    if is_tree:
+        found.nested.clear()  # submodules, as a walk sees them
+    found.files.sort()
+    return found
+
+
+def _git(root: str, found: Listing) -> bool:
+    """List one git tree; False if git is not there or refuses (a tree of somebody else's)."""
+    # A monitor is a program that the repository's own configuration names.
+    command = ["git", "-C", root, "-c", "core.fsmonitor=false", "ls-files", "-z", "-co", "--exclude-standard"]
+    env = {k: v for k, v in os.environ.items() if k not in _OF_ONE_REPOSITORY} | {"LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, capture_output=True, env=env, timeout=_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    if done.returncode:
+        return False
+    for line in done.stderr.decode(errors="replace").splitlines():
+        if line.startswith("warning: could not open directory"):
+            found.errors.append(f"{root}: {line.removeprefix('warning: ')}; its files were left out")
+    # An unmerged file is listed once for each stage; a nested repository ends in a slash.
+    names = dict.fromkeys(os.fsdecode(done.stdout).split("\0"))
+    found.files = [f"{root.rstrip('/')}/{name}" for name in names if name and not name.endswith("/")]
+    return True
+
+
+def _walk(folder: str, specs: list[tuple[str, GitIgnoreSpec]], found: Listing) -> None:
+    try:
+        with os.scandir(folder) as scan:
+            entries = list(scan)
+    except OSError as error:
+        found.errors.append(f"{folder}: {reason(error)}; its files were left out")
+        return
+    if any(entry.name == ".gitignore" for entry in entries):
+        specs = [*specs, (folder, _gitignore(folder))]
+    for entry in entries:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if entry.name == ".git" or _ignored(entry.path + "/" * is_folder, specs):
+            continue
+        if is_folder and os.path.exists(os.path.join(entry.path, ".git")):
+            found.nested.append(entry.path)
+        elif is_folder:
+            _walk(entry.path, specs, found)
+        elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
+            found.files.append(entry.path)
+
+
+def _gitignore(folder: str) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="surrogateescape") as file:
+            lines = list(file)
+    except OSError:  # git, too, goes on without one that it cannot read, and without a pattern that is none
+        lines = []
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        return GitIgnoreSpec.from_lines(line for line in lines if is_pattern(line))
+
+
+def is_pattern(line: str) -> bool:
+    """Is `line` one that a .gitignore file may have?"""
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
+
+
+def _ignored(path: str, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
+    """The innermost .gitignore that says anything about `path` decides."""
+    for folder, spec in reversed(specs):
+        verdict = spec.check_file(os.path.relpath(path, folder) + "/" * path.endswith("/")).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in its own words."""
+    return (error.strerror or type(error).__name__).lower()

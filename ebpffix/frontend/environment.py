@@ -1,0 +1,216 @@
+"""The compile environment of one program: where its types come from, and in which order they are asked.
+
+The project's own headers and vmlinux.h first, then what compile_commands.json adds, then a vmlinux.h made from BTF,
+then the bundled virtual headers, last the system's.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from ebpffix.source import Source
+from ebpffix.transform import BCC
+
+_BUNDLED = Path(__file__).parent.parent / "headers"
+_KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
+_ARCH = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "powerpc", "s390x": "s390"}
+
+# From this many bytes on a vmlinux.h is worth to be precompiled; a hand-written stub of one needs other headers first.
+_HEAVY = 500_000
+
+# The headers of libbpf that nearly every program with a vmlinux.h includes, in one order or another.
+_COMPANIONS = ("bpf/bpf_helpers.h", "bpf/bpf_core_read.h", "bpf/bpf_tracing.h", "bpf/bpf_endian.h")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user says of the compile environment; folders and files are absolute."""
+
+    target_kernel: tuple[int, int] = (5, 10)
+    include_dirs: tuple[Path, ...] = ()
+    defines: tuple[str, ...] = ()
+    vmlinux: Path | None = None
+    btf: Path | None = None
+    cache: Path | None = None  # None: nothing is kept on disk
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How one program is parsed: with `args`.
+
+    `prefix` are the headers to take from a precompiled file, in order, made with `prefix_args`; `digest` stands
+    for their contents. `notes` are for the report.
+    """
+
+    args: tuple[str, ...]
+    prefix: tuple[str, ...] = ()
+    prefix_args: tuple[str, ...] = ()
+    digest: bytes = b""
+    notes: tuple[str, ...] = ()
+
+
+class Environment:
+    """The compile environment of a run."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def setup(
+        self,
+        source: Source,
+        dialect: str,
+        dirs: Sequence[Path] = (),
+        vmlinux: Path | None = None,
+        *,
+        wants_vmlinux: bool = False,
+        flags: Sequence[str] = (),
+    ) -> Setup:
+        """The setup of a program. `dirs` are the project's folders that resolve its includes, `vmlinux` the project's
+        vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json."""
+        if dialect == BCC:
+            return self._bcc(dirs, flags)
+        folders = [*self.options.include_dirs, *dirs]
+        notes: tuple[str, ...] = ()
+        header = vmlinux
+        if self.options.vmlinux:
+            header = self.options.vmlinux
+            folders.insert(0, self._as_vmlinux_h(header))
+        elif header is None and wants_vmlinux:
+            header, notes = self._made_header()
+            if header:
+                folders.append(header.parent)
+        fixed = self._fixed(flags)
+        args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
+        if not header or header.stat().st_size < _HEAVY or b"BPF_NO_PRESERVE_ACCESS_INDEX" in source.data:
+            return Setup(args, notes=notes)
+        own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
+        where = own[0] if own else _BUNDLED / "libbpf"
+        paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
+        return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *_headers_in(where / "bpf")]), notes)
+
+    def _bcc(self, dirs: Sequence[Path], flags: Sequence[str]) -> Setup:
+        header, notes = self._made_header()
+        types = header or _BUNDLED / "bcc" / "fallback_types.h"
+        paths = (str(types), str(_BUNDLED / "bcc" / "prelude.h"))
+        fixed = self._fixed(flags)
+        args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
+        return Setup(args, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(_BUNDLED / "bcc")]), notes)
+
+    def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
+        """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
+        return (*_BASE, *(f"-D{d}" for d in self.options.defines), *_split(flags)[1])
+
+    @functools.cached_property
+    def btf_path(self) -> Path | None:
+        """The BTF that types come from: what the user gave, else the running kernel's, else None."""
+        if self.options.btf:
+            return self.options.btf
+        return _KERNEL_BTF if os.access(_KERNEL_BTF, os.R_OK) else None
+
+    def _made_header(self) -> tuple[Path | None, tuple[str, ...]]:
+        """A vmlinux.h made from BTF, and the note that says from which."""
+        path = self.btf_path
+        if path is None:
+            return None, ("no BTF of a kernel here: kernel types are the bundled ones; give --btf or --vmlinux",)
+        header = self._header_of(path)
+        whose = f"kernel {platform.release()}" if path == _KERNEL_BTF else str(path)
+        return header, (f"kernel types come from the BTF of {whose}",)
+
+    @functools.cache  # noqa: B019 - one Environment lives as long as the run
+    def _header_of(self, btf: Path) -> Path:
+        seen = os.stat(btf)
+        what = f"{btf}:{seen.st_size}:{platform.release()} {platform.version()}"
+        if btf != _KERNEL_BTF:
+            what += f":{seen.st_mtime_ns}"
+        writer = _BUNDLED.parent / "btf.py"
+        what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
+        folder = self._folder / "vmlinux" / blake2b(what.encode(), digest_size=16).hexdigest()
+        header = folder / "vmlinux.h"
+        if not header.exists():
+            from ebpffix import btf as reader
+
+            types = reader.load(btf)
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=folder)
+            with open(handle, "w", encoding="utf-8") as out:
+                reader.write_header(types, out)
+            os.replace(name, header)
+        return header
+
+    def _as_vmlinux_h(self, given: Path) -> Path:
+        """A folder in which the header that the user gave is called vmlinux.h."""
+        if given.name == "vmlinux.h":
+            return given.parent
+        folder = self._folder / "given" / blake2b(str(given).encode(), digest_size=16).hexdigest()
+        folder.mkdir(parents=True, exist_ok=True)
+        link = folder / "vmlinux.h"
+        if not link.is_symlink():
+            link.symlink_to(given)
+        return folder
+
+    @functools.cached_property
+    def _folder(self) -> Path:
+        if self.options.cache:
+            return self.options.cache
+        scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
+        self._scratch = scratch  # removed with the Environment
+        return Path(scratch.name)
+
+
+@functools.cache
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return blake2b(file.read(), digest_size=16).digest()
+
+
+def _digest(paths: Sequence[str]) -> bytes:
+    return b"".join(map(_content, paths))
+
+
+def _headers_in(folder: Path) -> list[str]:
+    return sorted(map(str, folder.glob("*.h")))
+
+
+_FOLDER_FLAGS = ("-I", "-isystem", "-iquote")
+
+
+def _split(flags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Compiler flags as (those that name folders for includes, the others). Another target than BPF is not taken."""
+    folders: list[str] = []
+    others: list[str] = []
+    words = iter(flags)
+    for word in words:
+        if word in _FOLDER_FLAGS:
+            folders += [word, next(words)]
+        elif not word.startswith("--target"):
+            others.append(word)
+    return folders, others
+
+
+def _include(folders: Sequence[Path]) -> list[str]:
+    return [f"-I{folder}" for folder in dict.fromkeys(folders)]
+
+
+def _system_dirs() -> list[str]:
+    triplet = f"{platform.machine()}-linux-gnu"
+    return [d for d in (f"/usr/include/{triplet}", "/usr/include") if os.path.isdir(d)]
+
+
+_ARCH_NAME = _ARCH.get(platform.machine(), "x86")
+_BASE = (
+    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
+    f"-D__TARGET_ARCH_{_ARCH_NAME}",
+)
+_BCC_DIRS = (
+    *("-isystem", str(_BUNDLED / "libbpf"), "-isystem", str(_BUNDLED / "builtin")),
+    *("-idirafter", str(_BUNDLED / "system")),
+)
+# The bundled ones come before the system's, so that a run gives the same result on every machine.
+_LIBBPF_DIRS = (*_BCC_DIRS, *(part for folder in _system_dirs() for part in ("-idirafter", folder)))

@@ -1,0 +1,2 @@
+/* For parsing alone. */
+#include <linux/errno.h>

@@ -1,0 +1,4 @@
+/* For parsing alone. */
+#ifndef HZ
+#define HZ 100
+#endif

@@ -1,0 +1,3 @@
+/* For parsing alone: the kernel's names, not the C library's own. */
+#include <netinet/in.h>
+#include <linux/udp.h>

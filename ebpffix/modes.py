@@ -1,0 +1,152 @@
+"""What a run prints or writes in each mode, and its exit code. Standard output carries the result alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ebpffix.analyse import Status
+from ebpffix.discover import Discovery
+from ebpffix.engine import Report, Settings, run
+from ebpffix.patch import format_patch as write_series
+from ebpffix.patch import unified
+from ebpffix.report import text
+from ebpffix.report.model import display, model
+from ebpffix.rewrite import Found
+from ebpffix.transform import Safety
+from ebpffix.write import replace_content
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the report goes and how it looks. `stdin`: the program came from standard input."""
+
+    format: str = "text"
+    file: Path | None = None
+    statistics: bool = False
+    colour: bool = False
+    stdin: bool = False
+    unsafe: bool = False
+
+
+def check(report: Report, output: Output) -> int:
+    """List the findings."""
+    return _finish(report, output, _listing(report, output, report.findings), bool(_fixable(report.findings)))
+
+
+def diff(report: Report, output: Output) -> int:
+    """Print what --apply would write, as one diff."""
+    changes = [unified(display(path), report.before[path], data) for path, data in sorted(report.changed.items())]
+    code = _finish(report, output, b"".join(changes), bool(changes))
+    if output.format == "text":
+        _say(_summary(report, "would be made", report.remaining, output))
+    return code
+
+
+def apply(report: Report, output: Output) -> int:
+    """Write the new content of the files that change; of standard input, print it."""
+    failed = False
+    if output.stdin:
+        result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
+        return _finish(report, output, result, bool(_fixable(report.remaining)))
+    for path, data in sorted(report.changed.items()):
+        try:
+            replace_content(path, data)
+        except OSError as error:
+            failed = True
+            _say([f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"])
+    listing = _listing(report, output, report.applied, done=True) + _listing(report, output, report.remaining)
+    code = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
+    if output.format == "text":
+        _say(_summary(report, "made", report.remaining, output))
+    return 2 if failed else code
+
+
+MODES: dict[str | None, Callable[[Report, Output], int]] = {None: check, "diff": diff, "apply": apply}
+
+
+def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
+    """Write one patch for each transform that has something to change, each on top of the one before."""
+    contents = dict(settings.contents)
+    series, code = [], 0
+    for name, known in settings.transforms.items():
+        report = run(discovery, replace(settings, transforms={name: known}, contents=contents))
+        if any(file.status is Status.FAILED for file in report.files):
+            _say(text.notes(report))
+            code = 2
+        if report.changed:
+            files = [(display(p), report.before[p], data) for p, data in sorted(report.changed.items())]
+            body = "\n".join(_described(report))
+            series.append((f"{name}: {known.facts.summary}", body, files))
+            contents |= report.changed
+    try:
+        for path in write_series(folder, series):
+            print(path)
+    except OSError as error:
+        _say([f"ebpffix: {folder}: {error.strerror}; give a folder that can be written"])
+        return 2
+    return code or int(bool(series))
+
+
+def _described(report: Report) -> Iterable[str]:
+    for found in report.applied:
+        reason = f" ({found.fix.reason})" if found.fix.reason else ""
+        yield f"{display(found.fix.at.path)}: {found.fix.message}{reason}"
+
+
+def _fixable(found: Sequence[Found]) -> list[Found]:
+    """Those that have an edit: advice never makes a run fail."""
+    return [one for one in found if one.fix.safety is not Safety.ADVICE]
+
+
+def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bool = False) -> bytes:
+    lines = list(text.lines(report, found, colour=output.colour))
+    if done:
+        lines = [f"{line} fixed" for line in lines]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
+    """Print the result, or the report in its place; tell what was not understood; the exit code."""
+    made = _formatted(report, output)
+    if made is not None and output.file:
+        replace_content(output.file, made)
+    elif made is not None:
+        result = made
+    sys.stdout.buffer.write(result)
+    sys.stdout.buffer.flush()
+    if output.statistics:
+        print("\n".join(text.statistics(report.findings)), file=sys.stderr if output.format != "text" else sys.stdout)
+    _say(text.notes(report))
+    failed = bool(report.errors) or any(file.status is Status.FAILED for file in report.files)
+    return 2 if failed else int(found)
+
+
+def _formatted(report: Report, output: Output) -> bytes | None:
+    if output.format == "json":
+        return (json.dumps(model(report), indent=1, ensure_ascii=False) + "\n").encode()
+    if output.file:
+        return _listing(report, replace(output, colour=False), report.findings)
+    return None
+
+
+def _summary(report: Report, verb: str, left: Sequence[Found], output: Output) -> list[str]:
+    made = sum(len(found.fix.edits) > 0 for found in report.applied)
+    parts = [
+        f"{text.plural(made, 'fix').replace('fixs', 'fixes')} in {text.plural(len(report.changed), 'file')} {verb}"
+    ]
+    suggested = sum(one.fix.safety is Safety.SUGGESTED for one in left)
+    if suggested:
+        parts.append(f"{suggested} more suggested (--unsafe-fixes)")
+    advice = sum(one.fix.safety is Safety.ADVICE for one in left)
+    if advice:
+        parts.append(f"{advice} with advice only")
+    return ["; ".join(parts) + ".", text.files_line(report) + "."]
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)

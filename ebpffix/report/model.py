@@ -1,0 +1,114 @@
+"""The findings of a run as plain data: the JSON report, version 1, from which every other format is made.
+
+Paths are relative to the root of the git tree (else to the current folder), with slashes. Offsets are 0-based bytes of
+the file before the run; lines and columns are 1-based, columns in bytes; ends are exclusive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from ebpffix import __version__
+from ebpffix.discover import root_of
+from ebpffix.engine import Report
+from ebpffix.patch import hunks
+from ebpffix.rewrite import Found, apply, edits_by_path
+from ebpffix.source import Source
+from ebpffix.transform import Safety
+
+VERSION = 1
+
+
+@cache
+def display(path: Path) -> str:
+    """A file's name in diffs and reports."""
+    try:
+        return path.relative_to(root_of(path)).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def model(report: Report, *, head_sha: str = "", proofs: Mapping[int, Any] | None = None) -> dict[str, Any]:
+    """The whole report. `proofs` are by the position of a finding in `report.findings`."""
+    seen: Counter[str] = Counter()
+    sources = {path: Source(path, data) for path, data in report.before.items()}
+    findings = []
+    for number, found in enumerate(report.findings):
+        entry = _finding(found, sources)
+        base = entry["fingerprint"]
+        seen[base] += 1
+        entry["fingerprint"] = base if seen[base] == 1 else f"{base}-{seen[base]}"
+        entry["proof"] = (proofs or {}).get(number)
+        findings.append(entry)
+    return {
+        "version": VERSION,
+        "tool": {"name": "ebpffix", "version": __version__},
+        "head_sha": head_sha,
+        "files": [
+            {
+                "path": display(file.path),
+                "dialect": file.dialect,
+                "status": str(file.status),
+                "encoding": file.encoding,
+                "notes": list(file.notes),
+            }
+            for file in report.files
+        ],
+        "findings": findings,
+        "summary": summary(report),
+    }
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """Counts: of files by status, of findings by safety, of fixes made and dropped, and the dropped ones' reasons."""
+    files = Counter(str(file.status) for file in report.files)
+    safety = Counter(str(found.fix.safety) for found in report.findings)
+    return {
+        "files": {status: files.get(status, 0) for status in ("analysed", "partial", "skipped", "failed")},
+        "findings": {str(s): safety.get(str(s), 0) for s in Safety},
+        "applied": len(report.applied),
+        "changed_files": len(report.changed),
+        "dropped": [
+            {"transform": found.transform, "path": display(found.fix.at.path), "reason": reason}
+            for found, reason in report.dropped
+        ],
+        "errors": list(report.errors),
+    }
+
+
+def _finding(found: Found, sources: Mapping[Path, Source]) -> dict[str, Any]:
+    fix = found.fix
+    source = sources[fix.at.path]
+    lines = source.data[source.line_start(fix.at.start) : source.line_end(max(fix.at.start, fix.at.end - 1))]
+    mark = b"\0".join((found.transform.encode(), display(fix.at.path).encode(), b" ".join(lines.split())))
+    return {
+        "transform": found.transform,
+        "path": display(fix.at.path),
+        "line": source.line(fix.at.start),
+        "column": source.column(fix.at.start),
+        "end_line": source.line(fix.at.end),
+        "end_column": source.column(fix.at.end),
+        "message": fix.message,
+        "safety": str(fix.safety),
+        "reason": fix.reason,
+        "fingerprint": blake2b(mark, digest_size=16).hexdigest(),
+        "edits": [{"path": display(e.path), "start": e.start, "end": e.end, "text": _text(e.text)} for e in fix.edits],
+        "hunks": [
+            {"path": display(path), "start_line": h.start_line, "end_line": h.end_line, "old": h.old, "new": h.new}
+            for path, edits in edits_by_path([found]).items()
+            for h in hunks(sources[path].data, apply(sources[path].data, edits))
+        ],
+    }
+
+
+def _text(data: bytes) -> str:
+    """Text for JSON: UTF-8 where it is, else Latin-1 (the file's `encoding` says which)."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

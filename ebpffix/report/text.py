@@ -1,0 +1,78 @@
+"""Findings for people: one line each, then a summary."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ebpffix.analyse import Status
+from ebpffix.engine import Report
+from ebpffix.rewrite import Found
+from ebpffix.source import Source
+from ebpffix.transform import Safety
+
+_COLOURS = {Safety.SAFE: "32", Safety.SUGGESTED: "33", Safety.ADVICE: "36"}
+
+
+def name(path: Path) -> str:
+    """A file's name as a user in the current folder would type it."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)
+
+
+def lines(report: Report, found: Sequence[Found], *, colour: bool) -> Iterator[str]:
+    """`path:line:column: transform: message [safety] (reason)`; `found` in the order in which they are printed."""
+    sources: dict[Path, Source] = {}
+    for one in found:
+        at = one.fix.at
+        source = sources.setdefault(at.path, Source(at.path, report.before[at.path]))
+        place = f"{name(at.path)}:{source.line(at.start)}:{source.column(at.start)}"
+        safety = str(one.fix.safety)
+        reason = f" ({one.fix.reason})" if one.fix.reason else ""
+        if colour:
+            place = f"\x1b[1m{place}\x1b[0m"
+            safety = f"\x1b[{_COLOURS[one.fix.safety]}m{safety}\x1b[0m"
+        yield f"{place}: {one.transform}: {one.fix.message} [{safety}]{reason}"
+
+
+def counts(found: Sequence[Found]) -> str:
+    """ "3 findings (2 safe, 1 suggested)", "no findings"."""
+    if not found:
+        return "no findings"
+    by = Counter(one.fix.safety for one in found)
+    parts = ", ".join(f"{by[s]} {s}" for s in Safety if by[s])
+    return f"{plural(len(found), 'finding')} ({parts})"
+
+
+def files_line(report: Report) -> str:
+    """How many files were looked at, and how well they were understood."""
+    by = Counter(file.status for file in report.files)
+    parts = ", ".join(f"{by[s]} {s}" for s in Status if by[s])
+    return f"{plural(len(report.files), 'eBPF file')}: {parts}" if report.files else "no eBPF files found"
+
+
+def notes(report: Report) -> Iterator[str]:
+    """What was not understood, file by file, and the fixes that were dropped; notes that all files share only once."""
+    shared = Counter(note for file in report.files for note in set(file.notes))
+    common = {note for note, count in shared.items() if count > 1}
+    for file in report.files:
+        if file.status in (Status.PARTIAL, Status.FAILED):
+            said = [note for note in file.notes if note not in common] or file.notes or ["see the files around it"]
+            for note in said:
+                yield f"{name(file.path)}: {file.status}: {note}"
+    for found, reason in report.dropped:
+        yield f"{name(found.fix.at.path)}: {found.transform}: a fix was left out: {reason}"
+
+
+def statistics(found: Sequence[Found]) -> Iterator[str]:
+    """Findings by transform and safety, most first."""
+    by = Counter((one.transform, one.fix.safety) for one in found)
+    width = len(str(max(by.values(), default=0)))
+    for (transform, safety), count in sorted(by.items(), key=lambda item: (-item[1], item[0])):
+        yield f"{count:>{width}}  {transform} [{safety}]"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
