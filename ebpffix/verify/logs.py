@@ -69,7 +69,8 @@ _SOURCE = re.compile(rb"; ?(.*?)(?: @ ([^@]*):(\d+))?$")
 # What a verifier prints that is neither an instruction nor a reason. It says nothing of the verdict.
 _NOISE = re.compile(
     rb"R\d+(?:_\w+)?=|fp-?\d+(?:_\w+)?=|refs=|frame ?\d+|regs=|cb$|"
-    rb"func#\d+ @|Live regs before insn|\d+: [.0-9]{8,} |safe$|last_idx |first_idx |parent |mark_precise|propagating |"
+    rb"func#\d+ @|Live regs before insn|(?:\d+ +)?\d+: [.0-9]{8,} |safe$|"
+    rb"last_idx |first_idx |parent |mark_precise|propagating |"
     rb"caller:|callee:|returning from callee|to caller at|from \d+ to \d+|cur state:|old state:|"
     rb"Validating \S+ func#|func '[^']*' arg\d+ has btf_id|Func#\d+ .*(?:is safe for|is global and)|BPF program .*safe|"
     rb"verification time|stack depth|peak_states|mark_read|insn stack|total_states|\(truncated|\[\.\.\.\]"
