@@ -69,7 +69,8 @@ _SOURCE = re.compile(rb"; ?(.*?)(?: @ ([^@]*):(\d+))?$")
 # What a verifier prints that is neither an instruction nor a reason. It says nothing of the verdict.
 _NOISE = re.compile(
     rb"R\d+(?:_\w+)?=|fp-?\d+(?:_\w+)?=|refs=|frame ?\d+|regs=|cb$|"
-    rb"func#\d+ @|Live regs before insn|(?:\d+ +)?\d+: [.0-9]{8,} |safe$|"
+    rb"func#\d+ @|Live regs before insn|(?:\d+ +)?\d+: [.0-9]{8,} |(?:\d+: )?safe$|"
+    rb"\(\d+\) (?:frame|live) |"
     rb"last_idx |first_idx |parent |mark_precise|propagating |"
     rb"caller:|callee:|returning from callee|to caller at|from \d+ to \d+|cur state:|old state:|"
     rb"Validating \S+ func#|func '[^']*' arg\d+ has btf_id|Func#\d+ .*(?:is safe for|is global and)|BPF program .*safe|"
@@ -80,7 +81,7 @@ _START = re.compile(
 )
 _END = re.compile(rb"processed \d+ insns")
 _PREFIXED = re.compile(rb"((?:[^;(]*[\s\]:|>])??)(?<![\w.])\d+: \([0-9a-f]{2}\) ")
-_PATH_START = re.compile(rb"from \d+ to \d+[: ]|safe$")
+_PATH_START = re.compile(rb"from \d+ to \d+[: ]|(?:\d+: )?safe$")
 # Where a log without a marked end is over: the surroundings speak again.
 _SURROUNDINGS = re.compile(rb"Traceback \(most recent|HINT: |Error: |Exception: |libbpf: |Warning: |bpf: ")
 
@@ -205,11 +206,14 @@ class _Log:
         return None
 
     def _unexplained(self, message: str) -> Explanation:
+        refused = (self.errno or b"").lower()
+        if b"no space left" in refused:  # in the log's buffer
+            return CUT_OFF
         if self.ended or self.title or (message and (self.closed or not self.begun)):
             return OTHER
         if self.begun:  # half a log, or half a line of its reason
             return CUT_OFF
-        return NO_PRIVILEGE if b"operation not permitted" in (self.errno or b"").lower() else EMPTY
+        return NO_PRIVILEGE if b"operation not permitted" in refused else EMPTY
 
     def _tell(self, message: str, found: Explanation) -> Rejection:
         instruction, source = self._where(message)
