@@ -36,7 +36,13 @@ KERNELS = {
     "6.1": (("bookworm main", "bookworm-security main"), "qemu64"),
     "6.12": (("bookworm-backports main",), "Nehalem"),
 }
-BOOT_SECONDS = 120
+BOOT_SECONDS = 180
+# Under emulation on a busy machine the timer's self-test fails by chance, and the boot with it.
+KERNEL_LINE = "console=ttyS0 panic=-1 quiet no_timer_check"
+
+
+class BootError(Exception):
+    """A kernel that did not load everything that it was given."""
 
 
 def main() -> None:
@@ -53,7 +59,10 @@ def main() -> None:
         results: dict[str, list[dict[str, object]]] = {}
         for kernel in options.kernel or ["host"]:
             load = load_here if kernel == "host" else load_in_qemu
-            results[kernel] = load(kernel, privileged, unprivileged, Path(work))
+            try:
+                results[kernel] = load(kernel, privileged, unprivileged, Path(work))
+            except BootError as error:
+                print(error, file=sys.stderr)
     if options.logs:
         write_logs(options.logs, options.files, results)
     if options.markdown:
@@ -61,6 +70,7 @@ def main() -> None:
     else:
         json.dump([r for all_of_one in results.values() for r in all_of_one], sys.stdout, indent=1)
         print()
+    sys.exit(len(results) < len(set(options.kernel or ["host"])))
 
 
 def object_name(path: Path) -> str:
@@ -127,14 +137,14 @@ def load_in_qemu(kernel: str, privileged: list[Path], unprivileged: list[Path], 
     initramfs, results, console = work / "initramfs", work / "results", work / "console"
     initramfs.write_bytes(gzip.compress(b"".join(cpio(entries)), 1))
     command = ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-cpu", KERNELS[kernel][1], "-m", "768", "-no-reboot"]
-    command += ["-kernel", str(vmlinuz), "-initrd", str(initramfs), "-append", "console=ttyS0 panic=-1 quiet"]
+    command += ["-kernel", str(vmlinuz), "-initrd", str(initramfs), "-append", KERNEL_LINE]
     command += ["-display", "none", "-net", "none", "-serial", f"file:{console}", "-serial", f"file:{results}"]
     with contextlib.suppress(subprocess.TimeoutExpired):  # the missing end is told below
         subprocess.run(command, timeout=BOOT_SECONDS, check=True, stdin=subprocess.DEVNULL)
     output = results.read_bytes()
     if not output.endswith(b"end\n"):
         tail = console.read_text(errors="replace")[-2000:]
-        sys.exit(f"linux {kernel} did not load everything within {BOOT_SECONDS} seconds; its console ends:\n{tail}")
+        raise BootError(f"linux {kernel} did not load everything in {BOOT_SECONDS} seconds; its console ends:\n{tail}")
     return parse(output.removesuffix(b"end\n"))
 
 
