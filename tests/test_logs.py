@@ -7,10 +7,12 @@ A program's line with the word "refused" is the one that the verifier must be un
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -397,3 +399,30 @@ def test_line_of_survives_broken_objects(program: bytes) -> None:
             line_of(data, "first", 0)
         except ValueError as error:
             assert "ELF" in str(error)
+
+
+# The running kernel
+
+
+def test_this_kernel_refuses_the_programs_for_the_same_reasons(tmp_path: Path) -> None:
+    missing = [tool for tool in ("gcc", "bpftool") if shutil.which(tool) is None]
+    missing += [h for h in ("/usr/include/bpf/libbpf.h",) if not Path(h).exists()]
+    missing += ["root"] if os.geteuid() else []
+    if missing:
+        if os.environ.get("EBPFFIX_REQUIRE_VERIFIER") == "1":
+            pytest.fail(f"cannot load programs: no {', '.join(missing)}")
+        pytest.skip(f"cannot load programs: no {', '.join(missing)}")
+    cases = ["packet-bounds/short_check", "scalar-deref/raw_task", "reference/reservation", "accepted/everything"]
+    files = [str(LOGS / f"{case}.bpf.c") for case in cases]
+    script = str(Path(__file__).parent / "kernels" / "run.py")
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "CLANG": clang()}
+    command = [sys.executable, script, *files]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=120, env=environment)
+    results = json.loads(done.stdout)
+    verdicts = [(r["object"].split(".")[0], r["verdict"]) for r in results]
+    assert verdicts == [(c.split("/")[0], "accepted" if "accepted" in c else "rejected") for c in cases]
+    for result in results:
+        if result["verdict"] == "rejected":
+            rejection = only(result["log"].encode())
+            assert rejection.class_ == result["object"].split(".")[0]
+            assert rejection.source is not None and "refused" in rejection.source.text
