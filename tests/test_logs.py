@@ -315,6 +315,25 @@ def test_no_control_character_reaches_the_terminal() -> None:
         assert text.isprintable() and text
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"1" * 4090 + b": (95) exit",
+        b"1: (95) " + b" " * 4000 + b"; R",
+        b"1: (95) " + b" 1: " * 1000,
+        b"R1=" + b"(" * 4000,
+        b"a.c" * 1300 + b":",
+        b"program " * 500 + b"load program: a",
+        b"> " * 2000 + b"1: (9",
+        b"; @" + b" @ :1" * 800,
+    ],
+)
+def test_lines_made_for_backtracking(line: bytes) -> None:
+    block = b"\nR1 is bad\nVerification failed: x\nReason:\nx\nAt:\n" + b"\n".join([line] * 64)
+    found = rejections(b"\n".join([line] * 64) + block + b"\nprocessed 1 insns\n")
+    assert found and all(r.class_ in BY_KEY for r in found)
+
+
 WORDS = sorted({line for log in FIXTURES for line in log.read_bytes().splitlines(keepends=True)})
 LINES = st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=40)), max_size=30)
 
