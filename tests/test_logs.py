@@ -198,6 +198,12 @@ def test_cilium_one_liners() -> None:
     assert cut.class_ == "cut-off"
 
 
+def test_last_words_of_a_loader_are_no_second_rejection() -> None:
+    log = (LOGS / "around" / "cilium-long.log").read_bytes() + b"2024/05/01 10:00:01 load program: permission denied\n"
+    assert [r.class_ for r in rejections(log)] == ["null-check"]
+    assert only(b"program a: load program: invalid argument\n").class_ == "empty-log"
+
+
 def test_bcc_log_in_full() -> None:
     (rejection,) = around("bcc")
     assert rejection.source == SourceLine("main.c", 17, "u16 port = ntohs(sk->__sk_common.skc_dport);")

@@ -320,7 +320,7 @@ TABLE: tuple[Explanation, ...] = (
             r"call stack of \d+ frames is too deep",
             r"exceeds? .*complexity",
         ),
-        "There are more paths or instructions than the verifier walks (a million; 131,072 paths' worth before 5.2). "
+        "There are more paths or instructions than the verifier walks (a million; 131,072 before 5.2). "
         "Shorten loops, keep fewer values alive over branches, move parts into global functions or bpf_loop(), or "
         "split by tail calls.",
     ),

@@ -91,7 +91,7 @@ _LIBBPF_NAME = re.compile(rb"libbpf: (?:prog '([^']*)': failed to load|failed to
 _BCC_FAILED = re.compile(rb"bpf: (?:Failed to load program: (.*)|((?:Permission|Invalid|Operation|Argument) [a-z ]+)$)")
 _BCC_NAME = re.compile(rb"Failed to load BPF program b?'?([\w.$]+)'?: (.*)")
 _IPROUTE_FAILED = re.compile(rb"Prog section '([^']*)' rejected: ([^!(]*)")
-_CILIUM_FAILED = re.compile(rb"(?:program (\S+): )?load program: ([a-z][a-z ]*)(?::\s*(.*))?$")
+_CILIUM_FAILED = re.compile(rb"(?:program (\S+): )?load program: ([a-z][a-z ]*)(:\s*.*)?$")
 _OMITTED = re.compile(rb"\s*\((?:truncated, )?\d+ line\(s\) omitted\).*$")
 
 _HEADING = re.compile(rb"(Reason|At|Causal path|Suggestion):\s*(.*)$")
@@ -316,8 +316,10 @@ def _surroundings(line: bytes, log: _Log) -> _Log | None:
     if match := _IPROUTE_FAILED.search(line):
         return _Log(program=match[1], loader="libbpf", errno=match[2])
     if match := _CILIUM_FAILED.search(line):
+        if not match[3] and log.failed:  # the last words after a log that was told
+            return log
         started = _Log(program=match[1] or b"", loader="cilium/ebpf", errno=match[2])
-        _cilium_short(started, match[3] or b"")
+        _cilium_short(started, (match[3] or b"")[1:].lstrip())
         return started
     return None
 
