@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,12 +89,22 @@ class Environment:
                 folders.append(header.parent)
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
-        if not header or header.stat().st_size < _HEAVY or b"BPF_NO_PRESERVE_ACCESS_INDEX" in source.data:
+        if not header or header.stat().st_size < _HEAVY:
             return Setup(args, notes=notes)
+        if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
+            fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
         own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
         where = own[0] if own else _BUNDLED / "libbpf"
+        # The bundled stand-ins for the kernel's headers then leave out the types that a whole vmlinux.h has.
+        fixed = (*fixed, "-DEBPFFIX_VMLINUX")
+        args = (*args, "-DEBPFFIX_VMLINUX")
         paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
         return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *_headers_in(where / "bpf")]), notes)
+
+    @functools.cache  # noqa: B019 - one Environment lives as long as the run
+    def provides(self, name: str) -> bool:
+        """Whether a libbpf program finds this header outside of its project: bundled, or the system's."""
+        return any((folder / name).is_file() for folder in _PROVIDERS)
 
     def _bcc(self, dirs: Sequence[Path], flags: Sequence[str]) -> Setup:
         header, notes = self._made_header()
@@ -208,11 +219,15 @@ def _system_dirs() -> list[str]:
 _ARCH_NAME = _ARCH.get(platform.machine(), "x86")
 _BASE = (
     *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
+    # Errors of newer compilers alone, which do not harm the syntax tree. A function that nobody declares stays one: it
+    # shows a fix that lacks its include.
+    *("-Wno-int-conversion", "-Wno-incompatible-function-pointer-types", "-Wno-implicit-int"),
     f"-D__TARGET_ARCH_{_ARCH_NAME}",
 )
 _BCC_DIRS = (
     *("-isystem", str(_BUNDLED / "libbpf"), "-isystem", str(_BUNDLED / "builtin")),
     *("-idirafter", str(_BUNDLED / "system")),
 )
+_PROVIDERS = (*(_BUNDLED / part for part in ("libbpf", "builtin", "system")), *map(Path, _system_dirs()))
 # The bundled ones come before the system's, so that a run gives the same result on every machine.
 _LIBBPF_DIRS = (*_BCC_DIRS, *(part for folder in _system_dirs() for part in ("-idirafter", folder)))

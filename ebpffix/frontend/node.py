@@ -127,6 +127,15 @@ class Node:
         return ""
 
     @property
+    def integer(self) -> int | None:
+        """The value of an integer literal or an enumerator, also where a macro hides it; None for all else."""
+        if self.kind == "INTEGER_LITERAL" or (
+            self.kind == "DECL_REF_EXPR" and self.cursor.referenced.kind.name == "ENUM_CONSTANT_DECL"
+        ):
+            return clang.integer(self.cursor)
+        return None
+
+    @property
     def bare(self) -> Node:
         """This expression without parentheses and implicit conversions around it."""
         node = self
