@@ -500,7 +500,7 @@ class _Writer:
         self._pads = 0
         self._identifiers: dict[str, str] = {}
 
-    # What HeaderWriter and StubWriter do differently.
+    # What _HeaderWriter and _StubWriter do differently.
 
     def tag(self, type_id: int) -> str:
         """The name of a struct, union, enum or typedef."""
@@ -510,8 +510,8 @@ class _Writer:
         return self.identifier(name)
 
     def sees_through(self, typedef: int) -> bool:
-        """Whether to write the typedef's target in its place."""
-        return False
+        """Whether to write the typedef's target in its place, as for one without a name, which no C makes."""
+        return not self.btf.name(typedef)
 
     def identifier(self, name: str) -> str:
         """`name` as C takes it: kernels with Rust in them, and broken files, have names that are no identifiers."""
@@ -843,7 +843,7 @@ class _HeaderWriter(_Writer):
         return _unique(self.identifier(name), self._taken)
 
     def sees_through(self, typedef: int) -> bool:
-        return self.btf.name(typedef) in _BUILTIN_TYPEDEFS
+        return self.btf.name(typedef) in _BUILTIN_TYPEDEFS or super().sees_through(typedef)
 
     def enum(self, type_id: int, depth: int, name: str = "") -> str:
         """An anonymous one that has been written before: an integer, since its constants exist already."""
@@ -982,6 +982,8 @@ _HEADER_TOP = """\
 /* The kernel's types, made from its BTF by ebpffix. For the BPF target; do not edit. */
 #ifndef __VMLINUX_H__
 #define __VMLINUX_H__
+/* Tells the bundled headers that the kernel's types are all here: a project's own, trimmed one has the guard above. */
+#define EBPFFIX_VMLINUX
 
 /* Have clang record each access to a member, so that the loader can adjust it to the kernel that runs. */
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
@@ -1024,7 +1026,8 @@ class _StubWriter(_Writer):
     def sees_through(self, typedef: int) -> bool:
         target = self.btf.resolve(typedef)
         kind = self.btf._kind(target)
-        return bool(self.btf.name(target)) or not (kind in _RECORDS or kind in _ENUMS)
+        nameless = (kind in _RECORDS or kind in _ENUMS) and not self.btf.name(target)
+        return not nameless or super().sees_through(typedef)
 
     def base(self, type_id: int, depth: int, by_value: bool) -> str:
         text = super().base(type_id, depth, by_value)
@@ -1102,7 +1105,8 @@ def _used_lines(writer: _StubWriter, record: Struct, paths: Sequence[str], depth
             part = writer.struct_of(record.btf.resolve(member.type))
             body = "".join(_used_lines(writer, part, rests, depth + 1))
             tabs = _TABS[:depth]
-            lines.append(f"{tabs}{'union' if part.is_union else 'struct'} {{\n{body}{tabs}}} {member.name};\n")
+            keyword = "union" if part.is_union else "struct"
+            lines.append(f"{tabs}{keyword} {{\n{body}{tabs}}} {writer.identifier(name)};\n")
     return lines
 
 

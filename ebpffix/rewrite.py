@@ -527,7 +527,9 @@ class _Run:
     def _seen(self, found: Found) -> Found:
         """The finding where it stood before the run, its edits as they are."""
         at = found.fix.at
-        start, end = self._composition(at.path).original(at.start, at.end)
+        if at.path not in self.compositions:
+            return found
+        start, end = self.compositions[at.path].original(at.start, at.end)
         return replace(found, fix=replace(found.fix, at=Span(at.path, start, end)))
 
     def _place(self, found: Found) -> Found:

@@ -104,6 +104,18 @@ def test_a_file_that_changed_in_every_line_still_has_a_right_diff() -> None:
     assert [(h.start_line, h.end_line, len(h.new)) for h in hunks(old, new)] == [(1, 3000, 3000)]
 
 
+def test_an_empty_file_has_no_first_line() -> None:
+    assert b"\n@@ -0,0 +1 @@\n+x\n" in unified("a", b"", b"x\n")
+    assert b"\n@@ -1 +0,0 @@\n-x\n" in unified("a", b"x\n", b"")
+
+
+def test_a_diff_too_long_for_the_exact_search_keeps_to_the_lines_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ebpffix.patch._EXACT", 6)
+    lines = [b"%d\n" % (i % 9) for i in range(300)]
+    new = [b"x\n" if i % 10 == 0 else line for i, line in enumerate(lines)]
+    assert [h.start_line for h in hunks(b"".join(lines), b"".join(new))] == list(range(1, 300, 10))
+
+
 @needs_git
 @pytest.mark.parametrize("name", ["plain.c", "a b.c", "tab\there.c", 'quo"te.c', "back\\slash.c", "é.c", "nl\nx.c"])
 def test_names_are_quoted_as_git_does(name: str, tree: Path) -> None:

@@ -244,7 +244,10 @@ Rule = tuple[str, bytes, bytes | Callable[[bytes], bytes], Safety]
 
 
 class Toy:
-    """Analyses files by `rules` (transform, regex, replacement, safety); `includes` says what each program reads."""
+    """Analyses files by `rules` (transform, regex, replacement, safety); `includes` says what each program reads.
+
+    A transform named hoist… puts the new text at the start of the line instead, and deletes what matched.
+    """
 
     def __init__(self, includes: dict[Path, list[Path]], *rules: Rule) -> None:
         self.includes = includes
@@ -267,7 +270,12 @@ class Toy:
         for name, pattern, text, safety in self.rules:
             for match in re.finditer(pattern, data):
                 new = text(match[0]) if callable(text) else text
-                edits = [] if safety is Safety.ADVICE else [Edit(path, *match.span(), new)]
+                line = data.rfind(b"\n", 0, match.start()) + 1
+                edits = [Edit(path, *match.span(), new)]
+                if name.startswith("hoist"):
+                    edits = [Edit(path, line, line, new), Edit(path, *match.span(), b"")]
+                if safety is Safety.ADVICE:
+                    edits = []
                 reason = "" if safety is Safety.SAFE else "why"
                 fix = Fix(Span(path, *match.span()), f"{name} here", safety, edits, reason)
                 result.append(Found(name, fix, program))
@@ -439,22 +447,74 @@ def test_a_fix_that_cannot_be_made_is_dropped_with_the_reason(edits: list[Edit],
     assert reason in outcome.dropped[0][1]
 
 
-@settings(max_examples=200, deadline=None)
+def test_a_fix_found_in_what_a_fix_wrote_is_one_with_it_wherever_its_edits_are() -> None:
+    def analyse(files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:
+        data = files[A]
+        result = [found((5, 6, b"wrong"), transform="f")] if data == b"xyz..f" else []
+        if data == b"xyz..wrong":
+            result = [found((0, 0, b"#include\n"), at=(6, 7), transform="g", message="n")]
+        return Analysis(result, {A: 0})
+
+    (one,) = fixpoint({A: b"xyz..f"}, analyse, safe_only).applied
+    assert (one.fix.message, one.fix.edits) == ("m; n", [Edit(A, 0, 0, b"#include\n"), Edit(A, 5, 6, b"wrong")])
+
+
+def test_insertions_at_one_offset_keep_their_order_when_others_of_their_fixes_join() -> None:
+    def analyse(files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:
+        first = [
+            found((0, 1, b"A"), message="1"),
+            found((4, 4, b"J"), at=(2, 3), message="2"),
+            found((4, 4, b"K"), (6, 7, b"B"), at=(3, 4), message="3"),
+        ]
+        later = {b"a.....b": first, b"A...JK..B": [found((0, 1, b"Z"), (8, 9, b"Y"), message="4")]}
+        return Analysis(later.get(files[A], []), {A: 0})
+
+    outcome = fixpoint({A: b"a.....b"}, analyse, safe_only)
+    assert outcome.files == {A: b"Z...JK..Y"}
+    assert apply_all({A: b"a.....b"}, outcome.applied) == outcome.files
+
+
+def test_errors_are_counted_against_the_pass_before() -> None:
+    toy = Toy({A: []}, ("cures", b"!f", b"g", Safety.SAFE), ("harms", b"g", b"!", Safety.SAFE))
+    outcome = run({A: b"!f"}, toy)
+    assert (outcome.files, [one.transform for one, _ in outcome.dropped]) == ({A: b"g"}, ["harms"])
+
+
+def test_the_search_for_a_bad_fix_leaves_other_programs_alone() -> None:
+    toy = Toy({A: [], B: []}, ("bad", b"b", b"!", Safety.SAFE), ("good", b"g", b"G", Safety.SAFE))
+    outcome = run({A: b"b g", B: b"g g"}, toy)
+    assert outcome.files == {A: b"b G", B: b"G G"}
+    assert toy.calls == [None, {A, B}, {A}, {A}, {A}, {A, B}]
+
+
+def test_hoists_of_one_line_in_one_pass_stay_apart() -> None:
+    rules: list[Rule] = [("hoist1", b"f", b"F;", Safety.SAFE), ("hoist2", b"g", b"G;", Safety.SAFE)]
+    outcome = run({A: b"x\na f b g"}, Toy({A: []}, *rules))
+    assert outcome.files == {A: b"x\nF;G;a  b "}
+    assert [one.fix.message for one in outcome.applied] == ["hoist1 here", "hoist2 here"]
+
+
+@settings(max_examples=300, deadline=None)
 @given(
-    st.text("abcdefgh!", max_size=30).map(str.encode),
+    st.text("abcdefgh!\n", max_size=30).map(str.encode),
     st.text("abcdefgh", max_size=20).map(str.encode),
     st.lists(
-        st.tuples(st.sampled_from("abcdefgh"), st.text("abcdefgh", max_size=3), st.sampled_from(list(Safety))),
+        st.tuples(
+            st.sampled_from("abcdefgh"),
+            st.text("abcdefgh!", max_size=3),
+            st.sampled_from([Safety.SAFE, *Safety]),
+            st.sampled_from(["t", "hoist"]),
+        ),
         max_size=6,
     ),
 )
 def test_any_run_ends_explained_and_a_second_one_finds_nothing(
-    data: bytes, header: bytes, drawn: list[tuple[str, str, Safety]]
+    data: bytes, header: bytes, drawn: list[tuple[str, str, Safety, str]]
 ) -> None:
     # A rule only writes letters after its own: no run away, so all that may be made is made.
     rules: list[Rule] = [
-        (f"t{i}", old.encode(), "".join(c for c in new if c > old).encode(), safety)
-        for i, (old, new, safety) in enumerate(drawn)
+        (f"{name}{i}", old.encode(), "".join(c for c in new if c > old or c == "!").encode(), safety)
+        for i, (old, new, safety, name) in enumerate(drawn)
     ]
     toy = Toy({A: [H], B: [H]}, *rules)
     files = {A: data, B: data[::-1], H: header}
