@@ -35,7 +35,9 @@ class Output:
 
 def check(report: Report, output: Output) -> int:
     """List the findings."""
-    return _finish(report, output, _listing(report, output, report.findings), bool(_fixable(report.findings)))
+    found = report.findings
+    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode()
+    return _finish(report, output, _listing(report, output, found) + summary, bool(_fixable(found)))
 
 
 def diff(report: Report, output: Output) -> int:
