@@ -40,7 +40,7 @@ class Settings:
 
 @dataclass
 class File:
-    """One file of the run and how far it was understood. Of a header: as its programs understood it."""
+    """One file of the run and how far it was understood. Of a header: as the program that understood it best."""
 
     path: Path
     dialect: str
@@ -212,12 +212,7 @@ class _Analyser:
         """The texts that libclang must see instead of the files: edited ones, and those with an include that nothing
         resolves, blanked. BCC's kernel headers are not there to be found: its types come another way."""
         virtual = {str(path): files[path] for path in own if self._edited(path, files[path])}
-        blank: list[Include] = list(closure.missing)
-        if program.dialect == BCC:
-            blank += closure.external
-        for include in blank:
-            if program.dialect != BCC and is_vmlinux(include.name):
-                continue
+        for include in self._unresolved(program, closure):
             name = str(include.file)
             text = virtual.get(name)
             if text is None:
@@ -225,6 +220,13 @@ class _Analyser:
             end = include.offset + include.length
             virtual[name] = text[: include.offset] + b" " * include.length + text[end:]
         return virtual
+
+    def _unresolved(self, program: Program, closure: Closure) -> list[Include]:
+        if program.dialect == BCC:
+            return [*closure.missing, *closure.external]
+        provides = self.settings.environment.provides
+        found = [include for include in closure.missing if not is_vmlinux(include.name)]
+        return found + [i for i in closure.external if not is_vmlinux(i.name) and not provides(i.name)]
 
     def _key(self, job: Job, program: Program, closure: Closure) -> str:
         tree = self.discovery.tree(program.root)
@@ -291,8 +293,8 @@ class _Analyser:
         results = [self.results[p.path] for p in header.programs if p.path in self.results]
         source = Source(header.path, self.before[header.path])
         order = [Status.FAILED, Status.PARTIAL, Status.ANALYSED]
-        worst = min(results, key=lambda r: order.index(r.status)) if results and self._triggered[header.path] else None
-        return self._file(source, header.programs[0].dialect, worst and Result(worst.status))
+        best = max(results, key=lambda r: order.index(r.status)) if results and self._triggered[header.path] else None
+        return self._file(source, header.programs[0].dialect, best and Result(best.status))
 
     def _file(self, source: Source, dialect: str, result: Result | None) -> File:
         if result is None:

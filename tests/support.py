@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ebpffix.includes import Tree
-from ebpffix.rewrite import apply
-
 from ebpffix.analyse import Job, Result, analyse
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.pch import PrecompiledHeaders
+from ebpffix.includes import Tree
+from ebpffix.rewrite import apply
 from ebpffix.source import Source
 from ebpffix.transform import LIBBPF, Fix, Registered, Safety, load_transforms
 
@@ -46,7 +45,7 @@ def analyse_files(
     env = environment(defines, kernel)
     source = Source(program, files[program])
     others = {path: Source(path, data) for path, data in files.items() if path != program}
-    closure = Tree(program.parent, [str(p) for p in files]).closure(source, sources=others)
+    closure = Tree(program.parent, lambda: [str(p) for p in files]).closure(source, sources=others)
     wants = any(i.name.endswith("vmlinux.h") for i in closure.missing)
     setup = env.setup(source, dialect, closure.dirs, closure.vmlinux, wants_vmlinux=wants)
     unresolved = [*closure.missing, *closure.external] if dialect != LIBBPF else closure.missing

@@ -65,6 +65,7 @@ class Unit:
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
     errors: int = 0
     notes: list[str] = field(default_factory=list)
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 
     def __post_init__(self) -> None:
         self._locator = clang.Locator(self.tu)
@@ -110,6 +111,8 @@ class Unit:
             if node.kind == "MACRO_INSTANTIATION" and node.path in self.sources:
                 source = self.sources[node.path]
                 name = node.name.encode()
+                if node.name in self.made_up:
+                    continue
                 # An expansion inside another macro's body is recorded at the outer one's place: not a person's text.
                 if source.data.startswith(name, node.start):
                     start, end, args = _macro_span(source, node.start, node.start + len(name), node.end)
