@@ -41,8 +41,8 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("paths", nargs=-1)
-@click.option("--diff", "mode", flag_value="diff", help="Print one diff of all safe fixes; write nothing.")
-@click.option("--apply", "mode", flag_value="apply", help="Write the safe fixes.")
+@click.option("--diff", is_flag=True, help="Print one diff of all safe fixes; write nothing.")
+@click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
 @click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
 @click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
@@ -107,9 +107,12 @@ def _check(flags: dict[str, Any]) -> None:
     """The run itself, for every mode."""
     from ebpffix import engine, modes
     from ebpffix.config import ConfigError
+    from ebpffix.frontend.environment import NoTypes
 
-    if flags["format_patch"] and flags["mode"]:
-        raise click.UsageError("--format-patch writes patches instead of --diff and --apply: give one of them")
+    modes_given = [mode for mode in ("diff", "apply", "format_patch") if flags[mode]]
+    if len(modes_given) > 1:
+        names = " and ".join(f"--{mode.replace('_', '-')}" for mode in modes_given)
+        raise click.UsageError(f"{names} exclude each other: give one of them")
     known = _load_transforms()
     try:
         config = _config(flags, known)
@@ -124,8 +127,9 @@ def _check(flags: dict[str, Any]) -> None:
     try:
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
-    except ConfigError as error:  # a compile_commands.json is read when the first program wants it
+    except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
         fail(str(error))
+    mode = modes.diff if flags["diff"] else modes.apply if flags["apply"] else modes.check
     output = modes.Output(
         format=flags["output_format"],
         file=Path(flags["output_file"]) if flags["output_file"] else None,
@@ -134,7 +138,7 @@ def _check(flags: dict[str, Any]) -> None:
         stdin=bool(contents),
         unsafe=settings.unsafe,
     )
-    raise SystemExit(modes.MODES[flags["mode"]](report, output))
+    raise SystemExit(mode(report, output))
 
 
 def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
@@ -171,7 +175,8 @@ def _discover(flags: dict[str, Any], config: Config) -> tuple[Discovery, dict[Pa
     if _STDIN not in paths:
         if flags["stdin_filename"]:
             raise click.UsageError("--stdin-filename goes with `-` as the path")
-        return discover(paths, dialect=config.dialect, exclude=config.excludes), {}
+        found = discover(paths, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
+        return found, {}
     if len(paths) > 1:
         raise click.UsageError("`-` is read alone: leave the other paths out")
     path = Path(os.path.abspath(flags["stdin_filename"] or "stdin.bpf.c"))

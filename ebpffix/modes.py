@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,9 +64,6 @@ def apply(report: Report, output: Output) -> int:
     if output.format == "text":
         _say(_summary(report, "made", report.remaining, output))
     return 2 if failed else code
-
-
-MODES: dict[str | None, Callable[[Report, Output], int]] = {None: check, "diff": diff, "apply": apply}
 
 
 def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
@@ -127,10 +125,16 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
 
 def _formatted(report: Report, output: Output) -> bytes | None:
     if output.format == "json":
-        return (json.dumps(model(report), indent=1, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(model(report, head_sha=_head()), indent=1, ensure_ascii=False) + "\n").encode()
     if output.file:
         return _listing(report, replace(output, colour=False), report.findings)
     return None
+
+
+def _head() -> str:
+    """The commit that the working tree is at, for whoever reads the report elsewhere; "" without git."""
+    done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _summary(report: Report, verb: str, left: Sequence[Found], output: Output) -> list[str]:

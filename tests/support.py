@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ebpffix.includes import Tree
-from ebpffix.rewrite import apply
-
 from ebpffix.analyse import Job, Result, analyse
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.pch import PrecompiledHeaders
+from ebpffix.includes import Tree
+from ebpffix.rewrite import apply
 from ebpffix.source import Source
 from ebpffix.transform import LIBBPF, Fix, Registered, Safety, load_transforms
 
