@@ -17,6 +17,7 @@ from ebpffix.source import Source
 
 _BRACKET = re.compile(rb"[(){}\[\],]")
 _DESIGNATOR = re.compile(rb"((?:\s*(?:\.\s*\w+|\[\s*\d+\s*\]))+)\s*=(?!=)\s*")
+_OTHER_DESIGNATOR = re.compile(rb"[.\[]|\w+\s*:")  # ranges, computed indices, and GNU's old `member: value`
 _STEP = re.compile(rb"\.\s*(\w+)|\[\s*(\d+)\s*\]")
 _LITERAL_HEAD = re.compile(rb"\(\s*[\w\s]+?\s*\)\s*(?=\{)")
 _STRING = re.compile(rb'"((?:[^"\\\n]|\\[^\n])*)"\Z')
@@ -109,6 +110,8 @@ def _split(source: Source, opening: int) -> Iterator[_Item]:
             if text.strip():
                 first = start + len(text) - len(text.lstrip())
                 designator = _DESIGNATOR.match(source.uncommented, first, match.start())
+                if not designator and _OTHER_DESIGNATOR.match(source.code, first):
+                    raise CannotRewrite("a designator is not understood")
                 path = re.sub(rb"\s", b"", designator[1]) if designator else b""
                 value = designator.end() if designator else first
                 yield _Item(first, start + len(text.rstrip()), path, value)
@@ -252,7 +255,7 @@ def lines(source: Source, opening: int, made: list[Assignment], indent: bytes) -
             start, stop = pending[0]
             if source.line_end(start) <= following or number + 1 == len(made):
                 pending.pop(0)
-                text += b" " + source.data[start:stop].rstrip()
+                text += b" " + _shift(source.data[start:stop].rstrip(), source.indent(assignment.start), indent)
         found.append(text)
     return found + [_dedent(source, start, stop, indent) for start, stop in pending]
 
