@@ -48,6 +48,7 @@ GOES = "\tbpf_map_delete_elem(&flows, &key);\n\treturn 0;"
         "struct flow key = {{}};",
         "struct flow key = { 0 };",
         "extern struct flow key;",
+        "struct { union { __u8 small; __u32 all; }; __u32 a; } key = { .a = ctx->rx_queue_index };",
         "volatile const struct flow key = { .proto = 1 };",
     ],
 )
@@ -68,6 +69,7 @@ def test_left_alone(body: str) -> None:
         ("struct { struct flow in[2]; __u64 a; } key = { .a = ctx->rx_queue_index };", "6 padding bytes"),
         ("union { __u8 small; __u64 all; } key = { ctx->rx_queue_index };", "`all`"),
         ("struct { __u8 a, b, c, d, e; } key; key.c = 1;", "`a`, `b` and 2 more members"),
+        ("struct { union { __u8 s; __u32 all; }; __u32 a; } key = { .s = ctx->rx_queue_index };", "members of a union"),
     ],
 )
 def test_says_which_bytes(setup: str, what: str) -> None:
@@ -94,6 +96,11 @@ def test_points_at_the_object() -> None:
         ("struct { __u32 a[2]; __u8 b; } key = { .a = { [0 ... 1] = ctx->rx_queue_index } };", "advice", "understood"),
         ("struct flow key = { ifindex: ctx->rx_queue_index };", "advice", "understood"),
         ("struct flow key = { .ifindex = ctx->rx_queue_index }, *p = unknown(ctx);", "advice", "no statement"),
+        (
+            "struct flow key = {}, *p = &key; p->proto = 1; key = (struct flow){ .ifindex = p->proto };",
+            "advice",
+            "through a pointer",
+        ),
         ("struct full key; key.proto = 1; lost: key.ifindex = (struct flow){ 1 }.ifindex; goto lost;", "", ""),
     ],
 )
