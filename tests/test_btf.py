@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix.btf import Btf, BtfError, Kind, Struct, _HeaderWriter, load, stub, write_header
+from ebpffix.btf import Btf, BtfError, Kind, Struct, load
+from ebpffix.btf_c import _HeaderWriter, declare, func, stub, write_header
 
 KERNEL = Path("/sys/kernel/btf/vmlinux")
 
@@ -186,7 +187,7 @@ def test_references_beyond_the_file() -> None:
     m = Maker()
     pointer, bad_name = m.ptr(99), m.record("s", 4, ("x", 77, 0))
     btf = m.btf()
-    for query in (lambda: btf.declare(pointer, "p"), lambda: btf.size_of(bad_name + 5), lambda: btf.kind(99)):
+    for query in (lambda: declare(btf, pointer, "p"), lambda: btf.size_of(bad_name + 5), lambda: btf.kind(99)):
         with pytest.raises(BtfError):
             query()
     with pytest.raises(BtfError):
@@ -236,7 +237,7 @@ def test_small_file_cannot_make_endless_text() -> None:
     with pytest.raises(BtfError, match="more text"):
         header_of(m.btf())
     with pytest.raises(BtfError, match="more text"):
-        m.btf().declare(pointer, "f")
+        declare(m.btf(), pointer, "f")
     assert the(m.btf(), "s").find("absent") is None
 
 
@@ -264,9 +265,9 @@ def test_padding_that_would_not_end() -> None:
 def exercise(btf: Btf, type_id: int) -> None:
     """Ask everything about a type; BtfError, and ValueError of a stub, are the only errors there may be."""
     for ask in (
-        lambda: btf.kind(type_id), lambda: btf.size_of(type_id), lambda: btf.declare(type_id, "x"),
+        lambda: btf.kind(type_id), lambda: btf.size_of(type_id), lambda: declare(btf, type_id, "x"),
         lambda: btf.members(type_id), lambda: btf.enumerators(type_id), lambda: btf.struct(btf.name(type_id)),
-        lambda: btf.func(btf.name(type_id)), lambda: btf.struct_of(type_id).find("run.low"),
+        lambda: func(btf, btf.name(type_id)), lambda: btf.struct_of(type_id).find("run.low"),
         lambda: both_stubs(btf, btf.struct_of(type_id)),
     ):  # fmt: skip
         try:
@@ -339,11 +340,11 @@ def test_all_kinds(order: str) -> None:
     enums = {btf.name(i): btf.enumerators(i) for i in range(len(btf)) if btf.kind(i) in (Kind.ENUM, Kind.ENUM64)}
     assert enums["state"] == [("DEAD", -1), ("RUNS", 1)]
     assert enums["wide"] == [("HUGE", 5 | 1 << 32), ("TOP", 1 << 63)]
-    wake = btf.func("wake")
+    wake = func(btf, "wake")
     assert wake and wake.returns == "void" and [(p.name, p.c_type) for p in wake.params] == [
         ("who", "struct sock *"), ("", "..."),
     ]  # fmt: skip
-    assert btf.func("task") is None and btf.struct("wake") is None and btf.struct("") is None and not btf.struct("as")
+    assert func(btf, "task") is None and btf.struct("wake") is None and btf.struct("") is None and not btf.struct("as")
 
 
 def test_declarations() -> None:
@@ -358,13 +359,13 @@ def test_declarations() -> None:
     fixed = m.add(Kind.CONST, "", m.ptr(constant))
     factory = m.ptr(m.proto(callback))
     btf = m.btf()
-    assert btf.declare(callback, "f") == "int (*f)(struct sock *, int)"
-    assert btf.declare(proto, "f") == "int f(struct sock *, int)"
-    assert btf.declare(table, "t") == "int (*(*t)[4])(struct sock *, int)"
-    assert btf.declare(matrix, "m") == "const char m[2][3]"
-    assert btf.declare(fixed, "p") == "const char *const p"
-    assert btf.declare(factory, "g") == "int (*(*g)(void))(struct sock *, int)"
-    assert btf.declare(sock, "") == "struct sock *" and btf.declare(0, "") == "void"
+    assert declare(btf, callback, "f") == "int (*f)(struct sock *, int)"
+    assert declare(btf, proto, "f") == "int f(struct sock *, int)"
+    assert declare(btf, table, "t") == "int (*(*t)[4])(struct sock *, int)"
+    assert declare(btf, matrix, "m") == "const char m[2][3]"
+    assert declare(btf, fixed, "p") == "const char *const p"
+    assert declare(btf, factory, "g") == "int (*(*g)(void))(struct sock *, int)"
+    assert declare(btf, sock, "") == "struct sock *" and declare(btf, 0, "") == "void"
     assert btf.size_of(matrix) == 6 and btf.size_of(table) == 8
 
 

@@ -149,19 +149,20 @@ class Environment:
         what = f"{btf_file}:{seen.st_size}:{platform.release()} {platform.version()}"
         if btf_file != _KERNEL_BTF:
             what += f":{seen.st_mtime_ns}"
-        writer = _BUNDLED.parent / "btf.py"
-        what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
+        for part in ("btf.py", "btf_c.py"):
+            writer = _BUNDLED.parent / part
+            what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
         folder = self._folder / "vmlinux" / blake2b(what.encode(), digest_size=16).hexdigest()
         header = folder / "vmlinux.h"
         if not header.exists():
-            from ebpffix import btf
+            from ebpffix import btf, btf_c
 
             try:
                 types = btf.load(btf_file)
                 folder.mkdir(parents=True, exist_ok=True)
                 handle, name = tempfile.mkstemp(dir=folder)
                 with open(handle, "w", encoding="utf-8") as out:
-                    btf.write_header(types, out)
+                    btf_c.write_header(types, out)
                 os.replace(name, header)
             except (btf.BtfError, OSError) as error:
                 raise NoTypes(str(error)) from None
