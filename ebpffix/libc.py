@@ -87,7 +87,9 @@ def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list
     if link is None:
         return text, []
     base = link.children[0].bare
-    reads = [n for n in base.walk() if n.kind == "MEMBER_REF_EXPR" and n.arrow and origin(unit, n.children[0]).is_kernel]
+    reads = [
+        n for n in base.walk() if n.kind == "MEMBER_REF_EXPR" and n.arrow and origin(unit, n.children[0]).is_kernel
+    ]
     if not reads:
         return text, []
     if unit.dialect == BCC:
