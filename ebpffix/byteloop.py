@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ebpffix.edits import has_comment, statement_end
+from ebpffix.edits import delete_statement, has_comment, statement_end
 from ebpffix.flow import Flow
 from ebpffix.frontend import Node, Unit
 from ebpffix.provenance import Origin, origin
@@ -19,20 +20,22 @@ LARGEST = 1024  # bytes that clang's BPF back end copies or sets without a call
 
 @dataclass(frozen=True)
 class ByteLoop:
-    """A loop over the bytes of `target`: `source` is copied, or else `fill` (0 to 255) is set. `count` as written."""
+    """A loop over the bytes of `target`: `source` is copied, or else `fill` is set. `fill` and `count` are
+    as written; `counter` is declared outside of the loop, or None."""
 
     loop: Node
     target: Node
     source: Node | None
-    fill: int
+    fill: bytes
     count: bytes
+    counter: Node | None
 
     @property
     def text(self) -> bytes:
         """The call that does the same."""
         if self.source is not None:
             return b"__builtin_memcpy(" + b", ".join((self.target.text, self.source.text, self.count)) + b");"
-        return b"__builtin_memset(" + b", ".join((self.target.text, b"%d" % self.fill, self.count)) + b");"
+        return b"__builtin_memset(" + b", ".join((self.target.text, self.fill, self.count)) + b");"
 
 
 def byte_loop(unit: Unit, loop: Node, flow: Flow) -> ByteLoop | None:
@@ -53,24 +56,35 @@ def byte_loop(unit: Unit, loop: Node, flow: Flow) -> ByteLoop | None:
         return None
     if _used_after(flow, loop, counter, first.kind == "DECL_STMT"):
         return None
-    text = unit.text(limit)
+    text, outside = unit.text(limit), None if first.kind == "DECL_STMT" else counter
     source = _element(statement.children[1], counter)
     if source is not None:
         apart = _apart(unit, target, source) and _holds(source, count)
-        return ByteLoop(loop, target, source, 0, text) if apart else None
-    fill = statement.children[1].constant
-    if fill is None or not _is_bpf(unit, target):
+        return ByteLoop(loop, target, source, b"", text, outside) if apart else None
+    fill = statement.children[1]
+    if fill.constant is None or not _is_bpf(unit, target):
         return None
-    return ByteLoop(loop, target, None, fill & 0xFF, text)
+    return ByteLoop(loop, target, None, b"0" if fill.constant == 0 else unit.text(fill), text, outside)
 
 
-def replacement(unit: Unit, found: ByteLoop) -> list[Edit] | None:
-    """The loop, and the unroll pragma above it, replaced by the call. None where that would lose a comment."""
+def replacement(unit: Unit, found: ByteLoop, loops: Collection[ByteLoop], flow: Flow) -> list[Edit] | None:
+    """The loop, and the unroll pragma above it, replaced by the call; a counter that only byte loops use goes too.
+
+    `loops` are all of the function. None where that would lose a comment or leave a counter that nothing uses.
+    """
     loop = found.loop
     source, end = unit.source_of(loop), statement_end(unit, loop)
     if not unit.editable(loop.path, loop.start, end) or has_comment(unit, loop.path, loop.start, end):
         return None
     edits = [Edit(loop.path, loop.start, end, found.text)]
+    if found.counter is not None:
+        inside = {id(n) for other in loops for n in other.loop.walk()}
+        left = [u.node for u in flow.uses(found.counter.decl) if id(u.node) not in inside]
+        if all(n.kind == "VAR_DECL" for n in left):
+            gone = _undeclared(unit, left)
+            if gone is None:
+                return None
+            edits.append(gone)
     pragma = _PRAGMA.search(source.code[: loop.start])
     if pragma:
         line = source.line_end(pragma.start())
@@ -80,6 +94,14 @@ def replacement(unit: Unit, found: ByteLoop) -> list[Edit] | None:
     elif source.code[: loop.start].rstrip().endswith(b")") and b"_Pragma" in source.code[: loop.start][-80:]:
         return None
     return edits
+
+
+def _undeclared(unit: Unit, declarations: list[Node]) -> Edit | None:
+    """A variable's declaration taken out, if it is a statement by itself."""
+    statement = declarations[0].parent if len(declarations) == 1 else None
+    if statement is None or statement.kind != "DECL_STMT" or len(statement.children) != 1 or declarations[0].children:
+        return None
+    return delete_statement(unit, statement)
 
 
 def _counter(first: Node) -> Node | None:

@@ -25,19 +25,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ebpffix.byteloop import LARGEST, byte_loop, replacement
+from ebpffix.byteloop import LARGEST, ByteLoop, byte_loop, replacement
 from ebpffix.edits import before, fresh_name, indent_step
 from ebpffix.flow import Flow
 from ebpffix.frontend import Unit
 from ebpffix.libc import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.provenance import Origin, origin
-from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Span, Transform
+from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
 
 TRANSFORM = Transform(
     name="builtin-memcpy",
     pattern=4,
     dialects=(BCC, LIBBPF),
-    triggers=(rb"\b(?:memcpy|memset|memmove|bcopy|bzero)\s*\(", rb"\bfor\s*\([^;{}]*;[^;{}]*;[^;{}]*\)\s*\{?[^;{}=]*\]\s*=[^=]"),
+    triggers=(
+        rb"\b(?:memcpy|memset|memmove|bcopy|bzero)\s*\(",
+        rb"\bfor\s*\([^;{}]*;[^;{}]*;[^;{}]*\)\s*\{?[^;{}=]*\]\s*=[^=]",
+    ),
     kernel=">=3.18",
     summary="memcpy and its like, which only the compiler's builtins can be in BPF",
 )
@@ -52,17 +55,20 @@ def find(unit: Unit) -> Iterator[Fix]:
         if fix is not None:
             yield _careful(unit, fix)
     for function in unit.functions:
-        flow: Flow | None = None
-        for loop in function.find("FOR_STMT"):
-            flow = flow or Flow(function)
-            found = byte_loop(unit, loop, flow)
-            edits = replacement(unit, found) if found is not None else None
-            if found is not None and edits is not None:
-                what = "copies" if found.source is not None else "sets"
-                message = (
-                    f"a loop {what} `{_show(found.target.text)}` byte by byte; the compiler's builtin does it at once"
-                )
-                yield _careful(unit, Fix(Span(loop.path, loop.start, loop.end), message, Safety.SAFE, edits))
+        heads = list(function.find("FOR_STMT"))
+        flow = Flow(function) if heads else None
+        if flow is not None:
+            loops = [found for head in heads if (found := byte_loop(unit, head, flow)) is not None]
+            for found in loops:
+                edits = replacement(unit, found, loops, flow)
+                if edits is not None:
+                    yield _careful(unit, _loop(found, edits))
+
+
+def _loop(found: ByteLoop, edits: list[Edit]) -> Fix:
+    what, name = ("copies", "memcpy") if found.source is not None else ("sets", "memset")
+    message = f"a loop {what} `{_show(found.target.text)}` byte by byte, which is `__builtin_{name}`"
+    return Fix(found.loop, message, Safety.SAFE, edits)
 
 
 def _careful(unit: Unit, fix: Fix) -> Fix:
@@ -115,7 +121,7 @@ def _read(unit: Unit, call: LibcCall, source: Origin, from_: int, to: int) -> Fi
     """A copy out of memory that a program cannot load from."""
     space = "user" if source is Origin.USER else "kernel"
     helper = read_helper(unit, space)
-    what = f"`{_show(call.text(from_))}` is {space} memory, which {call.name} cannot read"
+    what = f"`{_show(call.arguments[from_].text)}` is {space} memory, which {call.name} cannot read"
     target = origin(unit, call.arguments[to])
     if target.is_kernel or target in (Origin.USER, Origin.CTX, Origin.BTF):
         return None
