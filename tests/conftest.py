@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from ebpffix import btf
+from ebpffix import btf, btf_c
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, Object, compile_libbpf, find_clang
@@ -40,7 +40,7 @@ def vmlinux_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         missing("the kernel has no BTF")
     folder = tmp_path_factory.mktemp("vmlinux")
     with open(folder / "vmlinux.h", "w", encoding="utf-8") as header:
-        btf.write_header(btf.load(KERNEL_BTF), header)
+        btf_c.write_header(btf.load(KERNEL_BTF), header)
     return folder
 
 

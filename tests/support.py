@@ -105,14 +105,14 @@ class Case:
 
 
 _DIRECTIVE = re.compile(rb"\A(?:\xef\xbb\xbf)?(?://|/\*) fixture: ([^\r\n*]*)")
-_KEYS = frozenset("dialect expect before after same-object run maps args kernel".split())
+_KEYS = frozenset("dialect expect before after same-object run maps args kernel explain".split())
 
 
 def cases(transform: str = "*") -> list[Case]:
     """All fixtures of a transform, or of all."""
     found = []
     for path in sorted(FIXTURES.glob(f"{transform}/*")):
-        if path.parent.name in ("logs", "headers", "hosts") or ".fixed" in path.name or path.suffix == ".md":
+        if path.parent.name in ("logs", "headers", "hosts") or ".fixed" in path.name or path.suffix in (".md", ".py"):
             continue
         found.append(_case(path))
     return found

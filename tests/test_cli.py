@@ -89,6 +89,7 @@ def test_list(tree: Path) -> None:
     (line,) = (line for line in done.out.splitlines() if ".bpf.c" in line)
     assert line.startswith("src/count.bpf.c:20:2: redundant-map-update: ")
     assert line.endswith("[safe]")
+    assert done.out.endswith("1 finding (1 safe); 1 eBPF file: 1 analysed\n")
 
 
 def test_nothing_found(tree: Path) -> None:

@@ -59,15 +59,16 @@ def find(unit: Unit) -> Iterator[Fix]:
     for update in unit.map_calls:
         function = update.call.function
         if update.op == "update" and function is not None and _can_go(update):
-            flow = flows.setdefault(id(function), flows.get(id(function)) or Flow(function))
+            flow = flows.get(id(function)) or flows.setdefault(id(function), Flow(function))
             found = _Update.at(unit, update, flow, effects)
             if found is not None:
                 yield from found.fixes()
 
 
 def _can_go(update: MapCall) -> bool:
-    """Whether the call does no more than to write over what is there: a plain update whose result is not used."""
-    if update.call.statement.uncast is not update.call:
+    """Whether the call may be one to take out: a plain update, from a variable, whose result is not used."""
+    value = update.value.uncast if update.value is not None else None
+    if value is None or value.kind != "DECL_REF_EXPR" or update.call.statement.uncast is not update.call:
         return False
     return update.flags is None or update.flags.uncast.integer in (_ANY, _EXIST)
 
@@ -89,7 +90,7 @@ class _Update:
     def at(cls, unit: Unit, update: MapCall, flow: Flow, effects: MapEffects) -> _Update | None:
         step, map_ = flow.step(update.call), describe(unit, update.map)
         value = update.value.uncast if update.value is not None else None
-        if flow.opaque or step is None or map_ is None or value is None or value.kind != "DECL_REF_EXPR":
+        if flow.opaque or step is None or map_ is None or value is None:
             return None
         lookups: dict[Step, MapCall] = {}
         definitions = flow.definitions(step, value.decl)

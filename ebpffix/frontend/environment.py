@@ -106,6 +106,18 @@ class Environment:
         paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
         return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *_headers_in(where / "bpf")]), notes)
 
+    def compiler_args(
+        self, dirs: Sequence[Path], flags: Sequence[str] = (), *, wants_vmlinux: bool = False
+    ) -> tuple[str, ...]:
+        """The arguments for a real compiler, which brings its own headers and finds the system's."""
+        folders = [*self.options.include_dirs, *dirs]
+        if self.options.vmlinux:
+            folders.insert(0, self._as_vmlinux_h(self.options.vmlinux))
+        elif wants_vmlinux and (header := self._made_header()[0]):
+            folders.append(header.parent)
+        own, others = _split(flags)
+        return (*others, *(f"-D{d}" for d in self.options.defines), *own, *_include(folders))
+
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
     def provides(self, name: str) -> bool:
         """Whether a libbpf program finds this header outside of its project: bundled, or the system's."""
