@@ -46,7 +46,7 @@ def analyse_files(
     env = environment(defines, kernel)
     source = Source(program, files[program])
     others = {path: Source(path, data) for path, data in files.items() if path != program}
-    closure = Tree(program.parent, [str(p) for p in files]).closure(source, sources=others)
+    closure = Tree(program.parent, lambda: [str(p) for p in files]).closure(source, sources=others)
     wants = any(i.name.endswith("vmlinux.h") for i in closure.missing)
     setup = env.setup(source, dialect, closure.dirs, closure.vmlinux, wants_vmlinux=wants)
     unresolved = [*closure.missing, *closure.external] if dialect != LIBBPF else closure.missing

@@ -77,8 +77,10 @@ def children(cursor: Any) -> list[Any]:
     """The direct children of a cursor, in source order."""
     found: list[Any] = []
     keep = found.append
+    tu = cursor._tu
 
     def visit(child: Any, _parent: Any, _data: Any) -> int:
+        child._tu = tu  # cindex wants it when a cursor or a type is asked of this one
         keep(child)
         return _CONTINUE
 

@@ -65,6 +65,7 @@ class Unit:
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
     errors: int = 0
     notes: list[str] = field(default_factory=list)
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 
     def __post_init__(self) -> None:
         self._locator = clang.Locator(self.tu)
