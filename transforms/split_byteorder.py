@@ -57,6 +57,8 @@ _FUNCTIONS = {
 }  # fmt: skip
 # Functions of the kernel's headers that only cast their argument; others read memory.
 _CASTS = frozenset(("inet_sk", "inet_csk", "tcp_sk", "udp_sk", "inet_reqsk", "inet_twsk"))
+# Contexts whose fields hold addresses of kernel memory; a system call's are of user space.
+_PROBED = re.compile(r"pt_regs\Z|bpf_raw_tracepoint_args\Z|tracepoint__(?!syscalls__|raw_syscalls__)")
 _ACCESS = ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR")
 _LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 _NOT_SCALAR = ("RECORD", "CONSTANTARRAY", "INCOMPLETEARRAY", "FUNCTIONPROTO", "VOID", "DEPENDENT", "INVALID")
@@ -65,7 +67,7 @@ _TYPES = {
     "unsigned long long": b"u64", "signed char": b"s8", "short": b"s16", "long long": b"s64",
 }  # fmt: skip
 _KERNEL_TYPE = re.compile(r"(?:__)?(?:u|be|le|s)(?:8|16|32|64)\Z|__w?sum(?:16)?\Z|unsigned|short|long")
-_PREFIX = re.compile(rb"(?:skc|sk|inet|ir|tw)_(?=[a-z])")
+_PREFIX = re.compile(rb"(?:skc|sk|inet|ir|tw|u6)_(?=[a-z])")
 
 
 # The locals put in, by function, statement and what they hold: the same field twice in a statement is read once.
@@ -107,8 +109,10 @@ def _reads(unit: Unit) -> Iterator[_Read]:
             around = unit.macros_around(node.path, node.start, node.end)
             if not around or node.path not in unit.sources:
                 continue
-            hiding = next((m for m in around if not _argument(m, node.start, node.end)), None)
+            hiding = _hiding(node, around)
             root = _pointer(node)
+            if hiding is not None and hiding.name == "READ_ONCE":
+                continue  # its argument is what counts
             if root is None or not _is_load(node, around) or _inside(node, done, hiding is not None):
                 continue
             known = _root(unit, root)
@@ -117,8 +121,12 @@ def _reads(unit: Unit) -> Iterator[_Read]:
                 yield _Read(unit, function, node, root, known, tuple(around), hiding)
 
 
-def _argument(macro: Macro, start: int, end: int) -> bool:
-    return start < end and any(a <= start and end <= b for a, b in macro.args)
+def _hiding(node: Node, around: list[Macro]) -> Macro | None:
+    """The macro whose body holds an access; None for one that stands in arguments only."""
+    for macro in around:
+        if not any(a <= node.start and node.end <= b for a, b in macro.args):
+            return macro
+    return around[-1] if node.start == node.end else None
 
 
 def _inside(node: Node, done: list[tuple[int, int, bool]], hidden: bool) -> bool:
@@ -230,7 +238,7 @@ class _Read:
     def _split(self) -> tuple[str, list[Edit]] | None:
         """`u16 sport = sk->f; sport = ntohs(sport);`, where the conversion is all that a local is set to."""
         macro = self.macro
-        if len(self.around) > 1 or macro.name.encode() not in _FUNCTIONS or macro.args != ((self.start, self.end),):
+        if len(self.around) > 1 or macro.name.encode() not in _FUNCTIONS or not self._is_all_of_it():
             return None
         target, statement = _set_to(self.unit, self.node, macro)
         if target is None or statement is None or not self._fits(target):
@@ -249,6 +257,11 @@ class _Read:
             edits = [Edit(self.path, statement.start, macro.end, self._probe_read(name))]
             added = after(self.unit, statement, [convert])
         return ("read the field first, then convert it", edits + added) if added else None
+
+    def _is_all_of_it(self) -> bool:
+        """Whether the macro's argument is the access and nothing else, comments aside."""
+        code, (start, end) = self.unit.sources[self.path].code, self.macro.args[0]
+        return not code[start : self.start].strip() and not code[self.end : end].strip()
 
     def _fits(self, target: Node) -> bool:
         """Whether a variable can hold the field before it is converted."""
@@ -289,9 +302,11 @@ class _Read:
     def _statement(self) -> Node | None:
         """The statement that holds the outermost macro, where others can be put in front of it."""
         statement, outer = self.node.statement, self.around[0]
-        while statement.parent is not None and (statement.start > outer.start or statement.end < outer.end):
-            statement = statement.parent.statement
-        parent = statement.parent
+        # A macro's body may have blocks of its own: up to what stands in one that a person wrote.
+        while (parent := statement.parent) is not None and (
+            statement.start > outer.start or statement.end < outer.end or _within(parent, outer)
+        ):
+            statement = parent.statement
         # Behind an else, the braces that a declaration needs would leave the lines within them badly indented.
         if parent is None or (parent.kind == "IF_STMT" and statement.kind == "IF_STMT"):
             return None
@@ -322,11 +337,15 @@ class _Read:
         key = (body.start if body else 0, statement.start, b"".join(self.text.split()))
         if key not in names:
             given = {name for (function, _, _), name in names.items() if function == key[0]}
-            names[key] = _free_name(self.unit, self.function, _field(self.text), given)
+            names[key] = _free_name(self.unit, self.function, _field(self.node), given)
         return names[key]
 
 
 # -- the tree
+
+
+def _within(node: Node, macro: Macro) -> bool:
+    return macro.start <= node.start and node.end <= macro.end
 
 
 def _pointer(node: Node) -> Node | None:
@@ -462,7 +481,10 @@ def _refused(unit: Unit, pointer: Node, depth: int) -> _Root | None:
     inner = _pointer(node) if node.kind in _ACCESS else None
     if inner is None:
         return None
-    return _Root.KERNEL if origin(unit, inner) is Origin.MAP_VALUE else _refused(unit, inner, depth - 1)
+    where, record = origin(unit, inner), pointee(inner.type).get_declaration().spelling
+    if where is Origin.MAP_VALUE or (where is Origin.CTX and _PROBED.match(record)):
+        return _Root.KERNEL
+    return _refused(unit, inner, depth - 1)
 
 
 def _returned(unit: Unit, call: Node, depth: int) -> _Root | None:
@@ -494,9 +516,13 @@ def _variable(unit: Unit, node: Node, depth: int) -> _Root | None:
     found = [_refused(unit, value, depth - 1) for value in values if not _is_zero(value)]
     if target.kind == "PARM_DECL":
         parameters = [p.decl for p in function.children if p.kind == "PARM_DECL"]
-        # Whatever a kprobe has behind its context is an integer for the verifier.
-        probe = function.cursor.storage_class.name != "STATIC" and parameters.index(node.decl) > 0
-        found.append(_Root.KERNEL if probe and _of_probe(function) else None)
+        index = parameters.index(node.decl)
+        if function.cursor.storage_class.name == "STATIC":
+            calls = [c for c in unit.calls if c.name == function.name and len(c.arguments) > index]
+            found.append(_all(_refused(unit, c.arguments[index], depth - 1) for c in calls))
+        else:
+            # Whatever a kprobe has behind its context is an integer for the verifier.
+            found.append(_Root.KERNEL if index > 0 and _of_probe(function) else None)
     return _all(found)
 
 
@@ -532,11 +558,11 @@ def _declared(node: Node) -> bytes | None:
     return spelled.encode() + (b"" if spelled.endswith("*") else b" ")
 
 
-def _field(text: bytes) -> bytes:
-    """What a local that holds an access is called: the last member, without what all members of its structure begin
-    with."""
-    name = re.findall(rb"[A-Za-z_]\w*", re.sub(rb"\[[^\]]*\]|/\*.*?\*/|//[^\n]*", b"", text, flags=re.DOTALL))[-1]
-    return _PREFIX.sub(b"", name)
+def _field(node: Node) -> bytes:
+    """What a local that holds an access is called: the member, without what all members of its structure begin with."""
+    while node.kind in ("ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR") and node.children:
+        node = node.children[0].uncast
+    return _PREFIX.sub(b"", node.name.encode()) or b"value"
 
 
 def _free_name(unit: Unit, function: Node, wanted: bytes, given: set[bytes]) -> bytes:
