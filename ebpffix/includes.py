@@ -191,7 +191,7 @@ class Tree:
         own = [] if include.angled else [os.path.dirname(str(include.file))]
         if path := self._look(include, own + given + dirs, given):
             return path
-        if include.angled and _ENVIRONMENT.match(include.name):
+        if include.angled and _ENVIRONMENT.match(include.name) and not is_vmlinux(include.name):
             return None
         path = self._by_suffix(os.path.dirname(str(include.file)), include.name)
         if path:

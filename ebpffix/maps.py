@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ebpffix.frontend import MapCall, Node, Unit
 from ebpffix.frontend.node import is_pointer, pointee
+from ebpffix.transform import BCC
 
 # enum bpf_map_type of the kernel's user-space interface; the numbers never change. BCC spells them in lower case.
 HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH = (
@@ -27,6 +28,7 @@ _BCC_KIND = re.compile(r"BPF_((?:LRU_)?(?:PERCPU_)?(?:HASH|ARRAY)|HISTOGRAM)\Z")
 
 # The operations that neither change an entry nor make or remove one.
 _READS = frozenset(("lookup", "peek", "lookup_percpu"))
+_HELPERS = ("bpf_", "__bpf_", "__builtin_", "__sync_", "__atomic_")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def _by_text(unit: Unit, target: Node) -> tuple[str, bool]:
             if kind == "extern":
                 return UNKNOWN, True
             return kind if kind in _NUMBERS.values() else OTHER, bool(match[1] or pin)
+        if macro.name.startswith("BPF_"):
+            return OTHER, False
     definition = source.uncommented[target.start : source.code.find(b";", target.start)]
     if typed := _DEF_TYPE.search(definition):
         kind = typed[1].decode().lower()
@@ -144,4 +148,4 @@ def _harmless(callee: Node) -> bool:
     """Whether a function without a body here cannot reach a map of the program: helpers, and in BCC the kernel's."""
     if callee.name.startswith("bpf_map_"):
         return callee.name in ("bpf_map_lookup_elem", "bpf_map_lookup_percpu_elem", "bpf_map_peek_elem")
-    return callee.name.startswith(("bpf_", "__builtin_", "__bpf_")) or callee.unit.dialect == "bcc"
+    return callee.name.startswith(_HELPERS) or callee.unit.dialect == BCC

@@ -16,9 +16,9 @@ from pathlib import Path
 
 # A comment, a string or a character literal of C. A line comment goes on after a backslash at the line's end.
 _OPAQUE = re.compile(
-    rb"""//(?:\\\r?\n|[^\n])*"""
+    rb"""//(?:\\\r?\n|[^\n\\]|\\(?!\r?\n))*"""
     rb"""|/\*.*?(?:\*/|\Z)"""
-    rb"""|"(?:\\\r?\n|\\.|[^"\\\n])*(?:"|(?=\n)|\Z)"""
+    rb"""|"(?:\\(?:\r\n|.)|[^"\\\n])*(?:"|(?=\n)|\Z)"""
     rb"""|'(?:\\.|[^'\\\n])*(?:'|(?=\n)|\Z)""",
     re.DOTALL,
 )

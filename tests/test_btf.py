@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import random
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix.btf import Btf, BtfError, Kind, Struct, _HeaderWriter, load, stub, write_header
+from ebpffix.btf import Btf, BtfError, Kind, Struct, load
+from ebpffix.btf_c import _HeaderWriter, declare, func, stub, write_header
 
 KERNEL = Path("/sys/kernel/btf/vmlinux")
 
@@ -185,7 +187,7 @@ def test_references_beyond_the_file() -> None:
     m = Maker()
     pointer, bad_name = m.ptr(99), m.record("s", 4, ("x", 77, 0))
     btf = m.btf()
-    for query in (lambda: btf.declare(pointer, "p"), lambda: btf.size_of(bad_name + 5), lambda: btf.kind(99)):
+    for query in (lambda: declare(btf, pointer, "p"), lambda: btf.size_of(bad_name + 5), lambda: btf.kind(99)):
         with pytest.raises(BtfError):
             query()
     with pytest.raises(BtfError):
@@ -235,8 +237,14 @@ def test_small_file_cannot_make_endless_text() -> None:
     with pytest.raises(BtfError, match="more text"):
         header_of(m.btf())
     with pytest.raises(BtfError, match="more text"):
-        m.btf().declare(pointer, "f")
+        declare(m.btf(), pointer, "f")
     assert the(m.btf(), "s").find("absent") is None
+
+
+def test_typedef_without_a_name() -> None:
+    m = Maker()
+    m.record("s", 4, ("x", m.add(Kind.TYPEDEF, "", m.int("int", 4, 1)), 0))
+    assert "\tint x;\n" in header_of(m.btf())
 
 
 def test_overlap_and_overflow() -> None:
@@ -257,9 +265,9 @@ def test_padding_that_would_not_end() -> None:
 def exercise(btf: Btf, type_id: int) -> None:
     """Ask everything about a type; BtfError, and ValueError of a stub, are the only errors there may be."""
     for ask in (
-        lambda: btf.kind(type_id), lambda: btf.size_of(type_id), lambda: btf.declare(type_id, "x"),
+        lambda: btf.kind(type_id), lambda: btf.size_of(type_id), lambda: declare(btf, type_id, "x"),
         lambda: btf.members(type_id), lambda: btf.enumerators(type_id), lambda: btf.struct(btf.name(type_id)),
-        lambda: btf.func(btf.name(type_id)), lambda: btf.struct_of(type_id).find("run.low"),
+        lambda: func(btf, btf.name(type_id)), lambda: btf.struct_of(type_id).find("run.low"),
         lambda: both_stubs(btf, btf.struct_of(type_id)),
     ):  # fmt: skip
         try:
@@ -332,11 +340,11 @@ def test_all_kinds(order: str) -> None:
     enums = {btf.name(i): btf.enumerators(i) for i in range(len(btf)) if btf.kind(i) in (Kind.ENUM, Kind.ENUM64)}
     assert enums["state"] == [("DEAD", -1), ("RUNS", 1)]
     assert enums["wide"] == [("HUGE", 5 | 1 << 32), ("TOP", 1 << 63)]
-    wake = btf.func("wake")
+    wake = func(btf, "wake")
     assert wake and wake.returns == "void" and [(p.name, p.c_type) for p in wake.params] == [
         ("who", "struct sock *"), ("", "..."),
     ]  # fmt: skip
-    assert btf.func("task") is None and btf.struct("wake") is None and btf.struct("") is None and not btf.struct("as")
+    assert func(btf, "task") is None and btf.struct("wake") is None and btf.struct("") is None and not btf.struct("as")
 
 
 def test_declarations() -> None:
@@ -351,13 +359,13 @@ def test_declarations() -> None:
     fixed = m.add(Kind.CONST, "", m.ptr(constant))
     factory = m.ptr(m.proto(callback))
     btf = m.btf()
-    assert btf.declare(callback, "f") == "int (*f)(struct sock *, int)"
-    assert btf.declare(proto, "f") == "int f(struct sock *, int)"
-    assert btf.declare(table, "t") == "int (*(*t)[4])(struct sock *, int)"
-    assert btf.declare(matrix, "m") == "const char m[2][3]"
-    assert btf.declare(fixed, "p") == "const char *const p"
-    assert btf.declare(factory, "g") == "int (*(*g)(void))(struct sock *, int)"
-    assert btf.declare(sock, "") == "struct sock *" and btf.declare(0, "") == "void"
+    assert declare(btf, callback, "f") == "int (*f)(struct sock *, int)"
+    assert declare(btf, proto, "f") == "int f(struct sock *, int)"
+    assert declare(btf, table, "t") == "int (*(*t)[4])(struct sock *, int)"
+    assert declare(btf, matrix, "m") == "const char m[2][3]"
+    assert declare(btf, fixed, "p") == "const char *const p"
+    assert declare(btf, factory, "g") == "int (*(*g)(void))(struct sock *, int)"
+    assert declare(btf, sock, "") == "struct sock *" and declare(btf, 0, "") == "void"
     assert btf.size_of(matrix) == 6 and btf.size_of(table) == 8
 
 
@@ -383,6 +391,7 @@ def test_split(tmp_path: Path) -> None:
     found = the(btf, "of_module").find("task.high")
     assert found and found.offset == 96 and btf.first_id == len(base) and the(btf, "task").size == 48
     assert base.struct("of_module") is None
+    assert "struct of_module {" in header_of(btf) and "struct task {" in header_of(btf)
 
 
 def test_old_bitfields() -> None:
@@ -440,6 +449,7 @@ def awkward() -> Btf:
     short = m.int("short int", 2, 1)
     flags = m.int("unsigned int", 4)
     packed = m.record("packed", 7, ("a", char, 0), ("b", integer, 8), ("c", short, 40))
+    m.record("packed_end", 5, ("a", integer, 0), ("b", char, 32))
     m.record("tail", 64, ("a", integer, 0))
     m.record("holes", 256, ("a", char, 0), ("b", char, 24), ("c", integer, 1024))
     m.record("bits", 16, ("a", flags, 0, 1), ("b", flags, 37, 5), ("c", char, 48), ("d", flags, 64, 32))
@@ -495,7 +505,7 @@ def test_header_of_awkward_shapes(tmp_path: Path, clang: str) -> None:
     compiles(clang, source, "-std=c2x")
     assert bitfields(load_compiled(clang, tmp_path, btf, text)) == bitfields(btf)
     assert "struct task___2 {" in text and "union task___3 {" in text
-    assert text.count("attribute__((packed))") == 2  # "packed", "bits_packed"
+    assert text.count("attribute__((packed))") == 3  # "packed", "packed_end", "bits_packed"
 
 
 def load_compiled(clang: str, folder: Path, btf: Btf, header: str) -> Btf:
@@ -639,3 +649,55 @@ def test_stubs_against_the_kernel(
         source = tmp_path / f"{number}.c"
         source.write_text(text)
         compiles(clang, source)
+
+
+CO_RE_PROGRAM = """
+#define SEC(name) __attribute__((section(name), used))
+static long (*get_current_task)(void) = (void *)35;
+static long (*probe_read_kernel)(void *, unsigned int, const void *) = (void *)113;
+char LICENSE[] SEC("license") = "GPL";
+%s
+int pid;
+void *group;
+SEC("raw_tp/sched_switch") int switched(void *ctx)
+{
+	struct task_struct___ebpffix *task = (void *)get_current_task();
+	struct task_group___ebpffix *tg;
+
+	probe_read_kernel(&pid, sizeof(pid), &task->pid);
+	probe_read_kernel(&tg, sizeof(tg), (void *)&task->sched_task_group);
+	probe_read_kernel(&group, sizeof(group), (void *)&tg->css.cgroup);
+	return 0;
+}
+"""
+
+
+def loads(path: Path) -> bool:
+    """Whether libbpf relocates the object and the kernel takes its programs."""
+    try:
+        libbpf = ctypes.CDLL("libbpf.so.1")
+    except OSError:
+        missing("libbpf.so.1")
+    libbpf.libbpf_set_print(None)
+    libbpf.bpf_object__open.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(libbpf.bpf_object__open(str(path).encode()))
+    assert handle.value
+    try:
+        return libbpf.bpf_object__load(handle) == 0
+    finally:
+        libbpf.bpf_object__close.restype = None
+        libbpf.bpf_object__close(handle)
+
+
+def test_co_re_stub_loads(kernel: Btf, clang: str, tmp_path: Path) -> None:
+    if os.geteuid():
+        missing("root")
+    stubs = [("task_struct", ["pid", "sched_task_group"]), ("task_group", ["css.cgroup"])]
+    text = "".join(stub(kernel, name, paths, flavour=True, release="6.18").text for name, paths in stubs)
+    source = tmp_path / "x.c"
+    source.write_text(CO_RE_PROGRAM % text)
+    compiles(clang, source, "-g", "-Wno-unused-parameter")
+    assert loads(source.with_suffix(".o"))
+    source.write_text((CO_RE_PROGRAM % text).replace("cgroup", "no_such_member"))
+    compiles(clang, source, "-g", "-Wno-unused-parameter")
+    assert not loads(source.with_suffix(".o"))

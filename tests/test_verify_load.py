@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from conftest import Compile
 
+from ebpffix.verify import CannotVerify
+from ebpffix.verify.compile import Object
 from ebpffix.verify.load import ProgramResult, load
 
 pytestmark = pytest.mark.usefixtures("verifier")
@@ -65,3 +69,62 @@ def test_nothing_is_pinned(compiled: Compile, tmp_path: Path) -> None:
     (result,) = load(compiled("pinned.bpf.c"))
     assert result.verdict == "accepted"
     assert not list(Path("/sys/fs/bpf").glob("ebpffix_never_pinned*"))
+
+
+def test_one_broken_object_harms_nobody(compiled: Compile) -> None:
+    data = bytearray(compiled("pinned.bpf.c").data)
+    types = data.index(b"\x9f\xeb\x01\x00")  # .BTF
+    data[types + 8 : types + 24] = b"\xff" * 16
+    (result,) = load(Object(bytes(data), frozenset()))
+    assert result.verdict == "untried"
+    assert "libbpf cannot open the object" in result.reason
+
+
+def test_nothing_is_left_behind(compiled: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = compiled("plain.bpf.c")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    load(made)
+    with pytest.raises(ValueError, match="not a 64-bit ELF object"):
+        load(Object(b"", frozenset()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_modules_of_the_current_folder_stay_out(
+    compiled: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = compiled("plain.bpf.c")
+    for name in ("ctypes.py", "json.py", "base64.py", "sitecustomize.py"):
+        (tmp_path / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert [r.verdict for r in load(made)] == ["accepted"]
+    assert not (tmp_path / "ran").exists()
+
+
+def wrapped(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the loading child started through a script, in which "$PYTHON" is the interpreter."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\nPYTHON={sys.executable}\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
+
+
+def test_no_libbpf(compiled: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = compiled("plain.bpf.c")
+    wrapped(tmp_path, """echo '{"missing": "libbpf.so.1: no such file"}'""", monkeypatch)
+    with pytest.raises(CannotVerify, match="install libbpf 1") as raised:
+        load(made)
+    assert "no libbpf" in raised.value.reason
+
+
+def test_no_privilege(compiled: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = compiled("plain.bpf.c")
+    wrapped(tmp_path, 'exec setpriv --bounding-set=-all --inh-caps=-all "$PYTHON" "$@"', monkeypatch)
+    with pytest.raises(CannotVerify, match="CAP_BPF and CAP_PERFMON"):
+        load(made)
+
+
+def test_a_loader_that_dies_early(compiled: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = compiled("plain.bpf.c")
+    wrapped(tmp_path, "kill -9 $$", monkeypatch)
+    assert [(r.verdict, r.reason) for r in load(made)] == [("untried", "the process that loads it ended early")]

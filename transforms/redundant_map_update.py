@@ -6,7 +6,8 @@ lookup of the same key in the same map returned.
 Why: the pointer that lookup returns *is* the entry. What is written through it is in the map already, so the update is
 a second hash walk and copy for nothing. In a hash it does harm too: it puts a new element in the old one's place, so
 that changes which other CPUs made to the old one meanwhile are lost, and `v` no longer points at the entry. Up to
-Linux 4.14 such an update did not even load ("R3 type=map_value expected=fp").
+Linux 4.14 such an update did not even load ("R3 type=map_value expected=fp"), and where the value holds a timer or a
+lock it still does not ("bpf_timer cannot be accessed directly by load/store").
 
 Safe when the map is a hash or an array (per-CPU or not) and nothing in the file deletes from it. In between only user
 space could have deleted the entry, which the update would have put back.
@@ -19,8 +20,8 @@ error; and where the statement cannot be taken out without losing a comment or b
 Left alone: insertion of a missing entry, another map or key, a key that may have changed, a pointer that may not be
 the entry any more or was not checked for NULL, a copy that is written back (readers may rely on its being atomic),
 BPF_NOEXIST and other flags, a result that is used, any other change of the map in between (also in functions that are
-called), a write through the pointer after the update, LPM tries (lookup can return a shorter prefix' entry), values
-with timers, locks or kernel pointers (an update resets them), functions with a computed goto or a loop macro.
+called), a write through the pointer after the update, LPM tries (lookup can return a shorter prefix' entry), functions
+with a computed goto or a loop macro.
 
 Limits: the map must be named (`&map`), not reached through a pointer; lookup and update must be in one function.
 """
@@ -30,12 +31,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ebpffix.edits import delete_statement, has_comment, in_block
 from ebpffix.flow import Effect, Flow, Step, Use, same_expression
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.frontend.node import pointee
 from ebpffix.maps import OTHER, UNKNOWN, Map, MapEffects, deletes, describe, map_decl
 from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
 
@@ -48,10 +47,10 @@ TRANSFORM = Transform(
     summary="map update of a value that lookup already returned by reference",
 )
 
+_ANY, _EXIST = 0, 2  # flags of an update
 _LOOKUPS = ("lookup", "lookup_or_init", "lookup_or_try_init")
 _READ_ONLY = frozenset((*_LOOKUPS, "update", "insert", "delete"))
 _CONDITIONAL = re.compile(rb"^[ \t]*#[ \t]*(?:if|elif|else)", re.MULTILINE)
-_OWNED = re.compile(r"bpf_(?:timer|wq|task_work|(?:res_)?spin_lock|list_head|list_node|rb_root|rb_node|refcount)\Z")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -60,20 +59,18 @@ def find(unit: Unit) -> Iterator[Fix]:
     for update in unit.map_calls:
         function = update.call.function
         if update.op == "update" and function is not None and _can_go(update):
-            flow = flows.setdefault(id(function), flows.get(id(function)) or Flow(function))
+            flow = flows.get(id(function)) or flows.setdefault(id(function), Flow(function))
             found = _Update.at(unit, update, flow, effects)
             if found is not None:
                 yield from found.fixes()
 
 
 def _can_go(update: MapCall) -> bool:
-    """Whether the call does no more than to write over what is there: a plain update whose result is not used."""
-    if update.call.statement.uncast is not update.call:
+    """Whether the call may be one to take out: a plain update, from a variable, whose result is not used."""
+    value = update.value.uncast if update.value is not None else None
+    if value is None or value.kind != "DECL_REF_EXPR" or update.call.statement.uncast is not update.call:
         return False
-    flags = update.flags.uncast if update.flags is not None else None
-    if flags is None or (flags.kind == "DECL_REF_EXPR" and flags.name in ("BPF_ANY", "BPF_EXIST")):
-        return True
-    return flags.kind == "INTEGER_LITERAL" and flags.text in (b"0", b"2")
+    return update.flags is None or update.flags.uncast.integer in (_ANY, _EXIST)
 
 
 @dataclass(frozen=True)
@@ -93,16 +90,16 @@ class _Update:
     def at(cls, unit: Unit, update: MapCall, flow: Flow, effects: MapEffects) -> _Update | None:
         step, map_ = flow.step(update.call), describe(unit, update.map)
         value = update.value.uncast if update.value is not None else None
-        if flow.opaque or step is None or map_ is None or value is None or value.kind != "DECL_REF_EXPR":
+        if flow.opaque or step is None or map_ is None or value is None:
             return None
         lookups: dict[Step, MapCall] = {}
         definitions = flow.definitions(step, value.decl)
         checks = flow.non_null(value.decl)
         for definition in definitions:
-            given = _given(definition, value.decl)
+            given = flow.given(definition, value.decl)
             lookup = effects.call(given) if given is not None else None
             checked = flow.always_through(definition, step, checks, definitions)
-            if given is not None and given.kind == "INTEGER_LITERAL" and checked:
+            if given is not None and given.integer == 0 and checked:
                 continue  # `v = NULL;` never comes here
             if lookup is None or lookup.op not in _LOOKUPS or map_decl(lookup.map) != map_.decl:
                 return None
@@ -135,15 +132,14 @@ class _Update:
         return self.flow.between(lookup, self.step, tuple(self.lookups))
 
     def _keeps_something(self) -> bool:
-        """Whether the entry or the pointer would be other without the update: the pointer is used to write later, was
-        handed on, or the value has parts that an update resets."""
+        """Whether the entry could be other without the update: the pointer is used to write later, or was handed on."""
         flow, mentions = self.flow, self.flow.uses(self.value.decl)
         writes = [u for u in mentions if u.through and u.may_write and u.call is not self.update.call]
         ends = {s for u in flow.changes(self.value.decl) if (s := flow.step(u.node)) is not None}
         later = flow.reachable(self.step, ends) | {self.step}
         kept = [u for u in writes if u.effect is Effect.ESCAPE]
         since = set().union(*(flow.reachable(lookup, ends) for lookup in self.lookups))
-        return bool(flow.within(writes, later) or flow.within(kept, since)) or _owns(self.unit, self.value.type)
+        return bool(flow.within(writes, later) or flow.within(kept, since))
 
     def _untouched(self, lookup: Step) -> bool:
         """Whether neither the map's entries nor the key change on the way from a lookup to the update."""
@@ -154,40 +150,8 @@ class _Update:
         around = region | {lookup, self.step}
         if any(s.node is not None and self.effects.changes(s.node, self.map.decl, besides=ours) for s in around):
             return False
-        assert self.update.key is not None
-        return not self._key_changes(self.update.key.uncast, around)
-
-    def _key_changes(self, key: Node, around: set[Step]) -> bool:
-        names = [n for n in key.find("DECL_REF_EXPR") if n.declaration is not None]
-        indirect = sum(_is_indirect(n) for n in key.walk()) + (key.kind == "DECL_REF_EXPR" and _is_pointer_name(key))
-        if indirect > 1:
-            return True
-        for name in names:
-            target = name.declaration
-            if target is None or target.kind == "ENUM_CONSTANT_DECL":
-                continue
-            if target.kind not in ("VAR_DECL", "PARM_DECL") or not _is_own(target):
-                return True
-            changes = [u for u in self.flow.changes(name.decl) if not self._only_read(u)]
-            if any(u.effect is Effect.ESCAPE or self.flow.step(u.node) in around for u in changes):
-                return True
-        return bool(indirect) and self._memory_changes(pointee(key.type), around)
-
-    def _memory_changes(self, type_: Any, around: set[Step]) -> bool:
-        """Whether a key behind a pointer may be written. A write to the entry itself counts only where it has the
-        key's type, for a key that lies in the entry is none that could be found by itself."""
-        kind = type_.get_canonical().spelling
-        for step in around:
-            for node in step.node.find("DECL_REF_EXPR") if step.node is not None else ():
-                for use in (u for u in self.flow.uses(node.decl) if u.node is node):
-                    if not use.may_write or self._only_read(use):
-                        continue
-                    own = node.decl == self.value.decl and use.through and use.effect is Effect.WRITE
-                    if own and use.target.type.get_canonical().spelling != kind:
-                        continue
-                    if use.through or any(u.effect is Effect.ESCAPE for u in self.flow.changes(node.decl)):
-                        return True
-        return False
+        key = self.update.key
+        return key is not None and not self.flow.may_change(key, around, self._only_read, apart=self.value.decl)
 
     def _only_read(self, use: Use) -> bool:
         """Whether a use hands an address to a map operation, which reads keys and values."""
@@ -238,76 +202,28 @@ class _Update:
         return ""
 
 
-def _given(step: Step, variable: int) -> Node | None:
-    """What a step that does nothing else gives a pointer variable: a call, or the literal 0. None for all else."""
-    node = step.node.bare if step.node is not None else None
-    if node is not None and node.kind == "BINARY_OPERATOR" and node.operator in ("==", "!="):
-        node = next((c.bare for c in node.children if c.bare.kind == "BINARY_OPERATOR"), None)
-    if node is None:
-        return None
-    if node.kind == "VAR_DECL" and node.decl == variable and node.children:
-        return _value(node.children[-1])
-    if node.kind == "BINARY_OPERATOR" and node.operator == "=" and node.children[0].bare.decl == variable:
-        return _value(node.children[1])
-    return None
-
-
-def _value(node: Node) -> Node | None:
-    return node.uncast if node.uncast.kind in ("CALL_EXPR", "INTEGER_LITERAL") else None
-
-
-def _is_indirect(node: Node) -> bool:
-    """Whether an expression reads memory behind a pointer."""
-    if node.kind == "ARRAY_SUBSCRIPT_EXPR":
-        return not node.children[0].bare.type.get_canonical().kind.name.endswith("ARRAY")
-    return node.arrow or (node.kind == "UNARY_OPERATOR" and node.operator == "*")
-
-
-def _is_pointer_name(node: Node) -> bool:
-    return bool(node.type.get_canonical().kind.name == "POINTER")
-
-
-def _is_own(target: Node) -> bool:
-    """Whether nobody else can write a variable: a local one, or one that is const."""
-    parent = target.cursor.semantic_parent
-    is_local = parent is not None and not parent.kind.is_translation_unit()
-    return bool(target.type.is_const_qualified() or (is_local and target.cursor.storage_class.name != "STATIC"))
-
-
-def _owns(unit: Unit, pointer: Any) -> bool:
-    """Whether a value holds what an update takes down or resets: timers, locks, lists, kernel pointers."""
-    type_ = pointee(pointer)
-    while type_.kind.name.endswith("ARRAY"):
-        type_ = type_.element_type.get_canonical()
-    type_ = type_.get_canonical()
-    if type_.kind.name != "RECORD":
-        return False
-    record = Node(unit, type_.get_declaration(), None)
-    if _OWNED.match(record.name) or re.search(rb"\b__(?:percpu_)?kptr|btf_type_tag", record.text):
-        return True
-    return any(_owns(unit, f.type) for f in type_.get_fields() if f.type.get_canonical().kind.name != "POINTER")
-
-
 def _removal(unit: Unit, statement: Node) -> Edit | None:
-    """Take the update out, and an if or else with it that has nothing else to do and whose condition does nothing."""
+    """Take the update out, and with it an if or else that has nothing else to do and whose condition does nothing."""
+    if unit.macros_around(statement.path, statement.start, statement.end):
+        return None
     owner = statement
     while (parent := owner.parent) is not None:
-        alone = parent.kind == "COMPOUND_STMT" and len(parent.children) == 1
-        if alone and parent.parent is not None and parent.parent.kind == "IF_STMT":
-            owner = parent
-        elif parent.kind == "IF_STMT" and owner in parent.children[1:]:
-            if len(parent.children) == 3:
-                break
-            if any(n.kind == "CALL_EXPR" or n.operator in _EFFECTS for n in parent.children[0].walk()):
-                break
-            owner = parent
+        if parent.kind == "COMPOUND_STMT":
+            is_idle = len(parent.children) == 1 and parent.parent is not None and parent.parent.kind == "IF_STMT"
         else:
+            is_idle = parent.kind == "IF_STMT" and len(parent.children) == 2 and not _acts(parent.children[0])
+        if not is_idle:
             break
+        owner = parent
     if owner is not statement and not has_comment(unit, owner.path, owner.start, owner.end):
-        edit = _without_else(unit, owner) if not in_block(owner) else delete_statement(unit, owner)
+        edit = delete_statement(unit, owner) if in_block(owner) else _without_else(unit, owner)
         if edit is not None:
             return edit
-    return delete_statement(unit, statement)
+    return delete_statement(unit, statement) if in_block(statement) else _without_else(unit, statement)
+
+
+def _acts(condition: Node) -> bool:
+    return any(node.kind == "CALL_EXPR" or node.operator in _EFFECTS for node in condition.walk())
 
 
 _EFFECTS = frozenset("= += -= *= /= %= &= |= ^= <<= >>= ++ -- ++post --post".split())

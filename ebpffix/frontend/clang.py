@@ -54,6 +54,10 @@ def library() -> Any:
     for name, result, arguments in (
         ("clang_getCursorBinaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
         ("clang_getCursorUnaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
+        ("clang_Cursor_Evaluate", ctypes.c_void_p, [cindex.Cursor]),
+        ("clang_EvalResult_getKind", ctypes.c_int, [ctypes.c_void_p]),
+        ("clang_EvalResult_getAsLongLong", ctypes.c_longlong, [ctypes.c_void_p]),
+        ("clang_EvalResult_dispose", None, [ctypes.c_void_p]),
         ("clang_getSkippedRanges", ctypes.POINTER(_RangeList), [cindex.TranslationUnit, ctypes.c_void_p]),
         ("clang_disposeSourceRangeList", None, [ctypes.POINTER(_RangeList)]),
     ):
@@ -112,6 +116,19 @@ def binary_operator(cursor: Any) -> str:
 def unary_operator(cursor: Any) -> str:
     number = library().clang_getCursorUnaryOperatorKind(cursor)
     return _UNARY[number] if number < len(_UNARY) else ""
+
+
+def integer(cursor: Any) -> int | None:
+    """The value of a constant integer expression, such as a literal that a macro's body holds; None for all else."""
+    lib = library()
+    result = lib.clang_Cursor_Evaluate(cursor)
+    if not result:
+        return None
+    try:
+        # CXEval_Int
+        return int(lib.clang_EvalResult_getAsLongLong(result)) if lib.clang_EvalResult_getKind(result) == 1 else None
+    finally:
+        lib.clang_EvalResult_dispose(result)
 
 
 class _Place:

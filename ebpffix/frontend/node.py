@@ -127,6 +127,13 @@ class Node:
         return ""
 
     @property
+    def integer(self) -> int | None:
+        """The value of an integer literal or an enumerator, also where a macro hides it; None for all else."""
+        target = self.cursor.referenced if self.kind == "DECL_REF_EXPR" else None
+        is_enumerator = target is not None and target.kind.name == "ENUM_CONSTANT_DECL"
+        return clang.integer(self.cursor) if self.kind == "INTEGER_LITERAL" or is_enumerator else None
+
+    @property
     def bare(self) -> Node:
         """This expression without parentheses and implicit conversions around it."""
         node = self

@@ -16,15 +16,16 @@ from ebpffix.frontend import clang
 from ebpffix.frontend.environment import Setup
 from ebpffix.source import Source
 
-MADE_UP = "ebpffix-made-up.h"
+MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory
 _ROUNDS = 4
 
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
+_REDEFINED = re.compile(r"(?:redefinition of|conflicting types for) (?:enumerator )?'(\w+)'")
+_TYPEDEF_REDEFINED = re.compile(r"typedef redefinition")
 _UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
 # Types that everybody means the same by, whoever forgot to declare them.
 _BASIC = {
-    "bool": b"_Bool",
     "size_t": b"unsigned long",
     **{
         f"{p}{sign}{bits}": f"{words} {size}".encode()
@@ -33,6 +34,11 @@ _BASIC = {
         for bits, size in ((8, "char"), (16, "short"), (32, "int"), (64, "long long"))
     },
 }
+
+
+# Keywords of C23, in which some projects are written.
+_BOOL = {"bool": b"typedef _Bool bool;", "true": b"enum { true = 1 };", "false": b"enum { false = 0 };"}
+_NAME = re.compile(rb"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,13 @@ def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for error in errors:
         named = _UNKNOWN_TYPE.match(error.message) or _UNDECLARED.search(error.message)
+        if own := _own_name(source, error):
+            # The program has a thing of its own where the kernel's types have one too: it keeps it, under a name apart.
+            found[own] = b"#define %s ebpffix_own_%s" % (own.encode(), own.encode())
+            continue
+        if named and named[1] in ("bool", "true", "false"):
+            found[named[1]] = _BOOL[named[1]]
+            continue
         if named and (basic := _BASIC.get(named[1])):
             found[named[1]] = b"typedef %s %s;" % (basic, named[1].encode())
         elif match := _UNKNOWN_TYPE.match(error.message):
@@ -119,8 +132,20 @@ def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
         elif match := _TAG_MISSING.match(error.message):
             found[match[2]] = b"typedef %s %s %s;" % (match[1].encode(), match[2].encode(), match[2].encode())
         elif match := _UNDECLARED.search(error.message):
-            found[match[1]] = _declare_value(source, error, match[1].encode())
+            name = match[1].encode()
+            called = error.message.startswith("call to")
+            found[match[1]] = b"long long %s();" % name if called else _declare_value(source, error, name)
     return found
+
+
+def _own_name(source: Source, error: Diagnostic) -> str | None:
+    if error.file != str(source.path):
+        return None
+    if match := _REDEFINED.match(error.message):
+        return match[1]
+    if _TYPEDEF_REDEFINED.match(error.message) and (name := _NAME.match(source.data, error.offset)):
+        return name[0].decode()
+    return None
 
 
 def _declare_value(source: Source, error: Diagnostic, name: bytes) -> bytes:

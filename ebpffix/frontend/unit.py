@@ -111,6 +111,8 @@ class Unit:
             if node.kind == "MACRO_INSTANTIATION" and node.path in self.sources:
                 source = self.sources[node.path]
                 name = node.name.encode()
+                if node.name in self.made_up:
+                    continue
                 # An expansion inside another macro's body is recorded at the outer one's place: not a person's text.
                 if source.data.startswith(name, node.start):
                     start, end, args = _macro_span(source, node.start, node.start + len(name), node.end)

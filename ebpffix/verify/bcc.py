@@ -137,7 +137,7 @@ class Bcc:
         if "compile" in answer or "failed" in answer:
             return _complaint(path, text, answer)
         programs = [_result(name, tries, cap_bpf) for name, tries in answer["programs"].items()]
-        parts: dict[str, object] = {f"function {n}": unpack(c) for n, c in answer["code"].items()}
+        parts: dict[str, object] = {f"program {n}": unpack(c) for n, c in answer["code"].items()}
         parts |= {f"map {n}": tuple(facts) for n, facts in answer["maps"].items()}
         return Checked(tuple(programs), {**parts, "licence": answer["licence"]})
 
@@ -178,7 +178,7 @@ class Bcc:
             self._stop()
             return {"failed": "BCC ended early", "said": ""}
         answer = self._read(child, timeout)
-        if answer.get("failed") and not answer.get("said"):
+        if "said" not in answer:  # not the child's own words
             self._stop()
         return answer
 

@@ -134,9 +134,13 @@ def test_run(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answe
     for map_name, entries in request["maps"].items():
         if map_name not in opened.maps:
             raise Failed(f"{name}: no map {map_name}")
-        descriptor = lib.bpf_map__fd(opened.maps[map_name])
-        for key, value in entries:
-            if lib.bpf_map_update_elem(descriptor, unpack(key), unpack(value), ctypes.c_uint64(0)):
+        each = opened.maps[map_name]
+        sizes = lib.bpf_map__key_size(each), value_size(lib, each)
+        for key, value in ((unpack(k), unpack(v)) for k, v in entries):
+            if (len(key), len(value)) != sizes:
+                wrong = f"keys have {sizes[0]} bytes and values {sizes[1]}, not {len(key)} and {len(value)}"
+                raise Failed(f"map {map_name}: {wrong}")
+            if lib.bpf_map_update_elem(lib.bpf_map__fd(each), key, value, ctypes.c_uint64(0)):
                 raise Failed(f"map {map_name} refuses an entry: {strerror(ctypes.get_errno())}")
     given = unpack(request["packet"])
     out = ctypes.create_string_buffer(max(len(given), 64) + 4096)
@@ -156,13 +160,18 @@ def test_run(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answe
     }
 
 
+def value_size(lib: ctypes.CDLL, each: ctypes.c_void_p) -> int:
+    """The bytes of a value as user space sees it: of all CPUs, for a per-CPU map."""
+    size: int = lib.bpf_map__value_size(each)
+    if lib.bpf_map__type(each) in _PER_CPU:
+        return (size + 7) // 8 * 8 * int(lib.libbpf_num_possible_cpus())
+    return size
+
+
 def dump(lib: ctypes.CDLL, each: ctypes.c_void_p) -> list[tuple[str, str]]:
     descriptor = lib.bpf_map__fd(each)
-    size = lib.bpf_map__value_size(each)
-    if lib.bpf_map__type(each) in _PER_CPU:
-        size = (size + 7) // 8 * 8 * lib.libbpf_num_possible_cpus()
     key = ctypes.create_string_buffer(lib.bpf_map__key_size(each))
-    value = ctypes.create_string_buffer(size)
+    value = ctypes.create_string_buffer(value_size(lib, each))
     found: list[tuple[str, str]] = []
     last = None
     while len(found) < ENTRIES and not lib.bpf_map_get_next_key(descriptor, last, key):

@@ -1,15 +1,17 @@
-"""Are two BPF objects the same program? Section by section, debug information aside.
+"""Are two BPF objects the same program? Section by section, and function by function where there is code.
 
-Compared are the code and data of each section, its relocations by symbol, the symbols, and from BTF what the kernel or
-libbpf acts on: map definitions, externs, prototypes, CO-RE relocations (with the layout they refer to). Line numbers,
-DWARF and the numbering of types are not.
+Compared are code and data, their relocations by symbol, the symbols, and from BTF what the kernel or libbpf acts on:
+map definitions, externs, prototypes, CO-RE relocations (with the layout they refer to). Line numbers, DWARF, the
+numbering of types and the place of a function in its section are not.
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 _SYMTAB, _RELA, _NOBITS, _REL = 2, 4, 8, 9  # sh_type
 _EXECINSTR = 4  # sh_flags
@@ -17,6 +19,10 @@ _OBJECT, _FUNC, _SECTION = 1, 2, 3  # st_info & 15
 # By name: debug information, and tables that are read through the symbols.
 _ASIDE = (".debug", ".BTF", ".rel.debug", ".rel.BTF", ".rela.debug", ".rela.BTF", ".llvm_addrsig", ".rel.llvm_")
 _TABLES = (".strtab", ".symtab", ".shstrtab", "")
+
+
+# What reading past an end, or a number that makes no sense, comes to.
+_BROKEN = (struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
 
 
 class NotAnObject(ValueError):
@@ -52,7 +58,7 @@ class _Elf:
         try:
             self.sections = list(self._sections(data))
             self.symbols = list(self._symbols())
-        except (struct.error, IndexError, ValueError) as error:
+        except _BROKEN as error:
             raise NotAnObject(f"a broken ELF object: {error}") from None
 
     def _sections(self, data: bytes) -> Iterator[_Section]:
@@ -76,10 +82,10 @@ class _Elf:
         """The name of a section by its number; reserved numbers stand for themselves."""
         return self.sections[number].name if 0 < number < len(self.sections) else f"#{number}"
 
-    def relocations(self, section: _Section) -> list[tuple[int, int, str]]:
+    def relocations(self, section: _Section) -> list[tuple[Any, ...]]:
         """(offset, type, what the symbol is), by offset."""
         entry = "QQ" if section.type == _REL else "QQq"
-        found = []
+        found: list[tuple[Any, ...]] = []
         for offset, info, *addend in struct.iter_unpack(self.order + entry, section.data):
             symbol = self.symbols[info >> 32]
             what = f"{symbol.name} {self.place(symbol.section)}+{symbol.value + sum(addend)}"
@@ -107,12 +113,12 @@ def programs(data: bytes) -> list[tuple[str, str]]:
 
 def same_object(a: bytes, b: bytes) -> bool:
     """Whether two objects are the same to the kernel. Raises NotAnObject."""
-    return a == b or not difference(a, b)
+    return a == b or parts(a) == parts(b)
 
 
 def difference(a: bytes, b: bytes) -> str:
     """The first difference in one line, "" for none. Raises NotAnObject."""
-    before, after = _parts(a), _parts(b)
+    before, after = parts(a), parts(b)
     for name in sorted(before.keys() | after.keys()):
         if name not in after or name not in before:
             return f"{name}: only {'before' if name in before else 'after'}"
@@ -121,29 +127,49 @@ def difference(a: bytes, b: bytes) -> str:
     return ""
 
 
-def _parts(data: bytes) -> dict[str, object]:
-    """What an object is made of, each part under a name that a person can read."""
+def parts(data: bytes) -> dict[str, object]:
+    """What an object is made of, under names that a person can read; "program NAME" is what only that program has.
+
+    Two objects of equal parts are the same to the kernel. Raises NotAnObject.
+    """
     elf = _Elf(data)
-    parts: dict[str, object] = {}
-    for section in elf.sections:
+    try:
+        return _parts(elf)
+    except _BROKEN as error:
+        raise NotAnObject(f"a broken object: {error}") from None
+
+
+def _parts(elf: _Elf) -> dict[str, object]:
+    found: dict[str, object] = {}
+    types = next((s.data for s in elf.sections if s.name == ".BTF"), b"")
+    extended = next((s.data for s in elf.sections if s.name == ".BTF.ext"), b"")
+    btf = _Btf(types, elf.order) if types else None
+    core = btf.relocations(extended) if btf else {}
+    moved = {elf.place(s.info): elf.relocations(s) for s in elf.sections if s.type in (_REL, _RELA)}
+    for number, section in enumerate(elf.sections):
         name = section.name
-        if name.startswith(_ASIDE) or name in _TABLES:
+        if name.startswith(_ASIDE) or name in _TABLES or section.type in (_REL, _RELA):
             continue
-        if section.type in (_REL, _RELA):
-            parts[f"relocations of {elf.place(section.info)}"] = elf.relocations(section)
-        else:
-            parts[f"section {name}"] = (section.type, section.flags, section.size, section.data)
+        functions = [s for s in elf.symbols if s.section == number and s.kind == _FUNC]
+        spans = [(f"{'function' if name == '.text' else 'program'} {f.name}", f.value, f.size) for f in functions]
+        if sum(size for _, _, size in spans) != section.size:  # data, or code that no symbol covers
+            spans = [(f"section {name}", 0, section.size)]
+        for part, start, size in spans:
+            found[part] = (
+                (name, section.type, section.flags, size, section.data[start : start + size]),
+                _within(moved.get(name, []), start, size),
+                _within(core.get(name, []), start, size),
+            )
     for symbol in elf.symbols:
         if symbol.kind in (_FUNC, _OBJECT):
-            parts[f"symbol {symbol.name}"] = (symbol.kind, symbol.bind, elf.place(symbol.section), symbol.value)
-    types = next((s.data for s in elf.sections if s.name == ".BTF"), None)
-    if types:
-        extended = next((s.data for s in elf.sections if s.name == ".BTF.ext"), b"")
-        try:
-            parts |= _Btf(types, elf.order).parts(extended)
-        except (struct.error, IndexError, ValueError, RecursionError) as error:
-            raise NotAnObject(f"broken BTF: {error}") from None
-    return parts
+            value = symbol.value if symbol.kind == _OBJECT else 0
+            found[f"symbol {symbol.name}"] = (symbol.kind, symbol.bind, elf.place(symbol.section), value)
+    return found | btf.parts() if btf else found
+
+
+def _within(marks: list[tuple[Any, ...]], start: int, size: int) -> list[tuple[Any, ...]]:
+    """Of relocations that begin with their offset, those of a span, counted from its start."""
+    return [(m[0] - start, *m[1:]) for m in marks if start <= m[0] < start + size]
 
 
 @dataclass(frozen=True)
@@ -171,6 +197,7 @@ class _Btf:
         header, types, length, names, names_length = struct.unpack_from(order + "IIIII", data, 4)
         self.strings = data[header + names : header + names + names_length]
         self.types = [_Type("void", 0, 0, 0, ())]
+        self._texts: dict[tuple[int, int], str] = {}
         at, end = header + types, header + types + length
         while at < end:
             name, info, size = struct.unpack_from(order + "III", data, at)
@@ -186,7 +213,7 @@ class _Btf:
     def string(self, offset: int) -> str:
         return _string(self.strings, offset)
 
-    def parts(self, extended: bytes) -> dict[str, object]:
+    def parts(self) -> dict[str, object]:
         found: dict[str, object] = {}
         for number, each in enumerate(self.types):
             if each.kind == _DATASEC:
@@ -195,24 +222,35 @@ class _Btf:
                     depth = 2 if each.name == ".maps" else 0
                     found[f"{each.name} variable {var.name}"] = (self.text(var.size, depth), size, var.extra)
             elif each.kind == _FUNCTION:
-                found[f"function {each.name}"] = (self.text(each.size), self.tags(number))
-        found["CO-RE relocations"] = self.relocations(extended)
+                found[f"prototype {each.name}"] = (self.text(each.size), self.tags(number))
         return found
 
     def tags(self, number: int) -> list[tuple[str, int]]:
         return sorted((t.name, t.extra[0][0]) for t in self.types if t.kind == _DECL_TAG and t.size == number)
 
+    def name(self, number: int) -> str:
+        """The name of what a pointer points to, else all of it: so a struct that points to itself comes to an end."""
+        each = self.types[number]
+        if each.kind in (_VOLATILE, _CONST, _RESTRICT, _TYPE_TAG):
+            return f"{each.kind} {each.name} {self.name(each.size)}"
+        named = each.name and each.kind in (_STRUCT, _UNION, _ENUM, _FWD, _TYPEDEF, _ENUM64)
+        return each.name if named else self.text(number)
+
     def text(self, number: int, follow: int = 0) -> str:
-        """A type in words: by value all of it, behind a pointer its name alone, save for `follow` pointers (those of
-        a map's definition are its key and value)."""
+        """A type in words, or a digest of many: by value all of it, behind a pointer its name alone, save for `follow`
+        pointers (those of a map's definition are its key and value)."""
+        key = number, follow
+        if key not in self._texts:
+            words = self._text(number, follow)
+            digest = hashlib.sha256(words.encode(errors="surrogateescape")).hexdigest
+            self._texts[key] = words if len(words) < 200 else digest()
+        return self._texts[key]
+
+    def _text(self, number: int, follow: int) -> str:
         each = self.types[number]
         kind, name = each.kind, each.name
         if kind == _PTR:
-            target = self.types[each.size]
-            if follow:
-                return f"*{self.text(each.size, follow - 1)}"
-            named = target.name and target.kind in (_STRUCT, _UNION, _ENUM, _FWD, _TYPEDEF, _ENUM64)
-            return f"*{target.name}" if named else f"*{self.text(each.size)}"
+            return f"*{self.text(each.size, follow - 1) if follow else self.name(each.size)}"
         if kind in (_STRUCT, _UNION):
             members = (f"{self.string(n)}@{at}:{self.text(t, follow)}" for n, t, at in each.extra)
             return f"{kind} {name}[{each.size}]{{{';'.join(members)}}}"
@@ -228,9 +266,9 @@ class _Btf:
             return f"{kind} {name} {self.text(each.size, follow)}"
         return f"{kind} {name}[{each.size}]{each.flag}{each.extra}"
 
-    def relocations(self, extended: bytes) -> list[tuple[str, int, str, str, int]]:
-        """CO-RE relocations as (section, offset, type, access, kind), in order."""
-        found: list[tuple[str, int, str, str, int]] = []
+    def relocations(self, extended: bytes) -> dict[str, list[tuple[Any, ...]]]:
+        """CO-RE relocations by section, as (offset, type, access, kind), in order."""
+        found: dict[str, list[tuple[Any, ...]]] = {}
         if len(extended) < 32:
             return found
         header, = struct.unpack_from(self.order + "I", extended, 4)
@@ -247,6 +285,7 @@ class _Btf:
             at += 8
             for _ in range(count):
                 offset, number, access, kind = struct.unpack_from(self.order + "IIII", extended, at)
-                found.append((self.string(section), offset, self.text(number), self.string(access), kind))
+                place = found.setdefault(self.string(section), [])
+                place.append((offset, self.text(number), self.string(access), kind))
                 at += width
         return found

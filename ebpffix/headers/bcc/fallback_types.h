@@ -4,7 +4,12 @@
 #ifndef EBPFFIX_BCC_FALLBACK_TYPES_H
 #define EBPFFIX_BCC_FALLBACK_TYPES_H
 
+#ifndef __KERNEL__
+#define __KERNEL__ /* the registers have the kernel's names */
+#endif
 #include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
+#include <linux/perf_event.h>
 #include <stdint.h>
 #include <stddef.h>
 
@@ -16,8 +21,10 @@ typedef __s8 s8;
 typedef __s16 s16;
 typedef __s32 s32;
 typedef __s64 s64;
+#if __STDC_VERSION__ < 202000L
 typedef _Bool bool;
 enum { false = 0, true = 1 };
+#endif
 
 typedef int pid_t;
 typedef unsigned int uid_t;
@@ -45,10 +52,6 @@ struct hlist_node { struct hlist_node *next, **pprev; };
 struct hlist_head { struct hlist_node *first; };
 struct rb_node { unsigned long __rb_parent_color; struct rb_node *rb_right, *rb_left; };
 
-struct pt_regs {
-    unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
-};
-
 /* Files. */
 struct ns_common { unsigned int inum; };
 struct qstr { u32 hash, len; const unsigned char *name; };
@@ -63,7 +66,7 @@ struct dentry {
 };
 struct vfsmount { struct dentry *mnt_root; struct super_block *mnt_sb; int mnt_flags; };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
-struct file_operations;
+struct file_operations { void *read, *write, *read_iter, *write_iter, *open, *fsync; };
 struct file {
     struct path f_path; struct inode *f_inode; const struct file_operations *f_op; unsigned int f_flags;
     fmode_t f_mode; loff_t f_pos; void *private_data;
@@ -135,7 +138,11 @@ struct tcp_sock {
     bytes_received; u32 snd_nxt, rcv_nxt, copied_seq, write_seq;
 };
 struct udp_sock { struct inet_sock inet; };
-struct msghdr { void *msg_name; int msg_namelen; struct iov_iter msg_iter; unsigned int msg_flags; };
+struct cmsghdr { size_t cmsg_len; int cmsg_level, cmsg_type; };
+struct msghdr {
+    void *msg_name; int msg_namelen; struct iov_iter msg_iter; unsigned int msg_flags; void *msg_control;
+    size_t msg_controllen;
+};
 struct net_device { char name[16]; unsigned int mtu; int ifindex; possible_net_t nd_net; };
 struct sk_buff {
     struct net_device *dev; struct sock *sk; char cb[48]; unsigned int len, data_len; __u16 mac_len; __be16 protocol;
@@ -143,6 +150,7 @@ struct sk_buff {
     unsigned int truesize; __u32 hash, mark; __be16 vlan_proto; __u16 vlan_tci;
 };
 struct ethhdr { unsigned char h_dest[6], h_source[6]; __be16 h_proto; };
+struct vlan_hdr { __be16 h_vlan_TCI, h_vlan_encapsulated_proto; };
 struct iphdr {
     __u8 ihl : 4, version : 4; __u8 tos; __be16 tot_len, id, frag_off; __u8 ttl, protocol; __u16 check;
     __be32 saddr, daddr;
@@ -166,6 +174,10 @@ enum {
     TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING, TCP_NEW_SYN_RECV,
 };
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3 };
+
+/* Interrupts. */
+struct irqaction { const char *name; unsigned int irq; };
+struct irq_desc { struct irqaction *action; };
 
 /* Blocks. */
 struct gendisk { int major, first_minor; char disk_name[32]; };

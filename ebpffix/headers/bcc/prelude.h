@@ -101,6 +101,18 @@
 #undef bpf_trace_printk
 int bpf_trace_printk(const char *fmt, ...);
 
+/* BCC compiles as the machine it runs on, and programs ask which that is, and how the kernel was configured. */
+#if defined(bpf_target_arm64) && !defined(__aarch64__)
+#define __aarch64__ 1
+#elif defined(bpf_target_x86) && !defined(__x86_64__)
+#define __x86_64__ 1
+#endif
+#ifndef CONFIG_64BIT
+#define CONFIG_64BIT 1
+#define CONFIG_SMP 1
+#define CONFIG_NET_NS 1
+#endif
+
 #include "constants.h"
 #include "maps.h"
 #include "proto.h"

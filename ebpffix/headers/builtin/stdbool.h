@@ -1,8 +1,8 @@
-/* bool, true and false, for parsing alone. A vmlinux.h has them as a typedef and an enum: then nothing is left to do. */
+/* bool, true and false, for parsing alone. */
 #ifndef EBPFFIX_STDBOOL_H
 #define EBPFFIX_STDBOOL_H
 
-#if !defined(__VMLINUX_H__) && !defined(__cplusplus) && __STDC_VERSION__ < 202000L
+#if !defined(__cplusplus) && __STDC_VERSION__ < 202000L
 #define bool _Bool
 #define true 1
 #define false 0

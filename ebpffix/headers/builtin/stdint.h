@@ -1,20 +1,22 @@
-/* Integers of fixed width for the BPF target (LP64), for parsing alone. The types are spelled as the C library of a
- * 64-bit machine does, since a system header may declare them again. */
+/* Integers of fixed width for the BPF target (LP64), for parsing alone. */
 #ifndef EBPFFIX_STDINT_H
 #define EBPFFIX_STDINT_H
 
-/* A vmlinux.h has most of these names already, the 64-bit ones as long long. */
-#ifndef __VMLINUX_H__
 typedef signed char int8_t;
 typedef unsigned char uint8_t;
 typedef short int16_t;
 typedef unsigned short uint16_t;
 typedef int int32_t;
 typedef unsigned int uint32_t;
+/* Spelled as whatever may declare them again does: the kernel's types, or the C library's. */
+#ifdef __VMLINUX_H__
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+#else
 typedef long int64_t;
 typedef unsigned long uint64_t;
-typedef unsigned long uintptr_t;
 #endif
+typedef unsigned long uintptr_t;
 typedef long intptr_t;
 typedef long intmax_t;
 typedef unsigned long uintmax_t;

@@ -8,7 +8,7 @@
 #define CLOCK_MONOTONIC 1
 #define CLOCK_BOOTTIME 7
 #define CLOCK_TAI 11
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct timespec {
     long tv_sec, tv_nsec;
 };

@@ -1,7 +1,8 @@
 /* The kernel's helper functions by number, for parsing alone: nothing is compiled or run against this file.
  *
- * A helper is a constant pointer whose value is its number, which is how a call to it gets into the object file. The
- * numbers and types are the kernel's interface; the list has been closed since 6.2, newer functions are kfuncs. */
+ * A helper is a pointer to a function whose value is its number. The numbers and types are the kernel's interface; the
+ * list has been closed since 6.2, newer functions are kfuncs. The pointers have no value here, so that a program may
+ * still define one that its libbpf lacked. */
 #ifndef EBPFFIX_BPF_HELPER_DEFS_H
 #define EBPFFIX_BPF_HELPER_DEFS_H
 
@@ -19,7 +20,7 @@ struct sockaddr; struct socket; struct task_struct; struct tcp6_sock; struct tcp
 struct tcp_sock; struct tcp_timewait_sock; struct tcphdr; struct udp6_sock; struct unix_sock; struct xdp_md;
 
 #define EBPFFIX_HELPER(number, result, name, ...) \
-    static result (*const bpf_##name)(__VA_ARGS__) __attribute__((unused)) = (void *)number;
+    static result (*bpf_##name)(__VA_ARGS__) __attribute__((unused));
 
 EBPFFIX_HELPER(1, void *, map_lookup_elem, void *map, const void *key)
 EBPFFIX_HELPER(2, long, map_update_elem, void *map, const void *key, const void *value, __u64 flags)

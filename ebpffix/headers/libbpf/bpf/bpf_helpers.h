@@ -74,6 +74,11 @@
 #endif
 #define __bpf_unreachable() __builtin_trap()
 
+/* A map as libbpf before 1.0 had it. */
+struct bpf_map_def {
+    unsigned int type, key_size, value_size, max_entries, map_flags;
+};
+
 enum libbpf_pin_type {
     LIBBPF_PIN_NONE,
     LIBBPF_PIN_BY_NAME,

@@ -4,7 +4,9 @@
 
 #include <linux/swab.h>
 
+#ifndef __LITTLE_ENDIAN
 #define __LITTLE_ENDIAN 1234
+#endif
 #define __LITTLE_ENDIAN_BITFIELD
 #define __cpu_to_be16(x) ((__be16)__builtin_bswap16(x))
 #define __be16_to_cpu(x) ((__u16)__builtin_bswap16(x))

@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 #ifdef __TARGET_ARCH_arm64
 struct user_pt_regs {
     __u64 regs[31], sp, pc, pstate;

@@ -2,7 +2,7 @@
 #ifndef EBPFFIX_ASM_TYPES_H
 #define EBPFFIX_ASM_TYPES_H
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 typedef signed char __s8;
 typedef unsigned char __u8;
 typedef short __s16;

@@ -4,7 +4,7 @@
 #ifndef __LINUX_BPF_H__
 #define __LINUX_BPF_H__
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 #include <linux/types.h>
 #include <linux/bpf_common.h>
 

@@ -5,7 +5,7 @@
 #include <linux/types.h>
 #include <asm/ptrace.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 #ifdef __TARGET_ARCH_arm64
 typedef struct user_pt_regs bpf_user_pt_regs_t;
 #else

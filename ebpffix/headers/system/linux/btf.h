@@ -6,7 +6,7 @@
 
 #define BTF_MAGIC 0xeB9F
 #define BTF_VERSION 1
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct btf_type {
     __u32 name_off, info;
     union {

@@ -5,7 +5,7 @@
 #include <linux/types.h>
 #include <linux/bpf_common.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct sock_filter {
     __u16 code;
     __u8 jt, jf;

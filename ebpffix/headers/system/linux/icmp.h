@@ -20,7 +20,7 @@
 #define ICMP_FRAG_NEEDED 4
 #define ICMP_EXC_TTL 0
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct icmphdr {
     __u8 type, code;
     __sum16 checksum;
@@ -36,5 +36,41 @@ struct icmphdr {
     } un;
 };
 #endif
+
+#define ICMP_ADDRESS 17
+#define ICMP_ADDRESSREPLY 18
+#define ICMP_AFI_IP 1
+#define ICMP_AFI_IP6 2
+#define ICMP_EXC_FRAGTIME 1
+#define ICMP_EXT_CODE_MAL_QUERY 1
+#define ICMP_EXT_CODE_MULT_IFS 4
+#define ICMP_EXT_CODE_NO_IF 2
+#define ICMP_EXT_CODE_NO_TABLE_ENT 3
+#define ICMP_EXT_ECHO 42
+#define ICMP_EXT_ECHOREPLY 43
+#define ICMP_EXT_ECHOREPLY_ACTIVE (1 << 2)
+#define ICMP_EXT_ECHOREPLY_IPV4 (1 << 1)
+#define ICMP_EXT_ECHOREPLY_IPV6 1
+#define ICMP_EXT_ECHO_CTYPE_ADDR 3
+#define ICMP_EXT_ECHO_CTYPE_INDEX 2
+#define ICMP_EXT_ECHO_CTYPE_NAME 1
+#define ICMP_FILTER 1
+#define ICMP_HOST_ANO 10
+#define ICMP_HOST_ISOLATED 8
+#define ICMP_HOST_UNKNOWN 7
+#define ICMP_HOST_UNR_TOS 12
+#define ICMP_INFO_REPLY 16
+#define ICMP_INFO_REQUEST 15
+#define ICMP_NET_ANO 9
+#define ICMP_NET_UNKNOWN 6
+#define ICMP_NET_UNR_TOS 11
+#define ICMP_PKT_FILTERED 13
+#define ICMP_PREC_CUTOFF 15
+#define ICMP_PREC_VIOLATION 14
+#define ICMP_REDIR_HOST 1
+#define ICMP_REDIR_HOSTTOS 3
+#define ICMP_REDIR_NET 0
+#define ICMP_REDIR_NETTOS 2
+#define ICMP_SR_FAILED 5
 
 #endif

@@ -9,7 +9,7 @@
 #define ARPOP_REQUEST 1
 #define ARPOP_REPLY 2
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct arphdr {
     __be16 ar_hrd, ar_pro;
     unsigned char ar_hln, ar_pln;

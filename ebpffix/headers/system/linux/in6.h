@@ -5,7 +5,7 @@
 #include <linux/types.h>
 #include <linux/socket.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct in6_addr {
     union {
         __u8 u6_addr8[16];

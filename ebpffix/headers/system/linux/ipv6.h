@@ -7,7 +7,7 @@
 
 #define IPV6_MIN_MTU 1280
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct ipv6_opt_hdr {
     __u8 nexthdr, hdrlen;
 } __attribute__((packed));
@@ -29,5 +29,12 @@ struct ipv6hdr {
     };
 };
 #endif
+
+#define IPV6_OPT_ROUTERALERT_MLD 0x0000
+#define IPV6_SRCRT_STRICT 0x01
+#define IPV6_SRCRT_TYPE_0 0
+#define IPV6_SRCRT_TYPE_2 2
+#define IPV6_SRCRT_TYPE_3 3
+#define IPV6_SRCRT_TYPE_4 4
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct mpls_label {
     __be32 entry;
 };
@@ -18,5 +18,16 @@ struct mpls_label {
 #define MPLS_LS_S_SHIFT 8
 #define MPLS_LS_TTL_MASK 0x000000FF
 #define MPLS_LS_TTL_SHIFT 0
+
+#define MPLS_LABEL_ENTROPY 7
+#define MPLS_LABEL_EXTENSION 15
+#define MPLS_LABEL_FIRST_UNRESERVED 16
+#define MPLS_LABEL_GAL 13
+#define MPLS_LABEL_IMPLNULL 3
+#define MPLS_LABEL_IPV4NULL 0
+#define MPLS_LABEL_IPV6NULL 2
+#define MPLS_LABEL_OAMALERT 14
+#define MPLS_LABEL_RTALERT 1
+#define MPLS_STATS_MAX (__MPLS_STATS_MAX - 1)
 
 #endif

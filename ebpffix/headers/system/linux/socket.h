@@ -2,7 +2,7 @@
 #ifndef _LINUX_SOCKET_H
 #define _LINUX_SOCKET_H
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 typedef unsigned short __kernel_sa_family_t;
 #endif
 

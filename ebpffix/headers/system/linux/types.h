@@ -2,7 +2,7 @@
 #ifndef _LINUX_TYPES_H
 #define _LINUX_TYPES_H
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 #include <asm/types.h>
 
 typedef __u16 __le16;

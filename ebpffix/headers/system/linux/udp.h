@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 struct udphdr {
     __be16 source, dest, len;
     __sum16 check;

@@ -5,7 +5,7 @@
 #include <sys/types.h>
 #include <linux/socket.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 typedef unsigned short sa_family_t;
 typedef unsigned int socklen_t;
 struct sockaddr {

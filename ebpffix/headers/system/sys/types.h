@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifndef __VMLINUX_H__
+#ifndef EBPFFIX_VMLINUX
 typedef int pid_t;
 typedef unsigned int uid_t;
 typedef unsigned int gid_t;

@@ -1,0 +1,130 @@
+"""Which bits of a type hold data, for the BPF target: padding, spare bits and tails are the others.
+
+A set of bits is an int: bit n stands for bit n of the object, counted from its first byte. All types are cindex.Types,
+and their size must be known (`Unit.layout_known` says how far it can be trusted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a struct or union. `offset` is in bits from the record's start; `bits` are relative to that start.
+    The name of an anonymous struct or union is empty; bits without a name are no member."""
+
+    name: str
+    type: Any
+    offset: int
+    bits: int
+    bitfield: bool
+
+
+def is_record(type_: Any) -> bool:
+    return bool(type_.get_canonical().kind.name == "RECORD")
+
+
+def is_array(type_: Any) -> bool:
+    return bool(type_.get_canonical().kind.name.endswith("ARRAY"))
+
+
+def is_union(type_: Any) -> bool:
+    return bool(type_.get_canonical().get_declaration().kind.name == "UNION_DECL")
+
+
+def span(offset: int, bits: int) -> int:
+    """The set of `bits` bits that begin at bit `offset`."""
+    return ((1 << max(bits, 0)) - 1) << offset
+
+
+def all_bits(type_: Any) -> int:
+    return span(0, 8 * type_.get_size())
+
+
+def members(type_: Any) -> Iterator[Member]:
+    """The members of a record as declared."""
+    for field in type_.get_canonical().get_fields():
+        offset, bitfield = field.get_field_offsetof(), field.is_bitfield()
+        if bitfield and not field.spelling:
+            continue
+        bits = span(offset, field.get_bitfield_width()) if bitfield else data_bits(field.type) << offset
+        name = "" if "(" in field.spelling else field.spelling  # what libclang calls an anonymous one
+        yield Member(name, field.type, offset, bits, bitfield)
+
+
+def member(type_: Any, name: str) -> Member | None:
+    """The member that `x.name` reaches, through anonymous members too; its offset and bits are those in `type_`."""
+    for found in members(type_):
+        if found.name == name:
+            return found
+        if not found.name and (inner := member(found.type, name)):
+            return Member(name, inner.type, found.offset + inner.offset, inner.bits << found.offset, inner.bitfield)
+    return None
+
+
+def data_bits(type_: Any) -> int:
+    """The bits that some member holds; of a union, those of any member."""
+    canonical = type_.get_canonical()
+    if is_array(canonical):
+        return repeated(data_bits(canonical.element_type), canonical)
+    if not is_record(canonical):
+        return all_bits(canonical)
+    bits = 0
+    for found in members(canonical):
+        bits |= found.bits
+    return bits
+
+
+def zeroed_bits(type_: Any) -> int:
+    """The bits that C promises to clear where an initialiser names no member: of a union only its first member."""
+    canonical = type_.get_canonical()
+    if is_array(canonical):
+        return repeated(zeroed_bits(canonical.element_type), canonical)
+    if not is_record(canonical):
+        return all_bits(canonical)
+    bits = 0
+    for found in members(canonical):
+        bits |= found.bits if found.bitfield else zeroed_bits(found.type) << found.offset
+        if is_union(canonical):
+            break
+    return bits
+
+
+def repeated(bits: int, array: Any) -> int:
+    """The bits of an array each of whose elements has `bits`."""
+    step, found = 8 * array.element_type.get_size(), 0
+    for index in range(max(array.element_count, 0) if array.kind.name == "CONSTANTARRAY" else 0):
+        found |= bits << (index * step)
+    return found
+
+
+def has_bitfields(type_: Any) -> bool:
+    canonical = type_.get_canonical()
+    if is_array(canonical):
+        return has_bitfields(canonical.element_type)
+    return is_record(canonical) and any(m.bitfield or has_bitfields(m.type) for m in members(canonical))
+
+
+def describe(type_: Any, unset: int) -> str:
+    """What a set of bits of a record is, in words: "`comm` and 3 padding bytes after `kind`", "12 spare bits"."""
+    holes = unset & ~data_bits(type_)
+    names = [f"`{m.name}`" for m in members(type_) if m.name and m.bits & unset]
+    said = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more members"]
+    if unset & ~holes and not said:
+        said = ["members of a union"]
+    if holes:
+        low = (holes & -holes).bit_length() - 1
+        before = [m.name for m in members(type_) if m.offset <= low and m.name]
+        several = holes >> low & (holes >> low) + 1
+        said = [*said, _amount(holes) + (", the first" if several and before else "")]
+        said[-1] += f" after `{before[-1]}`" if before else ""
+    return " and ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else "".join(said)
+
+
+def _amount(bits: int) -> str:
+    count = bits.bit_count()
+    whole, noun = (count // 8, "padding byte") if count % 8 == 0 else (count, "spare bit")
+    return f"{whole} {noun}{'s' * (whole != 1)}"

@@ -1,0 +1,239 @@
+"""What the compiler and the verifier make of each fix: programs before and after, and a verdict.
+
+The logic alone: what compiles and loads is behind `Target`, and the caller builds the files with some of its fixes.
+A fix answers for the programs whose code it changes, judged with all the fixes made that are kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from operator import methodcaller
+from pathlib import Path
+from typing import Generic, Literal, Protocol, TypeVar
+
+from ebpffix.verify.compile import CompileError
+from ebpffix.verify.load import ProgramResult, kernel_release
+from ebpffix.verify.load import Verdict as Loaded
+
+Verdict = Literal["fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried"]
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One program file, compiled. `parts` are equal for two texts that are the same to the kernel; what belongs to one
+    program alone is under "program NAME". `inputs` are the real paths of the files that went in."""
+
+    parts: Mapping[str, object]
+    inputs: frozenset[Path]
+    load: Callable[[], Sequence[ProgramResult]]
+
+
+class Target(Protocol):
+    """One program file, and the way to compile and load it."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def compiler(self) -> str: ...
+    def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError: ...
+
+
+@dataclass(frozen=True)
+class ProgramProof:
+    """One program before and after, in the words of the JSON report. "rejected" before is also what did not compile;
+    `log` is of the load after, or of the one before if that was refused and this was not."""
+
+    name: str
+    before: Loaded
+    after: Loaded
+    insns_before: int | None
+    insns_after: int | None
+    log: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was found of one fix; a fix that is "worse" is to be dropped. `reason` says why it is untried, or worse."""
+
+    verdict: Verdict
+    kernel: str
+    compiler: str
+    programs: tuple[ProgramProof, ...] = ()
+    reason: str = ""
+
+
+def prove(
+    fixes: Sequence[F],
+    targets: Sequence[Target],
+    build: Callable[[Sequence[F]], Mapping[Path, bytes]],
+    paths: Callable[[F], Collection[Path]],
+) -> list[Proof]:
+    """A proof for each fix, in order.
+
+    `build` gives the contents of the files with some of the fixes made (with none: as they are), `paths` the files
+    that a fix edits, as real paths; both are called from several threads, one a target. What is compiled and loaded
+    for the same fixes is compiled and loaded once.
+    """
+    trials = [_Trials(t, fixes, build, paths) for t in targets]
+    kept = frozenset(range(len(fixes)))
+    worse: dict[int, Proof] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while found := _first(pool.map(methodcaller("culprits", kept), trials)):
+            worse |= found
+            kept -= found.keys()
+        shares = list(pool.map(methodcaller("shares", kept), trials))
+    return [worse.get(n) or _verdict([s[n] for s in shares if n in s]) for n in range(len(fixes))]
+
+
+def _first(found: Iterable[dict[int, Proof]]) -> dict[int, Proof]:
+    return {n: proof for each in reversed(list(found)) for n, proof in each.items()}
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one target says of one fix: the programs that it changes; none if it changes nothing, or for a reason."""
+
+    compiler: str
+    programs: tuple[ProgramProof, ...] = ()
+    reason: str = ""
+
+
+@dataclass
+class _Trials(Generic[F]):
+    """One target under several sets of fixes, which are known by their numbers."""
+
+    target: Target
+    fixes: Sequence[F]
+    build: Callable[[Sequence[F]], Mapping[Path, bytes]]
+    paths: Callable[[F], Collection[Path]]
+    _compiled: dict[frozenset[int], Compiled | CompileError] = field(default_factory=dict)
+    _loaded: dict[frozenset[int], dict[str, ProgramResult]] = field(default_factory=dict)
+
+    def mine(self, kept: Collection[int]) -> frozenset[int]:
+        """The fixes in files that go into this target. Of one that does not compile only its own file is known."""
+        if not kept:
+            return frozenset()
+        before = self.compiled(frozenset())
+        files = before.inputs if isinstance(before, Compiled) else {self.target.path}
+        return frozenset(n for n in kept if not files.isdisjoint(self.paths(self.fixes[n])))
+
+    def compiled(self, chosen: frozenset[int]) -> Compiled | CompileError:
+        if chosen not in self._compiled:
+            overlay = self.build([self.fixes[n] for n in sorted(chosen)])
+            self._compiled[chosen] = self.target.compile(overlay)
+        return self._compiled[chosen]
+
+    def loaded(self, chosen: frozenset[int]) -> dict[str, ProgramResult]:
+        """By name; empty for what does not compile."""
+        if chosen not in self._loaded:
+            made = self.compiled(chosen)
+            self._loaded[chosen] = {r.name: r for r in made.load()} if isinstance(made, Compiled) else {}
+        return self._loaded[chosen]
+
+    def culprits(self, kept: Collection[int]) -> dict[int, Proof]:
+        """The fixes that make a program worse, found by making them one after the other."""
+        mine = self.mine(kept)
+        if not mine or not self._worse(mine):
+            return {}
+        found: dict[int, Proof] = {}
+        good: frozenset[int] = frozenset()
+        for number in sorted(mine):
+            reason = self._worse(good | {number})
+            if reason:
+                chosen = good | {number}
+                proofs = tuple(self.proof(p, chosen) for p in self.touched(frozenset(), chosen))
+                found[number] = Proof("worse", kernel_release(), self.target.compiler, proofs, reason)
+            else:
+                good |= {number}
+        return found
+
+    def shares(self, kept: Collection[int]) -> dict[int, _Share]:
+        """What this target says of each fix that goes into it, with all that are kept made."""
+        mine, compiler = self.mine(kept), self.target.compiler
+        if not mine:
+            return {}
+        before, after = self.compiled(frozenset()), self.compiled(mine)
+        if isinstance(after, CompileError):
+            return dict.fromkeys(mine, _Share(compiler, reason=f"does not compile: {after.lines[0]}"))
+        if isinstance(before, Compiled) and before.parts == after.parts:
+            return dict.fromkeys(mine, _Share(compiler))
+        if not self.loaded(mine):
+            return dict.fromkeys(mine, _Share(compiler, reason="no program in it"))
+        return {n: _Share(compiler, tuple(self.proof(p, mine) for p in self._changed(n, mine))) for n in mine}
+
+    def _changed(self, number: int, mine: frozenset[int]) -> list[str]:
+        """The programs that one fix changes; by itself if that compiles, else as the last of all."""
+        alone = frozenset({number})
+        if len(mine) > 1 and isinstance(self.compiled(alone), CompileError):
+            return self.touched(mine - alone, mine)
+        return self.touched(frozenset(), alone)
+
+    def _worse(self, chosen: frozenset[int]) -> str:
+        """Why these fixes must not be made, "" if they may."""
+        before, after = self.compiled(frozenset()), self.compiled(chosen)
+        if isinstance(after, CompileError):
+            return "" if isinstance(before, CompileError) else f"no longer compiles: {after.lines[0]}"
+        if isinstance(before, Compiled) and before.parts == after.parts:
+            return ""
+        old, new = self.loaded(frozenset()), self.loaded(chosen)
+        for name, result in new.items():
+            was = old[name].verdict if name in old else "accepted"  # a program that a fix adds must load
+            if result.verdict == "rejected" and was == "accepted" and isinstance(before, Compiled):
+                return f"{name} is refused"
+        gone = next((n for n in old if n not in new), "")
+        return f"{gone} is gone" if gone else ""
+
+    def touched(self, base: frozenset[int], chosen: frozenset[int]) -> list[str]:
+        """The programs that differ between two sets of fixes: all of them when something that they share does."""
+        before, after = self.compiled(base), self.compiled(chosen)
+        names = list(self.loaded(frozenset()) | self.loaded(chosen))
+        if not (isinstance(before, Compiled) and isinstance(after, Compiled)):
+            return names
+        keys = before.parts.keys() | after.parts.keys()
+        changed = {k for k in keys if before.parts.get(k) != after.parts.get(k)}
+        own = {f"program {n.split(' ')[0]}" for n in names}
+        return [n for n in names if f"program {n.split(' ')[0]}" in changed] if changed <= own else names
+
+    def proof(self, name: str, chosen: frozenset[int]) -> ProgramProof:
+        """One program without any fix, and with these."""
+        unbuilt = self.compiled(frozenset())
+        missing = ProgramResult(name, "", "untried", reason="not in the program before")
+        if isinstance(unbuilt, CompileError):
+            missing = ProgramResult(name, "", "rejected", log=str(unbuilt))
+        before = self.loaded(frozenset()).get(name, missing)
+        made = self.compiled(chosen)
+        gone = ProgramResult(name, "", "untried", reason="not in the program after")
+        if isinstance(made, CompileError):
+            gone = ProgramResult(name, "", "rejected", log=str(made))
+        after = self.loaded(chosen).get(name, gone)
+        log = after.log if after.verdict != "accepted" else before.log
+        reason = after.reason or before.reason
+        return ProgramProof(name, before.verdict, after.verdict, before.insns, after.insns, log, reason)
+
+
+def _verdict(shares: Sequence[_Share]) -> Proof:
+    """What is to be said of a fix that is kept, over all targets that it goes into."""
+    programs = tuple(p for s in shares for p in s.programs)
+    compiler = shares[0].compiler if shares else ""
+    pairs = {(p.before, p.after) for p in programs}
+    reason = ""
+    verdict: Verdict = "untried"
+    if ("rejected", "accepted") in pairs:
+        verdict = "fixed"
+    elif ("rejected", "rejected") in pairs:
+        verdict = "still-rejected"
+    elif ("accepted", "accepted") in pairs:
+        verdict = "still-accepted"
+    elif programs:
+        first = programs[0]
+        reason = first.reason if first.after == "untried" else f"{first.after} now, but before: {first.reason}"
+    elif any(not s.reason for s in shares):
+        verdict = "same-object"
+    else:
+        reason = shares[0].reason if shares else "no program that was checked includes it"
+    return Proof(verdict, kernel_release(), compiler, programs, reason)

@@ -1,0 +1,71 @@
+"""The program files that a proof is about: how one is compiled and loaded, for each dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ebpffix.verify.bcc import Bcc
+from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
+from ebpffix.verify.load import ProgramResult, load
+from ebpffix.verify.objects import NotAnObject, parts
+from ebpffix.verify.proof import Compiled
+
+LEAST = " with CAP_BPF alone"  # what such a load adds to the program's name
+
+
+@dataclass(frozen=True)
+class LibbpfTarget:
+    """A libbpf program: `path` is real and absolute, `args` its include folders and macros."""
+
+    path: Path
+    clang: Clang
+    args: Sequence[str] = ()
+    cap_bpf: bool = False
+
+    @property
+    def compiler(self) -> str:
+        return str(self.clang)
+
+    def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
+        made = compile_libbpf(self.path, clang=self.clang, args=self.args, overlay=overlay)
+        if isinstance(made, CompileError):
+            return made
+        try:
+            return Compiled(parts(made.data), made.inputs, lambda: self._load(made))
+        except NotAnObject as error:
+            return CompileError((f"{self.path}: error: {error}",))
+
+    def _load(self, made: Object) -> list[ProgramResult]:
+        return load(made) + (_least(load(made, cap_bpf=True)) if self.cap_bpf else [])
+
+
+@dataclass(frozen=True)
+class BccTarget:
+    """A BCC program. Of the files that it includes, only itself is known to go in."""
+
+    path: Path
+    bcc: Bcc
+    flags: Sequence[str] = ()
+    cap_bpf: bool = False
+
+    @property
+    def compiler(self) -> str:
+        return f"BCC {self.bcc.version}"
+
+    def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
+        text = overlay.get(self.path)
+        text = self.path.read_bytes() if text is None else text
+        made = self.bcc.check(self.path, text, flags=self.flags)
+        if isinstance(made, CompileError):
+            return made
+        return Compiled(made.parts, frozenset({self.path}), lambda: [*made.programs, *self._least(text)])
+
+    def _least(self, text: bytes) -> list[ProgramResult]:
+        made = self.bcc.check(self.path, text, flags=self.flags, cap_bpf=True) if self.cap_bpf else None
+        return [] if made is None or isinstance(made, CompileError) else _least(made.programs)
+
+
+def _least(results: Sequence[ProgramResult]) -> list[ProgramResult]:
+    return [replace(r, name=r.name + LEAST) for r in results]
