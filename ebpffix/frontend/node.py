@@ -134,6 +134,11 @@ class Node:
         return clang.integer(self.cursor) if self.kind == "INTEGER_LITERAL" or is_enumerator else None
 
     @property
+    def constant(self) -> int | None:
+        """The value of an integer expression whose value the compiler knows; None for any other."""
+        return clang.evaluate(self.cursor)
+
+    @property
     def bare(self) -> Node:
         """This expression without parentheses and implicit conversions around it."""
         node = self

@@ -136,6 +136,11 @@ class Unit:
                 found[path].append(match.span())
         return found
 
+    def argument_spans(self, path: Path, name_end: int) -> tuple[tuple[int, int], ...]:
+        """Of a call whose function's name ends at a byte: its arguments' spans without the blanks around them."""
+        source = self.sources[path]
+        return _macro_span(source, name_end, name_end, len(source.data))[2]
+
     def in_directive(self, path: Path, offset: int) -> bool:
         """Whether a byte belongs to a preprocessor directive, such as a macro's definition."""
         spans = self._definitions.get(path, [])
