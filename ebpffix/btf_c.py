@@ -674,12 +674,11 @@ def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, flavour: bo
         if member is None:
             raise ValueError(f"struct {struct_name} of kernel {release} has no member {path}")
         found[path] = member
-    comment = f"/* Only the members that are used here, from the BTF of kernel {release.replace('*/', '')}."
     writer = _StubWriter(btf)
     keyword = f"{'union' if record.is_union else 'struct'} {struct_name}"
     if flavour:
         lines = _used_lines(writer, record, list(found), 1)
-        comment += " */"
+        comment = "/* Only the members that are used here; the loader finds where they are. */"
         end = " __attribute__((preserve_access_index))"
         asserts = ""
         keyword += "___ebpffix"
@@ -687,7 +686,10 @@ def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, flavour: bo
         tops = {path.split(".")[0]: None for path in found}
         members = [m for m in (btf.member(record.id, name) for name in tops) if m]
         lines, end = _placed_lines(writer, record, sorted(members, key=lambda m: m.offset))
-        comment += "\n * The padding puts each where that kernel has it: another kernel needs another. */"
+        comment = (
+            f"/* Only the members that are used here, from the BTF of kernel {release.replace('*/', '')}.\n"
+            " * The padding puts each where that kernel has it: another kernel needs another. */"
+        )
         asserts = "".join(
             f"_Static_assert(__builtin_offsetof({keyword}, {path}) == {m.offset // 8}, "
             f'"{path} of {keyword} is elsewhere");\n'
