@@ -8,8 +8,9 @@ the kernel's public headers, says "incomplete definition of type 'struct task_gr
 a wrong offset loads all the same and silently reads the wrong bytes.
 
 Safe for BCC when each member that is used stands at offset 0 in every kernel since 4.0, as `css` of `struct task_group`
-does; for libbpf without a vmlinux.h: a struct of CO-RE, `struct task_group___ebpffix`, of which the loader finds the
-offsets, and casts to it.
+does; for libbpf without a vmlinux.h: a stub for CO-RE, where the loader finds the offsets. It has the kernel's name
+and no flavour behind it (`___`): a chain in BPF_CORE_READ could not be led through another name, since clang refuses a
+BPF_CORE_READ inside another's first argument.
 Suggested for BCC where other members are used: each is padded to the offset that the BTF at hand has (`--btf`, else the
 running kernel's), and an assertion says so. Another kernel needs another padding.
 Advice without BTF; where BTF does not have the members, or a member's type is in no public header either; and where a
@@ -37,6 +38,7 @@ from ebpffix.definitions import insert_definition
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.frontend.node import pointee
 from ebpffix.frontend.parse import OWN
+from ebpffix.frontend.unit import macro_span
 from ebpffix.private_structs import LEADS, PRIVATE
 from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Spanned, Transform
 
@@ -54,16 +56,17 @@ TRANSFORM = Transform(
 _EXPRESSIONS = ("DECL_REF_EXPR", "MEMBER_REF_EXPR", "CALL_EXPR", "PAREN_EXPR", "ARRAY_SUBSCRIPT_EXPR")
 _ACCESS = re.compile(rb"\s*->\s*([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*)")
 _CORE_READS = {"BPF_CORE_READ": 0, "BPF_CORE_READ_INTO": 1, "BPF_CORE_READ_STR_INTO": 1}  # where the chain begins
+_CORE_READ = re.compile(rb"\b(?:%s)\b" % "|".join(_CORE_READS).encode())
 _OFFSETS = {"container_of": 1, "offsetof": 0, "__builtin_offsetof": 0, "list_entry": 1}  # where the type stands
 
 
 @dataclass(frozen=True)
 class _Use:
-    """A use of the members `path` (`css.cgroup`) of a struct; `edits` make it one of the flavour, None: they cannot."""
+    """A use of the members `path` (`css.cgroup`) of a struct; `offset`: of where they stand, not of what they hold."""
 
     at: Spanned
     path: str
-    edits: tuple[Edit, ...] | None = None
+    offset: bool = False
 
 
 @dataclass
@@ -86,7 +89,7 @@ def find(unit: Unit) -> Iterator[Fix]:
         elif unit.dialect == BCC:
             yield _stub_for_bcc(unit, name, uses)
         else:
-            yield _flavour(unit, name, uses)
+            yield _co_re(unit, name, uses)
 
 
 # -- uses
@@ -107,12 +110,15 @@ def _find_uses(unit: Unit) -> dict[str, _Uses]:
             if access and (node.path, access.start(1)) not in seen:
                 seen.add((node.path, access.start(1)))
                 path = re.sub(rb"\s", b"", access[1]).decode()
-                found.setdefault(name, _Uses()).of.append(_Use(node, path, _cast(unit, node, name)))
+                found.setdefault(name, _Uses()).of.append(_Use(node, path))
     for name, use in (*_chains(unit), *_offsets(unit)):
         found.setdefault(name, _Uses()).of.append(use)
     for name, uses in found.items():
         sizes = re.compile(rb"\bsizeof\s*\(\s*struct\s+%s\s*\)" % name.encode())
         uses.whole |= any(sizes.search(source.code) for source in unit.sources.values())
+    files = list(dict.fromkeys(declaration.path for declaration in unit.declarations))
+    for uses in found.values():
+        uses.of.sort(key=lambda use: (files.index(use.at.path) if use.at.path in files else 0, use.at.start))
     return {name: uses for name, uses in found.items() if uses.of}
 
 
@@ -127,31 +133,31 @@ def _private(unit: Unit, type_: Any) -> str:
     return name
 
 
-def _cast(unit: Unit, pointer: Node, name: str) -> tuple[Edit, ...] | None:
-    if not unit.editable(pointer.path, pointer.start, pointer.end):
-        return None
-    return (
-        Edit(pointer.path, pointer.start, pointer.start, b"((struct %s___ebpffix *)" % name.encode()),
-        Edit(pointer.path, pointer.end, pointer.end, b")"),
-    )
-
-
 def _chains(unit: Unit) -> Iterator[tuple[str, _Use]]:
     """Uses in `BPF_CORE_READ(task, sched_task_group, css.cgroup)`: a link of the chain points at a private struct."""
     if unit.dialect == BCC:
         return
-    for macro in unit.macros(*_CORE_READS):
-        links = macro.args[_CORE_READS[macro.name] :]
-        code = unit.sources[macro.path].code
-        type_ = _type_of(unit, macro.path, *links[0])
-        for number, (start, end) in enumerate(links[1:]):
+    for read in _core_reads(unit):
+        links = read.args[_CORE_READS[read.name] :]
+        code = unit.sources[read.path].code
+        type_ = _type_of(unit, read.path, *links[0]) if links else None
+        for start, end in links[1:]:
             if type_ is None:
                 break
             path = re.sub(rb"\s", b"", code[start:end]).decode()
             if name := _private(unit, pointee(type_)):
-                yield name, _Use(macro, path, _split_chain(unit, macro, links[0], links[number], name))
+                yield name, _Use(read, path)
                 break
             type_ = _member_type(pointee(type_), path)
+
+
+def _core_reads(unit: Unit) -> Iterator[Macro]:
+    """The reads as they stand in the text: libclang keeps no record of one inside another macro's argument."""
+    for path, source in unit.sources.items():
+        for match in _CORE_READ.finditer(source.code):
+            if not unit.in_directive(path, match.start()) and not unit.inactive(path, match.start()):
+                start, end, args = macro_span(source, match.start(), match.end(), len(source.data))
+                yield Macro(path, match[0].decode(), start, end, args)
 
 
 def _type_of(unit: Unit, path: Path, start: int, end: int) -> Any | None:
@@ -164,18 +170,6 @@ def _type_of(unit: Unit, path: Path, start: int, end: int) -> Any | None:
             if node.name == name and node.kind in ("VAR_DECL", "PARM_DECL") and node.start < start:
                 variable = node.type
     return variable
-
-
-def _split_chain(
-    unit: Unit, macro: Macro, first: tuple[int, int], last: tuple[int, int], name: str
-) -> tuple[Edit, ...] | None:
-    """Read the links up to `last` on their own, and go on from there through the flavour."""
-    if not unit.editable(macro.path, macro.start, macro.end):
-        return None
-    cast = b"(struct %s___ebpffix *)" % name.encode()
-    if first == last:
-        return (Edit(macro.path, first[0], first[0], cast),)
-    return (Edit(macro.path, first[0], first[0], cast + b"BPF_CORE_READ("), Edit(macro.path, last[1], last[1], b")"))
 
 
 def _member_type(record: Any, path: str) -> Any | None:
@@ -193,7 +187,7 @@ def _offsets(unit: Unit) -> Iterator[tuple[str, _Use]]:
         match = re.fullmatch(rb"struct\s+(\w+)", arguments[0]) if len(arguments) == 2 else None
         name = match[1].decode() if match else ""
         if name in PRIVATE and (unit.dialect == BCC or _written(unit, name) or _incomplete(unit, name)):
-            yield name, _Use(macro, arguments[1].decode())
+            yield name, _Use(macro, arguments[1].decode(), offset=True)
 
 
 def _incomplete(unit: Unit, name: str) -> bool:
@@ -251,10 +245,10 @@ def _stub_for_bcc(unit: Unit, name: str, uses: _Uses) -> Fix:
     if known.first and tops == {re.split(r"\W", known.first)[-1]} and not uses.whole:
         edit = _insert(unit, uses, f"struct {name} {{\n\t{known.first};\n}};\n", name, known.header)
         if edit:
-            return Fix(at, f"{what}; a stub has it at offset 0, as every kernel has", Safety.SAFE, [edit])
+            return _fix(unit, at, f"{what}; a stub has it at offset 0, as every kernel has", edit)
         return Fix(at, what, Safety.ADVICE, reason=_NO_PLACE)
     try:
-        text = _from_btf(unit, name, uses, flavour=False)
+        text = _from_btf(unit, name, uses, core=False)
     except ValueError as error:
         return Fix(at, f"{what}; define it with the offsets of the kernel in use", Safety.ADVICE, reason=str(error))
     edit = _insert(unit, uses, text, name, known.header)
@@ -264,38 +258,43 @@ def _stub_for_bcc(unit: Unit, name: str, uses: _Uses) -> Fix:
     return Fix(at, f"{what}; a stub pads it to its offset", Safety.SUGGESTED, [edit], reason)
 
 
-def _flavour(unit: Unit, name: str, uses: _Uses) -> Fix:
+def _co_re(unit: Unit, name: str, uses: _Uses) -> Fix:
     at = uses.of[0].at
     what = f"`struct {name}` is in no public kernel header, and the program has no vmlinux.h"
-    edits = [edit for use in uses.of for edit in use.edits or ()]
-    if uses.whole or any(use.edits is None for use in uses.of):
-        reason = "it is used as a whole, by an offset or inside a macro, where CO-RE cannot be put in"
+    if uses.whole or any(use.offset for use in uses.of):
+        reason = "it is used as a whole or for an offset, which the loader cannot adjust"
         return Fix(at, f"{what}; include one", Safety.ADVICE, reason=reason)
     try:
-        text = _from_btf(unit, name, uses, flavour=True)
+        text = _from_btf(unit, name, uses, core=True)
     except ValueError as error:
         return Fix(at, f"{what}; include one", Safety.ADVICE, reason=str(error))
     edit = _insert(unit, uses, text, name)
     if edit is None:
         return Fix(at, f"{what}; include one", Safety.ADVICE, reason=_NO_PLACE)
-    return Fix(at, f"{what}; the loader finds `{uses.paths[0]}` by a CO-RE struct", Safety.SAFE, [edit, *edits])
+    return _fix(unit, at, f"{what}; the loader finds `{uses.paths[0]}` in a stub by CO-RE", edit)
+
+
+def _fix(unit: Unit, at: Spanned, message: str, edit: Edit) -> Fix:
+    if edit.path in unit.shared_with_user_space:
+        return Fix(at, message, Safety.SUGGESTED, [edit], "the header is included by programs of user space too")
+    return Fix(at, message, Safety.SAFE, [edit])
 
 
 _NO_PLACE = "no place outside of #if and before its first use was found for a stub"
 
 
-def _from_btf(unit: Unit, name: str, uses: _Uses, *, flavour: bool) -> str:
+def _from_btf(unit: Unit, name: str, uses: _Uses, *, core: bool) -> str:
     """The text of a stub. ValueError, with the reason, where BTF cannot give one."""
     btf = _btf(unit)
     if btf is None:
         raise ValueError("there is no BTF that has its offsets; give one with --btf")
     try:
-        made = stub(btf, name, uses.paths, flavour=flavour, release=_release(unit))
+        made = stub(btf, name, uses.paths, core=core, release=_release(unit))
     except BtfError as error:
         raise ValueError(str(error)) from error
     for need in made.needs:
         tag = need.rsplit(" ")[-1]
-        if tag in PRIVATE or (flavour and not _written(unit, tag)):
+        if tag in PRIVATE or (core and not _written(unit, tag)):
             raise ValueError(f"a member that is used contains `{need}`, which no public header has either")
     return made.text
 
