@@ -35,7 +35,7 @@ from typing import Any
 from ebpffix.btf import Btf, BtfError, load
 from ebpffix.btf_c import stub
 from ebpffix.definitions import insert_definition
-from ebpffix.frontend import Macro, Node, Unit
+from ebpffix.frontend import Macro, Unit
 from ebpffix.frontend.node import pointee
 from ebpffix.frontend.parse import OWN
 from ebpffix.frontend.unit import macro_span
