@@ -12,7 +12,7 @@ Suggested when the struct has no padding but bitfields that fill their unit (com
 them, today's take them); when every value is a constant (clang 14 and 19 copy such an object with its padding cleared,
 C does not promise it); when the layout depends on names that no header declares; in a header that user space shares.
 Advice where no list of assignments does the same: initialisers out of macros, `&(struct t){ … }` in a call, an #if in
-the list, const members, a list that mentions its own object.
+the list, const members, a list that mentions its own object or may reach it through a pointer.
 Left alone: structs without padding; objects that no helper reads; static, global and const objects; copies (`= *p`,
 `= f()`); objects cleared by memset or filled whole by a helper first; `= {}` and `= {0}`, which clang 14 and 19 both
 turn into a clearing of all bytes (tried on holes, tails, spare bits, unions and nested structs, at -mcpu=v1 to v4). A
@@ -129,6 +129,8 @@ def _initialised(
         bits = made.bits
         if any(n.decl == declaration.decl for n in items.find("DECL_REF_EXPR")):
             raise CannotRewrite("the initialiser refers to the object itself")
+        if at is not declaration and _aliased(declaration) and not initialiser.is_constant(items):
+            raise CannotRewrite("the initialiser may read the object through a pointer to it")
         lines = [_clearing(declaration), *initialiser.lines(source, opening, made.made, source.indent(at.start))]
     except CannotRewrite as why:
         refused = str(why)
@@ -141,6 +143,19 @@ def _initialised(
     message = _message(declaration, *found)
     doubts = [_CONSTANT] if at is declaration and initialiser.is_constant(items) else []
     yield _fix(unit, declaration, at, opening, lines, message, refused, doubts)
+
+
+def _aliased(declaration: Node) -> bool:
+    """Whether the object's address is kept anywhere, other than for the time of a call."""
+    mentions = declaration.function.find("DECL_REF_EXPR") if declaration.function else ()
+    for mention in mentions:
+        address = mention.parent
+        if mention.decl == declaration.decl and address is not None and address.operator == "&":
+            while address.outer is not None and address.outer.kind == "CSTYLE_CAST_EXPR":
+                address = address.outer
+            if address.outer is not None and address.outer.kind != "CALL_EXPR":
+                return True
+    return False
 
 
 def _first(events: list[Event]) -> Event | None:
