@@ -138,7 +138,7 @@ def _copy_literal(call: LibcCall, room: int, size: int) -> Fix:
             Safety.ADVICE,
             reason="make the array larger, or copy less with __builtin_memcpy",
         )
-    text = call.text(1)
+    text = call.expression(1)
     end = call.spans[1][1]
     edits = [call.renamed(b"__builtin_memcpy"), Edit(call.at.path, end, end, b", sizeof(" + text + b")")]
     message = "there is no libc in BPF: a literal is copied by `__builtin_memcpy`"
@@ -249,9 +249,9 @@ def _compare(unit: Unit, call: LibcCall) -> Fix:
     name = buffer.uncast.text.decode("latin-1")
     test = _Test.around(call.node)
     if unit.dialect != BCC and unit.target_kernel >= _STRNCMP and (literal == 1 or test is not None):
-        bound = (
-            call.text(2) if call.name == "strncmp" and size == call.arguments[2].constant else b"sizeof(" + text + b")"
-        )
+        bound = b"sizeof(" + call.expression(literal) + b")"
+        if call.name == "strncmp" and size == call.arguments[2].constant:
+            bound = call.text(2)
         edits = [call.renamed(b"bpf_strncmp"), call.argument(0, call.text(1 - literal)), call.argument(1, bound)]
         if call.name == "strncmp":
             edits.append(call.argument(2, text))
@@ -304,8 +304,9 @@ class _Test:
         tests = [b"%s[%d] %s %s" % (buffer.text, i, sign, letter) for i, letter in enumerate(letters[:size])]
         text = glue.join(tests)
         outer = node.outer
-        bare = outer is not None and (outer.kind == "IF_STMT" or outer.operator + " " == glue.decode().lstrip())
-        return unit.edit(node, text if bare else b"(" + text + b")")
+        same = outer is not None and (outer.kind == "IF_STMT" or outer.operator == glue.decode().strip())
+        inside = node.parent is not None and node.parent.kind == "PAREN_EXPR"
+        return unit.edit(node, text if same or inside else b"(" + text + b")")
 
 
 _REWRITES: dict[str, Callable[[Unit, LibcCall], Fix]] = {
