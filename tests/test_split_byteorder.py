@@ -58,9 +58,7 @@ def test_other_programs_are_left_alone(head: str) -> None:
 
 def test_message_names_field_and_macro() -> None:
     (fix,) = found(f"    if (likely(ntohs({DPORT}) == 80)) return 1;")
-    assert fix.message == (
-        f"BCC does not rewrite `{DPORT}` inside `likely()`, a macro: read it into `dport` first"
-    )
+    assert fix.message == (f"BCC does not rewrite `{DPORT}` inside `likely()`, a macro: read it into `dport` first")
     assert fix.safety is Safety.SAFE
     assert program(f"    if (likely(ntohs({DPORT}) == 80)) return 1;")[fix.at.start : fix.at.end] == DPORT.encode()
 
@@ -101,8 +99,8 @@ def test_body_of_a_macro_is_named() -> None:
     [
         # The pointer changes within the statement: only in place.
         (
-            f"    struct sock *p; u16 d = (p = sk, 1) + ntohs(p->__sk_common.skc_dport);",
-            f"    struct sock *p; u16 d = (p = sk, 1) + bpf_ntohs(p->__sk_common.skc_dport);",
+            "    struct sock *p; u16 d = (p = sk, 1) + ntohs(p->__sk_common.skc_dport);",
+            "    struct sock *p; u16 d = (p = sk, 1) + bpf_ntohs(p->__sk_common.skc_dport);",
         ),
         # A variable that is too narrow for the field, or cannot be written again, does not hold it.
         (
@@ -145,4 +143,6 @@ def test_a_tracepoints_pointer_is_read_explicitly() -> None:
         b"    u16 dport = ntohs(sk->__sk_common.skc_dport);\n    return dport;\n}\n"
     )
     after = fixed(text, NAME, dialect=BCC)
-    assert b"bpf_probe_read_kernel(&dport, sizeof(dport), &sk->__sk_common.skc_dport);\n    dport = ntohs(dport);" in after
+    assert (
+        b"bpf_probe_read_kernel(&dport, sizeof(dport), &sk->__sk_common.skc_dport);\n    dport = ntohs(dport);" in after
+    )

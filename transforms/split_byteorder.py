@@ -319,7 +319,10 @@ class _Read:
         guarded, node = False, self.node
         while node is not statement and node.parent is not None:
             parent = node.parent
-            if parent.kind in _LOOPS or (parent.kind == "COMPOUND_STMT" and parent.text.startswith(b"{")):
+            once = parent.kind == "DO_STMT" and parent.children[-1].bare.integer == 0
+            if (parent.kind in _LOOPS and not once) or (
+                parent.kind == "COMPOUND_STMT" and parent.text.startswith(b"{")
+            ):
                 return _Place.FIXED
             if parent.kind == "BINARY_OPERATOR" and node is parent.children[-1]:
                 if parent.operator == ",":
@@ -539,8 +542,7 @@ def _all(found: Iterable[_Root | None]) -> _Root | None:
 
 
 def _is_zero(node: Node) -> bool:
-    bare = node.uncast
-    return bare.kind == "INTEGER_LITERAL" and bare.text in (b"0", b"NULL")
+    return node.uncast.integer == 0
 
 
 # -- the new local
