@@ -213,6 +213,43 @@ def test_co_re_advice(btf: Path, body: bytes, reason: str) -> None:
     assert (fix.safety, fix.reason) == (Safety.ADVICE, reason)
 
 
+# -- shapes of uses
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "task->sched_task_group->css.id",
+        "(*task->sched_task_group).css.id",
+        "task->sched_task_group[0].css.id",
+        "(ctx ? task->sched_task_group : 0)->css.id",
+        "((struct task_group *)ctx)->css.id",
+        "GROUP(task)->css.id",
+        "ID(task->sched_task_group->css.id)",
+        "other(task)->css . id",
+        "*&task->sched_task_group->css.id",
+        "min_t(int, task->sched_task_group->css.id, 3)",
+    ],
+)
+def test_shapes(expression: str) -> None:
+    before = (
+        "#define GROUP(t) ((t)->sched_task_group)\n#define ID(x) ((x) + 1)\n"
+        "static struct task_group *other(struct task_struct *task) { return task->sched_task_group; }"
+    )
+    (fix,) = said(bcc_program(f"\treturn {expression};", before, "struct task_struct *task"))
+    assert fix.safety is Safety.SAFE and "struct cgroup_subsys_state css;" in fix.edits[0].text.decode()
+
+
+def test_header_that_user_space_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    def job(*args: Any, **kwargs: Any) -> Job:
+        made = Job(*args, **kwargs)
+        return dataclasses.replace(made, shared_with_user_space=frozenset((made.path,)))
+
+    monkeypatch.setattr(support, "Job", job)
+    (fix,) = said(bcc_program("return m->mnt_hash.next != 0;", parameter="struct mount *m"))
+    assert fix.safety is Safety.SUGGESTED and fix.edits
+
+
 # -- where the stub goes
 
 
