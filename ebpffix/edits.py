@@ -47,12 +47,23 @@ def delete_statement(unit: Unit, statement: Node) -> Edit | None:
     rest = _REST_OF_LINE.match(source.data, end)
     if not source.data[line:start].strip(b" \t"):
         if rest:
-            return Edit(statement.path, line, rest.end(), b"")
+            return Edit(statement.path, _blank_before(source, line, rest.end()), rest.end(), b"")
         # Something follows on the line: it moves to where the statement began.
         blanks = _BLANKS.match(source.data, end)
         return Edit(statement.path, start, blanks.end() if blanks else end, b"")
     before = len(source.data[line:start].rstrip(b" \t"))
     return Edit(statement.path, line + before, end, b"")
+
+
+_BLANK_LINES = re.compile(rb"(?:^[ \t]*\r?\n)+\Z", re.MULTILINE)
+_CLOSING = re.compile(rb"[ \t]*(?:\}|\r?\n)")
+
+
+def _blank_before(source: Source, line: int, end: int) -> int:
+    """Where to start when lines from `line` to `end` go: with the blank lines before them, if else these would stand
+    before a closing brace or other blank lines."""
+    blank = _BLANK_LINES.search(source.data[:line])
+    return blank.start() if blank and _CLOSING.match(source.data, end) else line
 
 
 def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | None:

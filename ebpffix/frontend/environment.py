@@ -6,6 +6,7 @@ then the bundled virtual headers, last the system's.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -57,6 +58,10 @@ class Setup:
     notes: tuple[str, ...] = ()
 
 
+class NoTypes(Exception):
+    """The types that the user pointed at cannot be had: one line that says why."""
+
+
 class Environment:
     """The compile environment of a run."""
 
@@ -101,6 +106,18 @@ class Environment:
         paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
         return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *_headers_in(where / "bpf")]), notes)
 
+    def compiler_args(
+        self, dirs: Sequence[Path], flags: Sequence[str] = (), *, wants_vmlinux: bool = False
+    ) -> tuple[str, ...]:
+        """The arguments for a real compiler, which brings its own headers and finds the system's."""
+        folders = [*self.options.include_dirs, *dirs]
+        if self.options.vmlinux:
+            folders.insert(0, self._as_vmlinux_h(self.options.vmlinux))
+        elif wants_vmlinux and (header := self._made_header()[0]):
+            folders.append(header.parent)
+        own, others = _split(flags)
+        return (*others, *(f"-D{d}" for d in self.options.defines), *own, *_include(folders))
+
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
     def provides(self, name: str) -> bool:
         """Whether a libbpf program finds this header outside of its project: bundled, or the system's."""
@@ -126,19 +143,23 @@ class Environment:
         return _KERNEL_BTF if os.access(_KERNEL_BTF, os.R_OK) else None
 
     def _made_header(self) -> tuple[Path | None, tuple[str, ...]]:
-        """A vmlinux.h made from BTF, and the note that says from which."""
+        """A vmlinux.h made from BTF, and the note that says from which. NoTypes if the user's cannot be read."""
         path = self.btf_path
         if path is None:
             return None, ("no BTF of a kernel here: kernel types are the bundled ones; give --btf or --vmlinux",)
-        header = self._header_of(path)
         whose = f"kernel {platform.release()}" if path == _KERNEL_BTF else str(path)
-        return header, (f"kernel types come from the BTF of {whose}",)
+        try:
+            return self._header_of(path), (f"kernel types come from the BTF of {whose}",)
+        except NoTypes as error:
+            if path == self.options.btf:
+                raise
+            return None, (f"kernel types are the bundled ones: {error}",)
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
-    def _header_of(self, btf: Path) -> Path:
-        seen = os.stat(btf)
-        what = f"{btf}:{seen.st_size}:{platform.release()} {platform.version()}"
-        if btf != _KERNEL_BTF:
+    def _header_of(self, btf_file: Path) -> Path:
+        seen = os.stat(btf_file)
+        what = f"{btf_file}:{seen.st_size}:{platform.release()} {platform.version()}"
+        if btf_file != _KERNEL_BTF:
             what += f":{seen.st_mtime_ns}"
         for part in ("btf.py", "btf_c.py"):
             writer = BUNDLED.parent / part
@@ -146,15 +167,17 @@ class Environment:
         folder = self._folder / "vmlinux" / blake2b(what.encode(), digest_size=16).hexdigest()
         header = folder / "vmlinux.h"
         if not header.exists():
-            from ebpffix import btf as reader
-            from ebpffix import btf_c
+            from ebpffix import btf, btf_c
 
-            types = reader.load(btf)
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=folder)
-            with open(handle, "w", encoding="utf-8") as out:
-                btf_c.write_header(types, out)
-            os.replace(name, header)
+            try:
+                types = btf.load(btf_file)
+                folder.mkdir(parents=True, exist_ok=True)
+                handle, name = tempfile.mkstemp(dir=folder)
+                with open(handle, "w", encoding="utf-8") as out:
+                    btf_c.write_header(types, out)
+                os.replace(name, header)
+            except (btf.BtfError, OSError) as error:
+                raise NoTypes(str(error)) from None
         return header
 
     def _as_vmlinux_h(self, given: Path) -> Path:
@@ -171,7 +194,9 @@ class Environment:
     @functools.cached_property
     def _folder(self) -> Path:
         if self.options.cache:
-            return self.options.cache
+            with contextlib.suppress(OSError):
+                self.options.cache.mkdir(parents=True, exist_ok=True)
+                return self.options.cache
         scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
         self._scratch = scratch  # removed with the Environment
         return Path(scratch.name)

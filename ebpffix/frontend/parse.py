@@ -25,6 +25,8 @@ _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type 
 _REDEFINED = re.compile(r"(?:redefinition of|conflicting types for) (?:enumerator )?'(\w+)'")
 _TYPEDEF_REDEFINED = re.compile(r"typedef redefinition")
 _UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
+# clang knows these functions and declares them itself: an error, but nothing is lost.
+_LIBRARY = "call to undeclared library function"
 # Types that everybody means the same by, whoever forgot to declare them.
 _BASIC = {
     "size_t": b"unsigned long",
@@ -63,7 +65,7 @@ class Parsed:
     @property
     def missing(self) -> tuple[str, ...]:
         """What the file still lacks, one phrase each, without repeats."""
-        return tuple(dict.fromkeys(error.message for error in self.errors))
+        return tuple(dict.fromkeys(e.message for e in self.errors if not e.message.startswith(_LIBRARY)))
 
 
 def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Path | None) -> Parsed:

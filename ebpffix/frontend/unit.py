@@ -65,6 +65,7 @@ class Unit:
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
     errors: int = 0
     notes: list[str] = field(default_factory=list)
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 
     def __post_init__(self) -> None:
         self._locator = clang.Locator(self.tu)
@@ -134,6 +135,11 @@ class Unit:
             for match in _DIRECTIVE.finditer(source.uncommented):
                 found[path].append(match.span())
         return found
+
+    def argument_spans(self, path: Path, name_end: int) -> tuple[tuple[int, int], ...]:
+        """Of a call whose function's name ends at a byte: its arguments' spans without the blanks around them."""
+        source = self.sources[path]
+        return macro_span(source, name_end, name_end, len(source.data))[2]
 
     def in_directive(self, path: Path, offset: int) -> bool:
         """Whether a byte belongs to a preprocessor directive, such as a macro's definition."""
@@ -283,7 +289,7 @@ def _holds(node: Node, path: Path, offset: int) -> bool:
 
 
 def macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """The whole span of an expansion whose name ends at `name_end`, and its arguments' spans without the blanks around them."""
+    """The whole span of an expansion whose name ends at `name_end`, and its arguments, without the blanks around each."""
     code = source.code
     opening = re.compile(rb"(?:\s|\\\r?\n)*\(").match(code, name_end)
     if end <= name_end or not opening:
