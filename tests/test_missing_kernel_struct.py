@@ -82,7 +82,8 @@ def test_padded_stub(btf: Path) -> None:
     (fix,) = said(text)
     assert fix.safety is Safety.SUGGESTED
     assert fix.message == (
-        "`struct rq` is in no public kernel header, so BCC cannot compile the use of `cpu`; a stub pads it to its offset"
+        "`struct rq` is in no public kernel header, so BCC cannot compile the use of `cpu`; "
+        "a stub pads it to its offset"
     )
     assert fix.reason == "the offsets are those of kernel btf-4.19; another kernel may have others"
     assert text[fix.at.start : fix.at.end] == b"rq" and text[fix.at.end : fix.at.end + 5] == b"->cpu"
@@ -184,7 +185,8 @@ def libbpf_program(body: bytes) -> bytes:
 def test_co_re_stub_in_the_middle_of_a_chain(btf: Path) -> None:
     text = MINIMAL + b"struct task { struct { struct rq *queue; } sched; } __attribute__((preserve_access_index));\n"
     text += b'SEC("kprobe/x") int f(void *ctx)\n{\n\tstruct task *t = ctx;\n\tint cpu = 0;\n'
-    text += b"\tBPF_CORE_READ_INTO(&cpu, t, sched.queue, cpu);\n\treturn cpu + BPF_CORE_READ(t, sched.queue, cfs.nr_running);\n}\n"
+    text += b"\tBPF_CORE_READ_INTO(&cpu, t, sched.queue, cpu);\n"
+    text += b"\treturn cpu + BPF_CORE_READ(t, sched.queue, cfs.nr_running);\n}\n"
     (fix,) = said(text, LIBBPF)
     assert fix.safety is Safety.SAFE
     assert fix.edits[0].text.decode().strip() == (

@@ -83,6 +83,8 @@ class _Uses:
 
 
 def find(unit: Unit) -> Iterator[Fix]:
+    if unit.dialect == LIBBPF and not any(_incomplete(unit, name) or _written(unit, name) for name in PRIVATE):
+        return
     for name, uses in _find_uses(unit).items():
         own = _own_definition(unit, name)
         if own is not None:
@@ -199,7 +201,7 @@ def _offsets(unit: Unit) -> Iterator[tuple[str, _Use]]:
 
 
 def _incomplete(unit: Unit, name: str) -> bool:
-    return any(f"incomplete type 'struct {name}'" in message for message in unit.missing)
+    return any("incomplete" in message and f"'struct {name}'" in message for message in unit.missing)
 
 
 # -- definitions that are there
