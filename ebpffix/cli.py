@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ebpffix.discover import Discovery
     from ebpffix.engine import Settings
     from ebpffix.rewrite import Found
+    from ebpffix.source import Source
     from ebpffix.transform import Registered
+    from ebpffix.verify.session import Verifier
 
 _FORMATS = ("text", "json")
 _STDIN = "-"
@@ -41,9 +43,15 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("paths", nargs=-1)
-@click.option("--diff", "mode", flag_value="diff", help="Print one diff of all safe fixes; write nothing.")
-@click.option("--apply", "mode", flag_value="apply", help="Write the safe fixes.")
+@click.option("--diff", is_flag=True, help="Print one diff of all safe fixes; write nothing.")
+@click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
+@click.option("--verify", is_flag=True, help="Compile and load each touched program before and after.")
+@click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
+@click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
+@click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
+@click.option("--watch", is_flag=True, help="On each save: analyse, and with --verify compile and load.")
+@click.option("--log", metavar="FILE", help="Explain a verifier log; `-` is standard input.")
 @click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
 @click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
 @click.option("--dialect", type=click.Choice(["auto", "bcc", "libbpf"]), help="Read all programs so.")
@@ -76,7 +84,34 @@ def main(**flags: Any) -> None:
         return _list_transforms()
     if flags["explain"]:
         return _explain(flags["explain"])
+    if flags["log"]:
+        return _log(flags)
     return _check(flags)
+
+
+def _log(flags: dict[str, Any]) -> None:
+    """Explain a verifier log from anywhere."""
+    from ebpffix.report import rejection
+
+    if flags["log"] == _STDIN:
+        raise SystemExit(rejection.explain(sys.stdin.buffer, _sources(flags["paths"])))
+    try:
+        with open(flags["log"], "rb") as stream:
+            raise SystemExit(rejection.explain(stream, _sources(flags["paths"])))
+    except OSError as error:
+        fail(f"{flags['log']}: {error.strerror}; check the path")
+
+
+def _sources(paths: tuple[str, ...]) -> list[Source]:
+    """The programs and headers that a log's lines may come from: in the paths, else in the current folder."""
+    from ebpffix.discover import discover
+    from ebpffix.source import Source
+
+    found = discover(paths or ["."])
+    for line in found.errors:
+        fail(line)
+    named = [Source.read(path) for path in found.skipped]
+    return [*named, *(p.source for p in found.programs), *(Source.read(h.path) for h in found.headers)]
 
 
 def _list_transforms() -> None:
@@ -107,9 +142,15 @@ def _check(flags: dict[str, Any]) -> None:
     """The run itself, for every mode."""
     from ebpffix import engine, modes
     from ebpffix.config import ConfigError
+    from ebpffix.frontend.environment import NoTypes
 
-    if flags["format_patch"] and flags["mode"]:
-        raise click.UsageError("--format-patch writes patches instead of --diff and --apply: give one of them")
+    for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
+        if flags[flag] and not flags[needs]:
+            raise click.UsageError(f"--{flag.replace('_', '-')} goes with --{needs}")
+    modes_given = [mode for mode in ("diff", "apply", "format_patch") if flags[mode]]
+    if len(modes_given) > 1:
+        names = " and ".join(f"--{mode.replace('_', '-')}" for mode in modes_given)
+        raise click.UsageError(f"{names} exclude each other: give one of them")
     known = _load_transforms()
     try:
         config = _config(flags, known)
@@ -119,13 +160,18 @@ def _check(flags: dict[str, Any]) -> None:
         fail(str(error))
     for line in discovery.errors:
         click.echo(f"ebpffix: {line}", err=True)
+    if flags["watch"]:
+        from ebpffix import watch
+
+        raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
     if flags["format_patch"]:
         raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
     try:
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
-    except ConfigError as error:  # a compile_commands.json is read when the first program wants it
+    except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
         fail(str(error))
+    mode = modes.diff if flags["diff"] else modes.apply if flags["apply"] else modes.check
     output = modes.Output(
         format=flags["output_format"],
         file=Path(flags["output_file"]) if flags["output_file"] else None,
@@ -134,7 +180,9 @@ def _check(flags: dict[str, Any]) -> None:
         stdin=bool(contents),
         unsafe=settings.unsafe,
     )
-    raise SystemExit(modes.MODES[flags["mode"]](report, output))
+    if flags["step"] and settings.verifier:
+        raise SystemExit(modes.step(report, output, settings.verifier))
+    raise SystemExit(mode(report, output))
 
 
 def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
@@ -171,7 +219,8 @@ def _discover(flags: dict[str, Any], config: Config) -> tuple[Discovery, dict[Pa
     if _STDIN not in paths:
         if flags["stdin_filename"]:
             raise click.UsageError("--stdin-filename goes with `-` as the path")
-        return discover(paths, dialect=config.dialect, exclude=config.excludes), {}
+        found = discover(paths, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
+        return found, {}
     if len(paths) > 1:
         raise click.UsageError("`-` is read alone: leave the other paths out")
     path = Path(os.path.abspath(flags["stdin_filename"] or "stdin.bpf.c"))
@@ -204,7 +253,19 @@ def _settings(
         wanted=_wanted(flags),
         flags=_compile_flags(config),
         contents=contents,
+        verifier=_verifier(flags, cache) if flags["verify"] else None,
+        stepwise=flags["step"],
     )
+
+
+def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:
+    import atexit
+
+    from ebpffix.verify.session import Verifier
+
+    verifier = Verifier(clang=flags["clang"], cap_bpf=flags["cap_bpf"], cache=cache)
+    atexit.register(verifier.close)
+    return verifier
 
 
 def _compile_flags(config: Config) -> Callable[[Path], list[str]]:

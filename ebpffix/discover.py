@@ -177,7 +177,7 @@ class Discovery:
             return cls(skipped=[path])
         root = _tree_root(str(path.parent))
         program = Program(source, detected if dialect == "auto" else dialect, root)
-        return cls(programs=[program], _projects={root: _Project(root, dialect)})
+        return cls(programs=[program], _projects={root: _Project(root, dialect, ())})
 
     def tree(self, root: Path) -> Tree:
         """The project with this root (that of a program or header), for the closures of its programs."""

@@ -10,17 +10,23 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebpffix.analyse import Job, Result, Status
 from ebpffix.cache import ResultCache, key_of, tool_digest
 from ebpffix.discover import Discovery, Header, Program
 from ebpffix.frontend.environment import Environment
 from ebpffix.includes import Closure, Include, is_vmlinux
-from ebpffix.rewrite import Analysis, Applied, Found, fixpoint
+from ebpffix.rewrite import Analysis, Applied, Found, Identity, apply_all, fixpoint
 from ebpffix.source import Source
 from ebpffix.suppress import Suppressions
 from ebpffix.transform import BCC, Fix, Registered, Safety
 from ebpffix.worker import Worker
+
+if TYPE_CHECKING:
+    from ebpffix.verify.proof import Proof
+    from ebpffix.verify.session import Program as ProgramToLoad
+    from ebpffix.verify.session import Verifier
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,9 @@ class Settings:
     wanted: Callable[[Found], bool] = lambda found: True
     flags: Callable[[Path], Sequence[str]] = lambda path: ()
     contents: Mapping[Path, bytes] = field(default_factory=dict)  # what files hold instead of what is on disk
+    verifier: Verifier | None = None  # proves the fixes that are made; those that do harm are left out
+    precompile_from: int = 3  # how many programs must share headers before these are precompiled
+    stepwise: bool = False  # the fixes are proven one by one, by whoever makes them
 
 
 @dataclass
@@ -60,6 +69,9 @@ class Report:
     remaining: list[Found]
     dropped: list[tuple[Found, str]]
     errors: list[str]
+    proofs: dict[Identity, Proof] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)  # why there are no proofs
+    programs: list[ProgramToLoad] = field(default_factory=list)  # with --verify: what the fixes go into
 
     @property
     def findings(self) -> list[Found]:
@@ -70,7 +82,7 @@ class Report:
 
 def run(discovery: Discovery, settings: Settings, progress: Callable[[int], object] = lambda count: None) -> Report:
     """Analyse all, and make the fixes that the settings take, in memory. `progress` is told of programs done."""
-    with Worker(settings.transforms, settings.jobs, settings.cache) as worker:
+    with Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from) as worker:
         analyser = _Analyser(discovery, settings, worker, progress)
         taken = (Safety.SAFE, Safety.SUGGESTED) if settings.unsafe else (Safety.SAFE,)
         outcome = fixpoint(
@@ -78,17 +90,44 @@ def run(discovery: Discovery, settings: Settings, progress: Callable[[int], obje
             analyser,
             lambda found: found.fix.safety in taken and settings.wanted(found),
         )
-    remaining = [found for found in outcome.remaining if settings.wanted(found)]
-    dropped = [(found, why) for found, why in outcome.dropped if settings.wanted(found)]
-    return Report(
+    report = Report(
         analyser.files(),
         analyser.before,
         outcome.files,
         outcome.applied,
-        remaining,
-        dropped,
+        [found for found in outcome.remaining if settings.wanted(found)],
+        [(found, why) for found, why in outcome.dropped if settings.wanted(found)],
         list(discovery.errors),
     )
+    if settings.verifier:
+        report.programs = analyser.compiled_with({e.path for found in report.applied for e in found.fix.edits})
+        if not settings.stepwise:
+            _prove(report, settings.verifier)
+    return report
+
+
+def programs_to_load(discovery: Discovery, settings: Settings) -> list[ProgramToLoad]:
+    """All programs of a discovery, with the arguments for a real compiler."""
+    with Worker({}, 1, None) as worker:  # never started: nothing is analysed
+        analyser = _Analyser(discovery, settings, worker, lambda count: None)
+        return analyser.compiled_with(set(analyser.programs))
+
+
+def _prove(report: Report, verifier: Verifier) -> None:
+    """Put the proofs into the report, and take out of it the fixes that make a program worse."""
+    proofs = verifier.prove(report.applied, report.before, report.programs)
+    kept: list[Applied] = []
+    for found, proof in zip(report.applied, proofs, strict=True):
+        if proof and proof.verdict == "worse":
+            report.dropped.append((found, f"it does harm: {proof.reason}"))
+        else:
+            kept.append(found)
+        if proof:
+            report.proofs[found.identity] = proof
+    files = apply_all(report.before, kept)
+    report.applied = kept
+    report.changed = {path: data for path, data in files.items() if data != report.before[path]}
+    report.problems = verifier.problems
 
 
 class _Analyser:
@@ -179,7 +218,7 @@ class _Analyser:
             program.dialect,
             closure.dirs,
             closure.vmlinux,
-            wants_vmlinux=any(is_vmlinux(include.name) for include in (*closure.missing, *closure.external)),
+            wants_vmlinux=self._wants_vmlinux(closure),
             flags=flags,
         )
         return Job(
@@ -193,6 +232,25 @@ class _Analyser:
             frozenset(path for path in own if path in self._shared),
             environment.btf_path,
         )
+
+    def compiled_with(self, edited: set[Path]) -> list[ProgramToLoad]:
+        """The programs that any of these files goes into, with the arguments for a real compiler."""
+        from ebpffix.verify import session
+
+        found = []
+        for program in self.programs.values():
+            closure = self.closure(program, self.before)
+            if not edited.isdisjoint((program.path, *closure.files)):
+                flags = self.settings.flags(program.path)
+                wants = self._wants_vmlinux(closure)
+                args = self.settings.environment.compiler_args(closure.dirs, flags, wants_vmlinux=wants)
+                found.append(session.Program(program.path, program.dialect, args))
+        return found
+
+    @staticmethod
+    def _wants_vmlinux(closure: Closure) -> bool:
+        """Whether the program includes a vmlinux.h that the project does not have."""
+        return any(is_vmlinux(include.name) for include in (*closure.missing, *closure.external))
 
     def _triggers(self, path: Path, data: bytes) -> frozenset[str]:
         return self._triggered[path] if data is self.before[path] else self._transforms_in(Source(path, data))

@@ -63,14 +63,17 @@ _METHODS: dict[str, dict[int, int | None]] = {
     "ringbuf_output": {0: 1},
     "sock_hash_update": {1: None},
 }
+# Calls that read what their later arguments point at into their first one.
 _COPIES = frozenset(
-    "memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp bpf_probe_read_kernel bpf_probe_read".split()
+    "memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp"
+    " bpf_probe_read_kernel bpf_probe_read".split()
 )
 _LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 _DEPTH = 6
 
-# What a transform looks for: the calls above.
+# What a transform looks for: the calls above, and objects with an initialiser, which may go to a header's function.
 TRIGGERS = (
+    rb"\bstruct\s+\w+\s+\w+\s*=\s*\{",
     rb"\bbpf_(?:map_(?:lookup|update|delete|push|lookup_percpu)_elem|perf_event_output|skb_output|xdp_output)\b",
     rb"\bbpf_(?:ringbuf_output|seq_write|probe_write_user|skb_store_bytes|xdp_store_bytes|dynptr_write|csum_diff)\b",
     rb"\bbpf_(?:fib_lookup|skb_set_tunnel_(?:key|opt)|setsockopt|skc?_lookup_(?:tcp|udp)|bind)\b",
@@ -112,7 +115,11 @@ def events(unit: Unit, declaration: Node) -> list[Event]:
     """All that the function around a local variable does to it, in source order."""
     function = declaration.function
     assert function is not None
-    return list(_Follower(unit).variable(function, declaration, _Place(0, 8 * declaration.type.get_size(), False)))
+    place = _Place(0, 8 * declaration.type.get_size(), False)
+    found = list(_Follower(unit).variable(function, declaration, place))
+    # What is done through a pointer comes out where the pointer is set. Offsets give no order inside a macro.
+    order = {id(node): number for number, node in enumerate(function.walk())} if len(found) > 1 else {}
+    return sorted(found, key=lambda event: order.get(id(event.at), 0))
 
 
 def literal_events(unit: Unit, literal: Node) -> list[Event]:
@@ -177,13 +184,14 @@ class _Follower:
         if field is None or field.kind.name != "FIELD_DECL":
             return None
         width = field.get_bitfield_width() if field.is_bitfield() else 8 * field.type.get_size()
-        return _Place(place.offset + field.get_field_offsetof(), width, False)
+        offset = field.get_field_offsetof()
+        return _Place(place.offset + offset, width, False) if min(offset, width) >= 0 else None  # an incomplete type
 
     def in_array_subscript_expr(self, parent: Node, node: Node, place: _Place) -> _Place | list[Event]:
         if node is not parent.children[0]:
             return []
         index, size = constant(parent.children[1]), 8 * parent.type.get_size()
-        if index is None:
+        if index is None or index < 0 or size < 0:
             return replace(place, pointer=False)
         return _Place(place.offset + index * size, size, False)
 
@@ -231,8 +239,18 @@ class _Follower:
             return [self._escape(parent, name, place, reads[number])]
         if not place.pointer or (name in _COPIES and number > 0):
             return []
-        function = self.functions.get(callee.decl) if callee is not None else None
+        function = self._definition(callee) if callee is not None else None
         return self._called(parent, function, number, place) if function else None
+
+    def _definition(self, callee: Node) -> Node | None:
+        """The body of a called function, be it in a header outside of the run."""
+        if callee.decl not in self.functions:
+            target = callee.declaration
+            definition = target.cursor.get_definition() if target is not None else None
+            if definition is None or definition.kind.name != "FUNCTION_DECL":
+                return None
+            self.functions[callee.decl] = Node(self.unit, definition, None)
+        return self.functions[callee.decl]
 
     def _escape(self, call: Node, name: str, place: _Place, size_argument: int | None) -> Event:
         if size_argument is None or size_argument >= len(call.arguments):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 from ebpffix.frontend.node import Node, is_pointer, pointee
 
@@ -175,6 +176,60 @@ class Flow:
         writes = {s for u in self.changes(variable) if (s := self.step(u.node)) is not None}
         found = _closure(list(at.before), lambda s: s.before, writes)
         return found & (writes | {self.entry}) & self._alive
+
+    def given(self, step: Step, variable: int) -> Node | None:
+        """The expression that a step gives to a variable, without casts, where the step does nothing else (it may
+        compare what it gave, as conditions do). None for all other steps."""
+        node = step.node.bare if step.node is not None else None
+        if node is not None and node.kind == "BINARY_OPERATOR" and node.operator in ("==", "!="):
+            node = next((c.bare for c in node.children if c.bare.kind == "BINARY_OPERATOR"), None)
+        if node is None:
+            return None
+        if node.kind == "VAR_DECL" and node.decl == variable and node.children:
+            return node.children[-1].uncast
+        if node.kind == "BINARY_OPERATOR" and node.operator == "=" and _is_name(node.children[0].bare, variable):
+            return node.children[1].uncast
+        return None
+
+    def may_change(
+        self, pointer: Node, steps: Collection[Step], only_reads: Callable[[Use], bool], *, apart: int = 0
+    ) -> bool:
+        """Whether a pointer expression such as `&key`, `&keys[i]` or `&packet->address`, or the memory that it points
+        at, may be other after `steps`.
+
+        `only_reads` says which uses read, though they look like writes. `apart` is a pointer variable to other memory:
+        what is written through it counts only where it has the type of what `pointer` points at.
+        """
+        pointer = pointer.uncast
+        names = list(pointer.find("DECL_REF_EXPR"))
+        is_indirect = sum(map(_is_indirect, pointer.walk())) + (
+            pointer.kind == "DECL_REF_EXPR" and _is_pointer(pointer)
+        )
+        if is_indirect > 1 or not all(_is_constant(n) or _is_private(n) for n in names):
+            return True
+        for name in names:
+            changes = [u for u in self.changes(name.decl) if not only_reads(u)]
+            if any(u.effect is Effect.ESCAPE or self.step(u.node) in steps for u in changes):
+                return True
+        return is_indirect == 1 and self._memory_changes(pointee(pointer.type), steps, only_reads, apart)
+
+    def _memory_changes(
+        self, type_: Any, steps: Collection[Step], only_reads: Callable[[Use], bool], apart: int
+    ) -> bool:
+        """Whether memory behind some pointer may be written: through any other, or in a variable whose address is
+        known elsewhere."""
+        kind = type_.get_canonical().spelling
+        self.uses(0)
+        for use in (u for of_one in (self._uses or {}).values() for u in of_one):
+            if not use.may_write or self.step(use.node) not in steps or only_reads(use):
+                continue
+            decl = use.node.decl
+            if decl == apart and use.through and use.effect is Effect.WRITE:
+                if use.target.type.get_canonical().spelling == kind:
+                    return True
+            elif use.through or any(u.effect is Effect.ESCAPE for u in self.changes(decl)):
+                return True
+        return False
 
 
 def _closure(start: Iterable[Step], follow: Callable[[Step], Iterable[Step]], stop: Collection[Step]) -> set[Step]:
@@ -381,6 +436,32 @@ def _is_name(node: Node, variable: int) -> bool:
     return node.kind == "DECL_REF_EXPR" and node.decl == variable
 
 
+def _is_pointer(node: Node) -> bool:
+    return is_pointer(node.type)
+
+
+def _is_indirect(node: Node) -> bool:
+    """Whether an expression stands for memory behind a pointer."""
+    if node.kind == "ARRAY_SUBSCRIPT_EXPR":
+        return is_pointer(node.children[0].bare.type)
+    return node.arrow or (node.kind == "UNARY_OPERATOR" and node.operator == "*")
+
+
+def _is_constant(name: Node) -> bool:
+    target = name.declaration
+    return target is not None and (target.kind == "ENUM_CONSTANT_DECL" or target.type.is_const_qualified())
+
+
+def _is_private(name: Node) -> bool:
+    """Whether a name is that of a variable of one call of the function: nobody else can write it."""
+    target = name.declaration
+    if target is None or target.kind not in ("VAR_DECL", "PARM_DECL"):
+        return False
+    owner = target.cursor.semantic_parent
+    is_global = owner is None or owner.kind.is_translation_unit()
+    return not is_global and target.cursor.storage_class.name != "STATIC"
+
+
 def _says_non_null(condition: Node, holds: bool, variable: int) -> bool:
     node = condition.uncast
     if node.kind == "BINARY_OPERATOR" and node.operator in ("==", "!="):
@@ -483,17 +564,25 @@ def _only_tests(parent: Node, child: Node) -> bool:
     return parent.kind in ("IF_STMT", "WHILE_STMT", "FOR_STMT", "DO_STMT")
 
 
+# Helpers that read through a pointer whose type does not say so, and BCC's methods for them.
+_READERS = frozenset(
+    "bpf_perf_event_output bpf_ringbuf_output bpf_skb_output bpf_xdp_output bpf_seq_write bpf_trace_printk "
+    "perf_submit perf_submit_skb ringbuf_output".split()
+)
+
+
 def _const_parameter(call: Node, argument: Node) -> bool:
-    """Whether a call takes an argument as a pointer to const."""
-    callee = call.callee
-    if callee is None:
-        return False
-    function = pointee(callee.type)
-    if function.kind.name != "FUNCTIONPROTO":
-        return False
-    index = next(i for i, a in enumerate(call.arguments) if a is argument)
-    parameters = list(function.argument_types())
-    return index < len(parameters) and bool(pointee(parameters[index]).is_const_qualified())
+    """Whether a call takes an argument as a pointer to const, or is known to read only."""
+    if call.name in _READERS:
+        return True
+    target, callee = call.declaration, call.callee
+    for type_ in (target.type if target else None, callee.type if callee else None):
+        function = pointee(type_) if type_ is not None else None
+        if function is not None and function.kind.name == "FUNCTIONPROTO":
+            index = next(i for i, a in enumerate(call.arguments) if a is argument)
+            parameters = list(function.argument_types())
+            return index < len(parameters) and bool(pointee(parameters[index]).is_const_qualified())
+    return False
 
 
 def same_expression(a: Node, b: Node) -> bool:

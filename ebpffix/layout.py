@@ -50,11 +50,8 @@ def members(type_: Any) -> Iterator[Member]:
         offset, bitfield = field.get_field_offsetof(), field.is_bitfield()
         if bitfield and not field.spelling:
             continue
-        if bitfield:
-            bits = span(offset, field.get_bitfield_width())
-        else:
-            bits = data_bits(field.type) << offset
-        name = "" if field.is_anonymous() or "(" in field.spelling else field.spelling
+        bits = span(offset, field.get_bitfield_width()) if bitfield else data_bits(field.type) << offset
+        name = "" if "(" in field.spelling else field.spelling  # what libclang calls an anonymous one
         yield Member(name, field.type, offset, bits, bitfield)
 
 
@@ -82,17 +79,16 @@ def data_bits(type_: Any) -> int:
 
 
 def zeroed_bits(type_: Any) -> int:
-    """The bits that C promises to clear where an initialiser names no member: of a union only its first member."""
+    """The bits that are cleared where an initialiser names no member: of a union all. C promises only its first
+    member; clang 14 and 19 clear the whole (tried)."""
     canonical = type_.get_canonical()
     if is_array(canonical):
         return repeated(zeroed_bits(canonical.element_type), canonical)
-    if not is_record(canonical):
+    if not is_record(canonical) or is_union(canonical):
         return all_bits(canonical)
     bits = 0
     for found in members(canonical):
         bits |= found.bits if found.bitfield else zeroed_bits(found.type) << found.offset
-        if is_union(canonical):
-            break
     return bits
 
 
@@ -112,19 +108,19 @@ def has_bitfields(type_: Any) -> bool:
 
 
 def describe(type_: Any, unset: int) -> str:
-    """What a set of bits of a record is, in words: "3 padding bytes after `kind`", "`comm`", "12 spare bits"."""
-    holes, said = unset & ~data_bits(type_), []
+    """What a set of bits of a record is, in words: "`comm` and 3 padding bytes after `kind`", "12 spare bits"."""
+    holes = unset & ~data_bits(type_)
+    names = [f"`{m.name}`" for m in members(type_) if m.name and m.bits & unset]
+    said = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more members"]
+    if unset & ~holes and not said:
+        said = ["members of a union"]
     if holes:
         low = (holes & -holes).bit_length() - 1
         before = [m.name for m in members(type_) if m.offset <= low and m.name]
-        where = f" after `{before[-1]}`" if before else ""
         several = holes >> low & (holes >> low) + 1
-        said.append(_amount(holes) + (", the first" if several and where else "") + where)
-    names = [f"`{m.name}`" for m in members(type_) if m.name and m.bits & unset & ~holes]
-    said += names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more members"]
-    if unset and not said:
-        said.append("part of a union")
-    return ", ".join(said)
+        said = [*said, _amount(holes) + (", the first" if several and before else "")]
+        said[-1] += f" after `{before[-1]}`" if before else ""
+    return " and ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else "".join(said)
 
 
 def _amount(bits: int) -> str:

@@ -88,6 +88,8 @@ def _by_text(unit: Unit, target: Node) -> tuple[str, bool]:
             if kind == "extern":
                 return UNKNOWN, True
             return kind if kind in _NUMBERS.values() else OTHER, bool(match[1] or pin)
+        if macro.name.startswith("BPF_"):
+            return OTHER, False
     definition = source.uncommented[target.start : source.code.find(b";", target.start)]
     if typed := _DEF_TYPE.search(definition):
         kind = typed[1].decode().lower()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebpffix.analyse import Status
 from ebpffix.discover import Discovery
@@ -15,9 +17,12 @@ from ebpffix.patch import format_patch as write_series
 from ebpffix.patch import unified
 from ebpffix.report import text
 from ebpffix.report.model import display, model
-from ebpffix.rewrite import Found
+from ebpffix.rewrite import Applied, Found, apply_all
 from ebpffix.transform import Safety
 from ebpffix.write import replace_content
+
+if TYPE_CHECKING:
+    from ebpffix.verify.session import Verifier
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,29 @@ class Output:
 
 def check(report: Report, output: Output) -> int:
     """List the findings."""
-    return _finish(report, output, _listing(report, output, report.findings), bool(_fixable(report.findings)))
+    found = report.findings
+    looked = bool(report.files) or not report.errors
+    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked else b""
+    return _finish(report, output, _listing(report, output, found) + summary, bool(_fixable(found)))
 
 
 def diff(report: Report, output: Output) -> int:
     """Print what --apply would write, as one diff."""
-    changes = [unified(display(path), report.before[path], data) for path, data in sorted(report.changed.items())]
+    changes = [
+        _proofs_of(report, path) + unified(display(path), report.before[path], data)
+        for path, data in sorted(report.changed.items())
+    ]
     code = _finish(report, output, b"".join(changes), bool(changes))
     if output.format == "text":
         _say(_summary(report, "would be made", report.remaining, output))
     return code
+
+
+def _proofs_of(report: Report, path: Path) -> bytes:
+    """What was proven of the fixes in a file, as lines that git and patch pass over."""
+    found = [one for one in report.applied if one.fix.at.path == path]
+    proofs = [(one.transform, proof) for one in found if (proof := report.proofs.get(one.identity))]
+    return "".join(f"# {transform}: {text.proved(proof)}\n" for transform, proof in proofs).encode()
 
 
 def apply(report: Report, output: Output) -> int:
@@ -65,7 +83,31 @@ def apply(report: Report, output: Output) -> int:
     return 2 if failed else code
 
 
-MODES: dict[str | None, Callable[[Report, Output], int]] = {None: check, "diff": diff, "apply": apply}
+def step(report: Report, output: Output, verifier: Verifier) -> int:
+    """Make one fix at a time, compile and load after each, and undo one that does harm."""
+    made: list[Applied] = []
+    steps = report.applied
+    for number, found in enumerate(steps, 1):
+        (proof,) = verifier.prove([found], report.before, report.programs, made)
+        harm = proof is not None and proof.verdict == "worse"
+        print(f"{number}/{len(steps)} ", end="")
+        print(*text.lines(report, [found], colour=output.colour), sep="\n")
+        if harm:
+            report.dropped.append((found, f"undone: {proof.reason if proof else ''}"))
+            print(f"    undone: {proof.reason if proof else ''}")
+            continue
+        made.append(found)
+        changed = {path: apply_all(report.before, made)[path] for path in {e.path for e in found.fix.edits}}
+        for path, data in sorted(changed.items()):
+            try:
+                replace_content(path, data)
+            except OSError as error:
+                _say([f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"])
+                return 2
+        if proof:
+            print(f"    {text.proved(proof)}")
+    report.applied = made
+    return _finish(report, output, b"", bool(_fixable(report.remaining) or report.dropped))
 
 
 def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
@@ -95,6 +137,8 @@ def _described(report: Report) -> Iterable[str]:
     for found in report.applied:
         reason = f" ({found.fix.reason})" if found.fix.reason else ""
         yield f"{display(found.fix.at.path)}: {found.fix.message}{reason}"
+        if proof := report.proofs.get(found.identity):
+            yield f"    {text.proved(proof)}"
 
 
 def _fixable(found: Sequence[Found]) -> list[Found]:
@@ -121,16 +165,23 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
     if output.statistics:
         print("\n".join(text.statistics(report.findings)), file=sys.stderr if output.format != "text" else sys.stdout)
     _say(text.notes(report))
+    _say(text.proof_table(report))
     failed = bool(report.errors) or any(file.status is Status.FAILED for file in report.files)
     return 2 if failed else int(found)
 
 
 def _formatted(report: Report, output: Output) -> bytes | None:
     if output.format == "json":
-        return (json.dumps(model(report), indent=1, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(model(report, head_sha=_head()), indent=1, ensure_ascii=False) + "\n").encode()
     if output.file:
         return _listing(report, replace(output, colour=False), report.findings)
     return None
+
+
+def _head() -> str:
+    """The commit that the working tree is at, for whoever reads the report elsewhere; "" without git."""
+    done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _summary(report: Report, verb: str, left: Sequence[Found], output: Output) -> list[str]:

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from ebpffix.transform import Edit, Fix, Safety, Span
 
+Identity = tuple[str, Path, int, int, str]
+
 
 @dataclass(frozen=True)
 class Found:
@@ -31,7 +33,7 @@ class Found:
     program: Path
 
     @property
-    def identity(self) -> tuple[str, Path, int, int, str]:
+    def identity(self) -> Identity:
         """What makes two findings one, whichever programs they were found through."""
         at = self.fix.at
         return self.transform, at.path, at.start, at.end, self.fix.message

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from ebpffix import btf, btf_c
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, Object, compile_libbpf, find_clang
@@ -39,12 +38,9 @@ def vmlinux_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the vmlinux.h of the running kernel."""
     if not KERNEL_BTF.exists():
         missing("the kernel has no BTF")
-    tool = shutil.which("bpftool") or shutil.which("/usr/sbin/bpftool")
-    if not tool:
-        missing("no bpftool to write vmlinux.h")
     folder = tmp_path_factory.mktemp("vmlinux")
-    with open(folder / "vmlinux.h", "wb") as header:
-        subprocess.run([tool, "btf", "dump", "file", KERNEL_BTF, "format", "c"], stdout=header, check=True, timeout=60)
+    with open(folder / "vmlinux.h", "w", encoding="utf-8") as header:
+        btf_c.write_header(btf.load(KERNEL_BTF), header)
     return folder
 
 

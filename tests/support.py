@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ebpffix.includes import Tree
-from ebpffix.rewrite import apply
-
 from ebpffix.analyse import Job, Result, analyse
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.pch import PrecompiledHeaders
+from ebpffix.includes import Tree
+from ebpffix.rewrite import apply
 from ebpffix.source import Source
 from ebpffix.transform import LIBBPF, Fix, Registered, Safety, load_transforms
 
@@ -106,14 +105,14 @@ class Case:
 
 
 _DIRECTIVE = re.compile(rb"\A(?:\xef\xbb\xbf)?(?://|/\*) fixture: ([^\r\n*]*)")
-_KEYS = frozenset("dialect expect before after same-object run maps args kernel".split())
+_KEYS = frozenset("dialect expect before after same-object run maps args kernel explain".split())
 
 
 def cases(transform: str = "*") -> list[Case]:
     """All fixtures of a transform, or of all."""
     found = []
     for path in sorted(FIXTURES.glob(f"{transform}/*")):
-        if path.parent.name in ("logs", "headers", "hosts") or ".fixed" in path.name or path.suffix == ".md":
+        if path.parent.name in ("logs", "headers", "hosts") or ".fixed" in path.name or path.suffix in (".md", ".py"):
             continue
         found.append(_case(path))
     return found

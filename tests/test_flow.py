@@ -16,6 +16,7 @@ PRELUDE = b"""
 struct val { int n; int a[4]; struct val *next; };
 struct val *get(const int *); void put(struct val *); void see(const struct val *);
 void a(void); void b(void); void c(void); int test(void); void fill(int *);
+void bpf_perf_event_output(void *);
 void f(struct val *v, int x, int k)
 """
 
@@ -97,7 +98,8 @@ def test_between_holds_the_second_step_where_it_comes_again() -> None:
 
 def test_paths_can_avoid_a_step() -> None:
     flow = flow_of("{ a(); if (x) { c(); put(v); } b(); }")
-    assert call(flow, "c") not in flow.between(call(flow, "a"), call(flow, "b"), avoiding=[call(flow, "put")])
+    found = flow.between(call(flow, "a"), call(flow, "b"), avoiding=[call(flow, "put")])
+    assert not found & {call(flow, "c"), call(flow, "put")}
 
 
 @pytest.mark.parametrize(
@@ -148,6 +150,8 @@ def test_null_checks(body: str, checked: bool) -> None:
         ("{ fill(v->a); }", Effect.PASS, True, True),
         ("{ fill((int *)&v->a); }", Effect.PASS, True, True),
         ("{ __builtin_memset(v->a, 0, 4); }", Effect.PASS, True, True),
+        ("{ __builtin_memcpy(&x, v, 4); }", Effect.PASS, True, False),
+        ("{ bpf_perf_event_output(v); }", Effect.PASS, True, False),
         ("{ put(v->next); }", Effect.READ, True, False),
         ("{ struct val *w = v; }", Effect.ESCAPE, True, True),
         ("{ int *p = &v->n; }", Effect.ESCAPE, True, True),
@@ -218,6 +222,48 @@ def test_what_cannot_be_ordered_is_opaque() -> None:
     assert flow_of('{ asm goto("" : : : : out); out: a(); }').opaque
     macro = "{\n#define EACH(i) for (int i = 0; i < 3;)\nEACH(i) { i++; } }"
     assert flow_of(macro).opaque
+
+
+@pytest.mark.parametrize(
+    ("body", "expression"),
+    [
+        ("{ v = get(&k); }", "get(&k)"),
+        ("{ v = (struct val *)get(&k); }", "get(&k)"),
+        ("{ if ((v = get(&k)) != 0) a(); }", "get(&k)"),
+        ("{ struct val *w = v = get(&k); }", None),
+        ("{ x = test() && (v = get(&k)); }", None),
+        ("{ v += 1; get(&k); }", None),
+    ],
+)
+def test_given(body: str, expression: str | None) -> None:
+    flow = flow_of(body)
+    given = flow.given(call(flow, "get"), variable(flow, "v"))
+    assert (given.text.decode() if given else None) == expression
+
+
+@pytest.mark.parametrize(
+    ("pointer", "between", "may_change"),
+    [
+        ("&k", "a();", False),
+        ("&k", "k = 1;", True),
+        ("&k", "fill(&k);", True),
+        ("&k", "v->n = 1;", False),
+        ("&v->n", "v = 0;", True),
+        ("&v->n", "v->a[0] = 1;", True),
+        ("&v->n", "w->a[0] = 1;", True),  # an int too
+        ("&v->n", "w->next = 0;", False),
+        ("&v->n", "put(w);", True),
+        ("&v->n", "see(w);", False),
+        ("&v->next->n", "a();", True),  # where next points is not followed
+        ("&v->a[x]", "x++;", True),
+        ("&v->a[x]", "k++;", False),
+    ],
+)
+def test_may_change(pointer: str, between: str, may_change: bool) -> None:
+    flow = flow_of("{ struct val *w; w = get(&k); a(); %s b(); __builtin_prefetch(%s); }" % (between, pointer))  # noqa: UP031
+    node = next(n for n in flow.function.find("CALL_EXPR") if n.name == "__builtin_prefetch").arguments[0]
+    steps = flow.between(call(flow, "a"), call(flow, "b"))
+    assert flow.may_change(node, steps, lambda use: False, apart=variable(flow, "w")) is may_change
 
 
 @pytest.mark.parametrize(

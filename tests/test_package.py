@@ -35,7 +35,7 @@ def test_wheel_has_what_runs_and_no_more(built: Path) -> None:
     here |= {f"ebpffix_transforms/{p.name}" for p in (ROOT / "transforms").glob("*.py")}
     assert here <= names
     tops = {name.split("/")[0] for name in names}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"ebpffix", "ebpffix_transforms"}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"ebpffix", "ebpffix_transforms", "ebpffix_fixtures"}
 
 
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
@@ -47,4 +47,6 @@ def test_installed_elsewhere_it_finds_its_transforms(built: Path, tmp_path: Path
     listed = run(tmp_path / "venv" / "bin" / "ebpffix", "--transforms", cwd=tmp_path)
     ours = {p.stem.replace("_", "-") for p in (ROOT / "transforms").glob("*.py")} - {"--init--"}
     assert {line.split()[0] for line in listed.splitlines()} == ours
+    page = run(python, "-m", "ebpffix", "--explain", "redundant-map-update", cwd=tmp_path)
+    assert "-\tbpf_map_update_elem(" in page
     assert run(python, "-m", "ebpffix", "--version", cwd=tmp_path).startswith("ebpffix")

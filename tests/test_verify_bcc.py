@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from conftest import PROGRAMS
 
+from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc, Checked, CompileError
+from ebpffix.verify.bcc import _merged as merge
 from ebpffix.verify.load import ProgramResult
 
 PATH = PROGRAMS / "bcc.c"
@@ -87,3 +91,36 @@ def test_time_is_bounded(bcc: Bcc) -> None:
     result = bcc.check(PATH, TEXT, timeout=0.05)
     assert isinstance(result, CompileError)
     assert "not done within 0.05 s" in str(result)
+
+
+def test_a_child_that_died_is_started_again(bcc: Bcc) -> None:
+    text = b"int x(void *ctx) { return 0; }"
+    assert bcc._child is not None
+    os.kill(bcc._child.pid, signal.SIGKILL)
+    found = [bcc.check(Path("x.c"), text, load=False) for _ in range(2)]
+    assert isinstance(found[-1], Checked)
+
+
+def test_headers_of_two_packages_are_merged_once(tmp_path: Path) -> None:
+    common, machine = tmp_path / "linux-headers-1-common", tmp_path / "linux-headers-1-amd64"
+    for name in ("include/linux/kconfig.h", "include/generated/autoconf.h"):
+        part = machine if "generated" in name else common
+        (part / name).parent.mkdir(parents=True)
+        (part / name).write_text(name)
+    for part in (common, machine):
+        (part / "arch/x86").mkdir(parents=True)
+    merged = merge(common, machine, tmp_path / "cache/merged")
+    assert (merged / "include/linux/kconfig.h").exists() and (merged / "include/generated/autoconf.h").exists()
+    assert merge(common, machine, tmp_path / "cache/merged") == merged
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == ["merged"]
+
+
+def test_no_bcc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ebpffix.verify.bcc.kernel_headers", lambda cache: cache)
+    with pytest.raises(CannotVerify, match="python3-bpfcc"):
+        Bcc(tmp_path, python="/nowhere/python3")
+    script = tmp_path / "python3"
+    script.write_text("""#!/bin/sh\necho '{"missing": "No module named bcc"}'\n""")
+    script.chmod(0o755)
+    with pytest.raises(CannotVerify, match=r"no BCC \(No module named bcc\)"):
+        Bcc(tmp_path, python=str(script))

@@ -125,6 +125,22 @@ def test_overlay_behind_symbolic_links(tree: Path, clang: Clang) -> None:
     assert made.inputs == {main, tree / "two #$.h"}
 
 
+@pytest.mark.parametrize("name", ['q"uote\\.bpf.c', "ümlaut €.bpf.c", "co:lon new\nline.bpf.c"])
+def test_overlay_of_odd_names(tmp_path: Path, clang: Clang, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(PLAIN.replace(b"VALUE", b"1"))
+    assert compiled(path, clang).data != compiled(path, clang, overlay={path: PLAIN.replace(b"VALUE", b"2")}).data
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path: Path, clang: Clang) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/latin\xe9.bpf.c"))
+    path.write_bytes(PLAIN.replace(b"VALUE", b"1"))
+    compiled(path, clang)
+    made = compile_libbpf(path, clang=clang, overlay={path: PLAIN})
+    assert isinstance(made, CompileError)
+    assert "the name of a changed file is not UTF-8" in str(made)
+
+
 def test_compile_error_with_the_files_own_line(tree: Path, clang: Clang) -> None:
     main, header = tree / "main.bpf.c", tree / "two #$.h"
     made = compile_libbpf(main, clang=clang, overlay={header: b"\n\n#define VALUE nothing\n"})

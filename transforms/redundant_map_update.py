@@ -31,12 +31,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ebpffix.edits import delete_statement, has_comment, in_block
 from ebpffix.flow import Effect, Flow, Step, Use, same_expression
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.frontend.node import pointee
 from ebpffix.maps import OTHER, UNKNOWN, Map, MapEffects, deletes, describe, map_decl
 from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
 
@@ -61,15 +59,16 @@ def find(unit: Unit) -> Iterator[Fix]:
     for update in unit.map_calls:
         function = update.call.function
         if update.op == "update" and function is not None and _can_go(update):
-            flow = flows.setdefault(id(function), flows.get(id(function)) or Flow(function))
+            flow = flows.get(id(function)) or flows.setdefault(id(function), Flow(function))
             found = _Update.at(unit, update, flow, effects)
             if found is not None:
                 yield from found.fixes()
 
 
 def _can_go(update: MapCall) -> bool:
-    """Whether the call does no more than to write over what is there: a plain update whose result is not used."""
-    if update.call.statement.uncast is not update.call:
+    """Whether the call may be one to take out: a plain update, from a variable, whose result is not used."""
+    value = update.value.uncast if update.value is not None else None
+    if value is None or value.kind != "DECL_REF_EXPR" or update.call.statement.uncast is not update.call:
         return False
     return update.flags is None or update.flags.uncast.integer in (_ANY, _EXIST)
 
@@ -91,16 +90,16 @@ class _Update:
     def at(cls, unit: Unit, update: MapCall, flow: Flow, effects: MapEffects) -> _Update | None:
         step, map_ = flow.step(update.call), describe(unit, update.map)
         value = update.value.uncast if update.value is not None else None
-        if flow.opaque or step is None or map_ is None or value is None or value.kind != "DECL_REF_EXPR":
+        if flow.opaque or step is None or map_ is None or value is None:
             return None
         lookups: dict[Step, MapCall] = {}
         definitions = flow.definitions(step, value.decl)
         checks = flow.non_null(value.decl)
         for definition in definitions:
-            given = _given(definition, value.decl)
+            given = flow.given(definition, value.decl)
             lookup = effects.call(given) if given is not None else None
             checked = flow.always_through(definition, step, checks, definitions)
-            if given is not None and given.kind == "INTEGER_LITERAL" and checked:
+            if given is not None and given.integer == 0 and checked:
                 continue  # `v = NULL;` never comes here
             if lookup is None or lookup.op not in _LOOKUPS or map_decl(lookup.map) != map_.decl:
                 return None
@@ -151,40 +150,8 @@ class _Update:
         around = region | {lookup, self.step}
         if any(s.node is not None and self.effects.changes(s.node, self.map.decl, besides=ours) for s in around):
             return False
-        assert self.update.key is not None
-        return not self._key_changes(self.update.key.uncast, around)
-
-    def _key_changes(self, key: Node, around: set[Step]) -> bool:
-        names = [n for n in key.find("DECL_REF_EXPR") if n.declaration is not None]
-        indirect = sum(_is_indirect(n) for n in key.walk()) + (key.kind == "DECL_REF_EXPR" and _is_pointer_name(key))
-        if indirect > 1:
-            return True
-        for name in names:
-            target = name.declaration
-            if target is None or target.kind == "ENUM_CONSTANT_DECL":
-                continue
-            if target.kind not in ("VAR_DECL", "PARM_DECL") or not _is_own(target):
-                return True
-            changes = [u for u in self.flow.changes(name.decl) if not self._only_read(u)]
-            if any(u.effect is Effect.ESCAPE or self.flow.step(u.node) in around for u in changes):
-                return True
-        return bool(indirect) and self._memory_changes(pointee(key.type), around)
-
-    def _memory_changes(self, type_: Any, around: set[Step]) -> bool:
-        """Whether a key behind a pointer may be written. A write to the entry itself counts only where it has the
-        key's type, for a key that lies in the entry is none that could be found by itself."""
-        kind = type_.get_canonical().spelling
-        for step in around:
-            for node in step.node.find("DECL_REF_EXPR") if step.node is not None else ():
-                for use in (u for u in self.flow.uses(node.decl) if u.node is node):
-                    if not use.may_write or self._only_read(use):
-                        continue
-                    own = node.decl == self.value.decl and use.through and use.effect is Effect.WRITE
-                    if own and use.target.type.get_canonical().spelling != kind:
-                        continue
-                    if use.through or any(u.effect is Effect.ESCAPE for u in self.flow.changes(node.decl)):
-                        return True
-        return False
+        key = self.update.key
+        return key is not None and not self.flow.may_change(key, around, self._only_read, apart=self.value.decl)
 
     def _only_read(self, use: Use) -> bool:
         """Whether a use hands an address to a map operation, which reads keys and values."""
@@ -233,42 +200,6 @@ class _Update:
         if not self.map.array and deletes(unit, self.map.decl):
             return f"the file deletes from `{name}` too: the update puts back an entry deleted after the lookup"
         return ""
-
-
-def _given(step: Step, variable: int) -> Node | None:
-    """What a step that does nothing else gives a pointer variable: a call, or the literal 0. None for all else."""
-    node = step.node.bare if step.node is not None else None
-    if node is not None and node.kind == "BINARY_OPERATOR" and node.operator in ("==", "!="):
-        node = next((c.bare for c in node.children if c.bare.kind == "BINARY_OPERATOR"), None)
-    if node is None:
-        return None
-    if node.kind == "VAR_DECL" and node.decl == variable and node.children:
-        return _value(node.children[-1])
-    if node.kind == "BINARY_OPERATOR" and node.operator == "=" and node.children[0].bare.decl == variable:
-        return _value(node.children[1])
-    return None
-
-
-def _value(node: Node) -> Node | None:
-    return node.uncast if node.uncast.kind in ("CALL_EXPR", "INTEGER_LITERAL") else None
-
-
-def _is_indirect(node: Node) -> bool:
-    """Whether an expression reads memory behind a pointer."""
-    if node.kind == "ARRAY_SUBSCRIPT_EXPR":
-        return not node.children[0].bare.type.get_canonical().kind.name.endswith("ARRAY")
-    return node.arrow or (node.kind == "UNARY_OPERATOR" and node.operator == "*")
-
-
-def _is_pointer_name(node: Node) -> bool:
-    return bool(node.type.get_canonical().kind.name == "POINTER")
-
-
-def _is_own(target: Node) -> bool:
-    """Whether nobody else can write a variable: a local one, or one that is const."""
-    parent = target.cursor.semantic_parent
-    is_local = parent is not None and not parent.kind.is_translation_unit()
-    return bool(target.type.is_const_qualified() or (is_local and target.cursor.storage_class.name != "STATIC"))
 
 
 def _removal(unit: Unit, statement: Node) -> Edit | None:

@@ -6,6 +6,7 @@ then the bundled virtual headers, last the system's.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -19,7 +20,7 @@ from pathlib import Path
 from ebpffix.source import Source
 from ebpffix.transform import BCC
 
-_BUNDLED = Path(__file__).parent.parent / "headers"
+BUNDLED = Path(__file__).parent.parent / "headers"
 _KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
 _ARCH = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "powerpc", "s390x": "s390"}
 
@@ -55,6 +56,10 @@ class Setup:
     prefix_args: tuple[str, ...] = ()
     digest: bytes = b""
     notes: tuple[str, ...] = ()
+
+
+class NoTypes(Exception):
+    """The types that the user pointed at cannot be had: one line that says why."""
 
 
 class Environment:
@@ -94,12 +99,24 @@ class Environment:
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
             fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
         own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
-        where = own[0] if own else _BUNDLED / "libbpf"
+        where = own[0] if own else BUNDLED / "libbpf"
         # The bundled stand-ins for the kernel's headers then leave out the types that a whole vmlinux.h has.
         fixed = (*fixed, "-DEBPFFIX_VMLINUX")
         args = (*args, "-DEBPFFIX_VMLINUX")
         paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
         return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *_headers_in(where / "bpf")]), notes)
+
+    def compiler_args(
+        self, dirs: Sequence[Path], flags: Sequence[str] = (), *, wants_vmlinux: bool = False
+    ) -> tuple[str, ...]:
+        """The arguments for a real compiler, which brings its own headers and finds the system's."""
+        folders = [*self.options.include_dirs, *dirs]
+        if self.options.vmlinux:
+            folders.insert(0, self._as_vmlinux_h(self.options.vmlinux))
+        elif wants_vmlinux and (header := self._made_header()[0]):
+            folders.append(header.parent)
+        own, others = _split(flags)
+        return (*others, *(f"-D{d}" for d in self.options.defines), *own, *_include(folders))
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
     def provides(self, name: str) -> bool:
@@ -108,11 +125,11 @@ class Environment:
 
     def _bcc(self, dirs: Sequence[Path], flags: Sequence[str]) -> Setup:
         header, notes = self._made_header()
-        types = header or _BUNDLED / "bcc" / "fallback_types.h"
-        paths = (str(types), str(_BUNDLED / "bcc" / "prelude.h"))
+        types = header or BUNDLED / "bcc" / "fallback_types.h"
+        paths = (str(types), str(BUNDLED / "bcc" / "prelude.h"))
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
-        return Setup(args, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(_BUNDLED / "bcc")]), notes)
+        return Setup(args, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(BUNDLED / "bcc")]), notes)
 
     def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
         """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
@@ -126,33 +143,41 @@ class Environment:
         return _KERNEL_BTF if os.access(_KERNEL_BTF, os.R_OK) else None
 
     def _made_header(self) -> tuple[Path | None, tuple[str, ...]]:
-        """A vmlinux.h made from BTF, and the note that says from which."""
+        """A vmlinux.h made from BTF, and the note that says from which. NoTypes if the user's cannot be read."""
         path = self.btf_path
         if path is None:
             return None, ("no BTF of a kernel here: kernel types are the bundled ones; give --btf or --vmlinux",)
-        header = self._header_of(path)
         whose = f"kernel {platform.release()}" if path == _KERNEL_BTF else str(path)
-        return header, (f"kernel types come from the BTF of {whose}",)
+        try:
+            return self._header_of(path), (f"kernel types come from the BTF of {whose}",)
+        except NoTypes as error:
+            if path == self.options.btf:
+                raise
+            return None, (f"kernel types are the bundled ones: {error}",)
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
-    def _header_of(self, btf: Path) -> Path:
-        seen = os.stat(btf)
-        what = f"{btf}:{seen.st_size}:{platform.release()} {platform.version()}"
-        if btf != _KERNEL_BTF:
+    def _header_of(self, btf_file: Path) -> Path:
+        seen = os.stat(btf_file)
+        what = f"{btf_file}:{seen.st_size}:{platform.release()} {platform.version()}"
+        if btf_file != _KERNEL_BTF:
             what += f":{seen.st_mtime_ns}"
-        writer = _BUNDLED.parent / "btf.py"
-        what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
+        for part in ("btf.py", "btf_c.py"):
+            writer = BUNDLED.parent / part
+            what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
         folder = self._folder / "vmlinux" / blake2b(what.encode(), digest_size=16).hexdigest()
         header = folder / "vmlinux.h"
         if not header.exists():
-            from ebpffix import btf as reader
+            from ebpffix import btf, btf_c
 
-            types = reader.load(btf)
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=folder)
-            with open(handle, "w", encoding="utf-8") as out:
-                reader.write_header(types, out)
-            os.replace(name, header)
+            try:
+                types = btf.load(btf_file)
+                folder.mkdir(parents=True, exist_ok=True)
+                handle, name = tempfile.mkstemp(dir=folder)
+                with open(handle, "w", encoding="utf-8") as out:
+                    btf_c.write_header(types, out)
+                os.replace(name, header)
+            except (btf.BtfError, OSError) as error:
+                raise NoTypes(str(error)) from None
         return header
 
     def _as_vmlinux_h(self, given: Path) -> Path:
@@ -169,7 +194,9 @@ class Environment:
     @functools.cached_property
     def _folder(self) -> Path:
         if self.options.cache:
-            return self.options.cache
+            with contextlib.suppress(OSError):
+                self.options.cache.mkdir(parents=True, exist_ok=True)
+                return self.options.cache
         scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
         self._scratch = scratch  # removed with the Environment
         return Path(scratch.name)
@@ -223,9 +250,9 @@ _BASE = (
     f"-D__TARGET_ARCH_{_ARCH_NAME}",
 )
 _BCC_DIRS = (
-    *("-isystem", str(_BUNDLED / "libbpf"), "-isystem", str(_BUNDLED / "builtin")),
-    *("-idirafter", str(_BUNDLED / "system")),
+    *("-isystem", str(BUNDLED / "libbpf"), "-isystem", str(BUNDLED / "builtin")),
+    *("-idirafter", str(BUNDLED / "system")),
 )
-_PROVIDERS = (*(_BUNDLED / part for part in ("libbpf", "builtin", "system")), *map(Path, _system_dirs()))
+_PROVIDERS = (*(BUNDLED / part for part in ("libbpf", "builtin", "system")), *map(Path, _system_dirs()))
 # The bundled ones come before the system's, so that a run gives the same result on every machine.
 _LIBBPF_DIRS = (*_BCC_DIRS, *(part for folder in _system_dirs() for part in ("-idirafter", folder)))

@@ -129,11 +129,14 @@ class Node:
     @property
     def integer(self) -> int | None:
         """The value of an integer literal or an enumerator, also where a macro hides it; None for all else."""
-        if self.kind == "INTEGER_LITERAL" or (
-            self.kind == "DECL_REF_EXPR" and self.cursor.referenced.kind.name == "ENUM_CONSTANT_DECL"
-        ):
-            return clang.integer(self.cursor)
-        return None
+        target = self.cursor.referenced if self.kind == "DECL_REF_EXPR" else None
+        is_enumerator = target is not None and target.kind.name == "ENUM_CONSTANT_DECL"
+        return clang.integer(self.cursor) if self.kind == "INTEGER_LITERAL" or is_enumerator else None
+
+    @property
+    def constant(self) -> int | None:
+        """The value of an integer expression whose value the compiler knows; None for any other."""
+        return clang.evaluate(self.cursor)
 
     @property
     def bare(self) -> Node:

@@ -65,6 +65,7 @@ class Unit:
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
     errors: int = 0
     notes: list[str] = field(default_factory=list)
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 
     def __post_init__(self) -> None:
         self._locator = clang.Locator(self.tu)
@@ -114,7 +115,7 @@ class Unit:
                     continue
                 # An expansion inside another macro's body is recorded at the outer one's place: not a person's text.
                 if source.data.startswith(name, node.start):
-                    start, end, args = _macro_span(source, node.start, node.start + len(name), node.end)
+                    start, end, args = macro_span(source, node.start, node.start + len(name), node.end)
                     found.setdefault(node.path, {})[start, end] = Macro(node.path, node.name, start, end, args)
         return {p: sorted(m.values(), key=lambda m: (m.start, -m.end)) for p, m in found.items()}
 
@@ -134,6 +135,11 @@ class Unit:
             for match in _DIRECTIVE.finditer(source.uncommented):
                 found[path].append(match.span())
         return found
+
+    def argument_spans(self, path: Path, name_end: int) -> tuple[tuple[int, int], ...]:
+        """Of a call whose function's name ends at a byte: its arguments' spans without the blanks around them."""
+        source = self.sources[path]
+        return macro_span(source, name_end, name_end, len(source.data))[2]
 
     def in_directive(self, path: Path, offset: int) -> bool:
         """Whether a byte belongs to a preprocessor directive, such as a macro's definition."""
@@ -282,8 +288,8 @@ def _holds(node: Node, path: Path, offset: int) -> bool:
     return node.path == path and node.start <= offset < node.end
 
 
-def _macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """The whole span of an expansion, and its arguments' spans without the blanks around them."""
+def macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
+    """The whole span of an expansion whose name ends at `name_end`, and its arguments, without the blanks around each."""
     code = source.code
     opening = re.compile(rb"(?:\s|\\\r?\n)*\(").match(code, name_end)
     if end <= name_end or not opening:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -33,17 +34,18 @@ def display(path: Path) -> str:
         return path.as_posix()
 
 
-def model(report: Report, *, head_sha: str = "", proofs: Mapping[int, Any] | None = None) -> dict[str, Any]:
-    """The whole report. `proofs` are by the position of a finding in `report.findings`."""
+def model(report: Report, *, head_sha: str = "") -> dict[str, Any]:
+    """The whole report. `head_sha` is the commit that the working tree is at, if there is one."""
     seen: Counter[str] = Counter()
     sources = {path: Source(path, data) for path, data in report.before.items()}
     findings = []
-    for number, found in enumerate(report.findings):
+    for found in report.findings:
         entry = _finding(found, sources)
         base = entry["fingerprint"]
         seen[base] += 1
         entry["fingerprint"] = base if seen[base] == 1 else f"{base}-{seen[base]}"
-        entry["proof"] = (proofs or {}).get(number)
+        proof = report.proofs.get(found.identity)
+        entry["proof"] = asdict(proof) if proof else None
         findings.append(entry)
     return {
         "version": VERSION,
@@ -78,6 +80,7 @@ def summary(report: Report) -> dict[str, Any]:
             for found, reason in report.dropped
         ],
         "errors": list(report.errors),
+        "proofs": dict(Counter(proof.verdict for proof in report.proofs.values())),
     }
 
 

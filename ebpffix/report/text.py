@@ -6,12 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebpffix.analyse import Status
 from ebpffix.engine import Report
 from ebpffix.rewrite import Found
 from ebpffix.source import Source
 from ebpffix.transform import Safety
+
+if TYPE_CHECKING:
+    from ebpffix.verify.proof import ProgramProof, Proof
 
 _COLOURS = {Safety.SAFE: "32", Safety.SUGGESTED: "33", Safety.ADVICE: "36"}
 
@@ -35,6 +39,38 @@ def lines(report: Report, found: Sequence[Found], *, colour: bool) -> Iterator[s
             place = f"\x1b[1m{place}\x1b[0m"
             safety = f"\x1b[{_COLOURS[one.fix.safety]}m{safety}\x1b[0m"
         yield f"{place}: {one.transform}: {one.fix.message} [{safety}]{reason}"
+        if proof := report.proofs.get(one.identity):
+            yield f"    {proved(proof)}"
+
+
+def proved(proof: Proof) -> str:
+    """A proof in one line: the verdict, what became of each program, and with what that was found."""
+    programs = ", ".join(map(_program, proof.programs)) or proof.reason
+    return f"{proof.verdict}{': ' if programs else ''}{programs} (kernel {proof.kernel}, {proof.compiler})"
+
+
+def _program(program: ProgramProof) -> str:
+    if "untried" in (program.before, program.after):
+        return f"{program.name} untried: {program.reason}"
+    fate = program.after if program.before == program.after else f"{program.before}, now {program.after}"
+    before, after = program.insns_before, program.insns_after
+    if before is None or after is None or program.before != program.after:
+        return f"{program.name} {fate}"
+    return f"{program.name} {fate}, {_change(after - before)}"
+
+
+def _change(instructions: int) -> str:
+    if not instructions:
+        return "as many instructions"
+    return f"{plural(abs(instructions), 'instruction')} {'more' if instructions > 0 else 'fewer'}"
+
+
+def proof_table(report: Report) -> Iterator[str]:
+    """How many fixes came out how, most first, and why some could not be tried."""
+    by = Counter(proof.verdict for proof in report.proofs.values())
+    for verdict, count in sorted(by.items(), key=lambda item: (-item[1], item[0])):
+        yield f"{count:>5}  {verdict}"
+    yield from report.problems
 
 
 def counts(found: Sequence[Found]) -> str:

@@ -109,7 +109,10 @@ def compile_libbpf(
     spellings = {Path(os.path.abspath(p)) for p in (*(overlay or {}), *contents)}
     for _ in range(3):
         with private_folder() as folder:
-            overlay_args = _overlay(folder, contents, spellings)
+            try:
+                overlay_args = _overlay(folder, contents, spellings)
+            except UnicodeEncodeError:
+                return CompileError((f"{str(path)!a}: error: the name of a changed file is not UTF-8",))
             done = _clang(path, folder, clang, (*overlay_args, *args), timeout)
             if done.code != 0:
                 return CompileError(_complaint(path, done, timeout))
@@ -124,7 +127,7 @@ def compile_libbpf(
 
 def _clang(path: Path, folder: Path, clang: Clang, args: Sequence[str], timeout: float) -> Finished:
     argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
-    argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MF", str(folder / "deps")]
+    argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MT", "x", "-MF", str(folder / "deps")]
     argv += ["-x", "c", "-c", os.path.abspath(path), "-o", str(folder / "object")]
     env = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
     return run(argv, folder=folder, timeout=timeout, env=env)

@@ -170,8 +170,15 @@ TABLE: tuple[Explanation, ...] = (
         "map.",
     ),
     Explanation(
+        "spill-overwrite",
+        (r"corrupt spilled pointer", r"corrupt(?:ed)? spill"),
+        "Part of an eight-byte stack slot is written that holds a whole register; some kernels refuse that to "
+        "processes without CAP_PERFMON. Write the members that share a slot from narrow to wide, or as one, or load "
+        "with CAP_PERFMON.",
+    ),
+    Explanation(
         "misaligned-stack",
-        (r"misaligned stack access", r"attempt to corrupt spilled pointer"),
+        (r"misaligned stack access",),
         "A stack slot is read or written at an offset that is no multiple of the access size, as members of a packed "
         "struct are. Align the object or the member, or copy it with __builtin_memcpy into an aligned variable.",
     ),
@@ -285,7 +292,7 @@ TABLE: tuple[Explanation, ...] = (
     Explanation(
         "lock",
         (
-            r"spin_?lock",
+            r"spin_?(?:un)?lock",
             r"holding a lock",
             r"rcu_read_(?:un)?lock",
             r"bpf_(?:preempt|local_irq)",
@@ -313,7 +320,7 @@ TABLE: tuple[Explanation, ...] = (
             r"call stack of \d+ frames is too deep",
             r"exceeds? .*complexity",
         ),
-        "There are more paths or instructions than the verifier walks (a million; 131,072 paths' worth before 5.2). "
+        "There are more paths or instructions than the verifier walks (a million; 131,072 before 5.2). "
         "Shorten loops, keep fewer values alive over branches, move parts into global functions or bpf_loop(), or "
         "split by tail calls.",
     ),

@@ -1,7 +1,7 @@
 """Which source line an instruction of a compiled program came from: the line table of an object's `.BTF.ext` section.
 
-Verifier logs name the line themselves when the object had BTF (file and number from Linux 6.8 on). This is for the rest:
-logs of programs that were refused before their first instruction, and kernels that print the text alone.
+Verifier logs name the line themselves when the object had BTF (file and number from Linux 6.8 on). This is for the
+rest: programs that were refused before their first instruction, and kernels that print the text alone.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ class _Elf:
         strings = self.sections[table.link]
         for at in range(table.offset, table.offset + table.size - 23, 24):
             name, info, _, section, value, size = struct.unpack_from(self.order + "IBBHQQ", self.data, at)
-            if info & 15 == _FUNCTION and section < len(self.sections):
-                if _string(self.data, strings.offset + name) == wanted.encode():
-                    return self.sections[section].name, value, size
+            found = info & 15 == _FUNCTION and section < len(self.sections)
+            if found and _string(self.data, strings.offset + name) == wanted.encode():
+                return self.sections[section].name, value, size
         return None
 
 
 def line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
     """The source line of instruction number `instruction` (from 0) of the function `program` in the object `data`.
 
-    The number is the log's, which counts 8 bytes as one. None without a line table, for a program that is not there, and
-    for instructions behind its end: those are of functions that libbpf appended. Raises ValueError for what is no ELF
+    The number is the log's: 8 bytes are one. None without a line table, for a program that is not there, and
+    for instructions behind its end, which are of functions that libbpf appended. Raises ValueError for what is no ELF
     object for BPF.
     """
     try:
         return _line_of(data, program, instruction)
-    except (struct.error, IndexError) as error:
+    except (struct.error, OverflowError) as error:
         raise ValueError(f"not a whole ELF object: {error}") from None
 
 
@@ -72,14 +72,12 @@ def _line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
     btf = elf.body(b".BTF")
     if not btf:
         return None
-    found = None
-    for offset, file, text, number in _lines(elf, section):
-        if start <= offset <= wanted:
-            found = (file, text, number)
-    if found is None:
+    before = [line for line in _lines(elf, section) if start <= line[0] <= wanted]
+    if not before:
         return None
-    file, text, number = (*(_btf_string(btf, elf.order, s).decode("utf-8", "replace") for s in found[:2]), found[2])
-    return SourceLine(str(file), int(number) >> 10, str(text).strip())
+    _, file, text, number = before[-1]
+    name, words = (_btf_string(btf, elf.order, at).decode("utf-8", "replace") for at in (file, text))
+    return SourceLine(name, number >> 10, words.strip())
 
 
 def _read(data: bytes) -> _Elf:
@@ -104,7 +102,7 @@ def _btf_string(btf: bytes, order: str, at: int) -> bytes:
 
 
 def _lines(elf: _Elf, wanted: bytes) -> list[tuple[int, int, int, int]]:
-    """The line table of a section, by offset: offset in bytes, file and text as places in BTF's strings, line << 10."""
+    """The line table of a section by offset: offset in bytes, file and text as places in BTF's strings, line << 10."""
     ext = elf.body(b".BTF.ext")
     if not ext:
         return []

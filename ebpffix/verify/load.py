@@ -2,6 +2,9 @@
 
 Nothing is attached, nothing is pinned; programs and maps are gone when the child that loaded them ends. "rejected" is
 said only when the verifier itself refused: what this machine lacks makes a program "untried", with the reason.
+
+Limits bound what the loading process can take, not the kernel's own faults: there are programs that make a kernel oops
+in its verifier. Load what strangers wrote only on a machine that may be lost.
 """
 
 from __future__ import annotations
@@ -63,7 +66,7 @@ def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20) -> list[Pr
     """
     found = programs(made.data)
     request = {"programs": [n for n, _ in found], "cap_bpf": cap_bpf, "timeout": timeout, "run": False}
-    answers = _ask(request, made.data, timeout * len(found))
+    answers = _ask(request, made.data, timeout * len(found)) if found else {}
     results = []
     for name, section in found:
         answer = answers.get(name, {"failed": "the process that loads it ended early", "said": ""})
@@ -129,7 +132,7 @@ _STATISTICS = re.compile(
     r"^(?:processed \d+ insns|verification time|stack depth|libbpf: |max_states_per_insn).*$", re.MULTILINE
 )
 _MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.MULTILINE)
-_NOISE = re.compile(r"BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: ")
+_NOISE = re.compile(r"elf: skipping|BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: ")
 
 
 def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdict, str]:

@@ -62,24 +62,25 @@ class Rejection:
 
 
 # The registers' new state follows, and after a jump the number and state of the place jumped to.
-_INSTRUCTION = re.compile(rb"(\d+): ([(<].*?)(?:\s*; (?:R\d|frame\d|fp-?\d).*|\s+\d+: (?:R\d|frame\d).*)?$")
+_INSTRUCTION = re.compile(rb"(\d+): ([(<].*?)(?:(?<!\s)\s+(?:;|\d+:) (?:R\d|frame\d|fp-?\d).*)?$")
 _AT_INSTRUCTION = re.compile(rb"\d+: (?:\([0-9a-f]{2}\) |<invalid )")  # libbpf writes the second for a bad relocation
 _NUMBERED_STATE = re.compile(rb"\d+: (?:R\d|frame\d)")
 _SOURCE = re.compile(rb"; ?(.*?)(?: @ ([^@]*):(\d+))?$")
 # What a verifier prints that is neither an instruction nor a reason. It says nothing of the verdict.
 _NOISE = re.compile(
     rb"R\d+(?:_\w+)?=|fp-?\d+(?:_\w+)?=|refs=|frame ?\d+|regs=|cb$|"
-    rb"func#\d+ @|Live regs before insn|\d+: [.0-9]{8,} |safe$|last_idx |first_idx |parent |mark_precise|propagating |"
-    rb"caller:|callee:|returning from callee|to caller at|from \d+ to \d+|cur state:|old state:|"
-    rb"Validating \S+ func#|func '[^']*' arg\d+ has btf_id|Func#\d+ .*(?:is safe for|is global and)|BPF program .*safe|"
-    rb"verification time|stack depth|peak_states|mark_read|insn stack|total_states|\(truncated|\[\.\.\.\]"
+    rb"func#\d+ @|Live regs before insn|(?:\d+ +)?\d+: [.0-9]{8,} |\(\d+\) (?:frame|live) |"
+    rb"last_idx |first_idx |parent |mark_precise|propagating |"
+    rb"caller:|callee:|returning from callee|to caller at|cur state:|old state:|"
+    rb"Validating \S+ func#|func '[^']*' arg\d+ has btf_id|Func#\d+ .*(?:is safe for|is global and)|"
+    rb"verification time|stack depth|\(truncated|\[\.\.\.\]"
 )
 _START = re.compile(
     rb"func#\d+ @|Live regs before insn|\d+: (?:\([0-9a-f]{2}\) |R\d+\S*=|frame\d)|R1=ctx|Validating \S+ func#"
 )
 _END = re.compile(rb"processed \d+ insns")
 _PREFIXED = re.compile(rb"((?:[^;(]*[\s\]:|>])??)(?<![\w.])\d+: \([0-9a-f]{2}\) ")
-_PATH_START = re.compile(rb"from \d+ to \d+[: ]|safe$")
+_PATH_START = re.compile(rb"from \d+ to \d+[: ]|(?:\d+: )?safe$")
 # Where a log without a marked end is over: the surroundings speak again.
 _SURROUNDINGS = re.compile(rb"Traceback \(most recent|HINT: |Error: |Exception: |libbpf: |Warning: |bpf: ")
 
@@ -87,17 +88,17 @@ _LIBBPF_FAILED = re.compile(rb"libbpf: (?:prog '([^']*)': )?(?:BPF program load 
 _LIBBPF_BEGIN = re.compile(rb"(?:prog '([^']*)': )?-- BEGIN (?:PROG LOAD |DUMP )?LOG --")
 _LIBBPF_END = re.compile(rb"-- END (?:PROG LOAD )?LOG --")
 _LIBBPF_NAME = re.compile(rb"libbpf: (?:prog '([^']*)': failed to load|failed to load program '([^']*)')")
-_BCC_FAILED = re.compile(rb"bpf: (?:Failed to load program: )?([A-Z].*)")
+_BCC_FAILED = re.compile(rb"bpf: (?:Failed to load program: (.*)|((?:Permission|Invalid|Operation|Argument) [a-z ]+)$)")
 _BCC_NAME = re.compile(rb"Failed to load BPF program b?'?([\w.$]+)'?: (.*)")
 _IPROUTE_FAILED = re.compile(rb"Prog section '([^']*)' rejected: ([^!(]*)")
-_CILIUM_FAILED = re.compile(rb"(?:program (\S+): )?load program: ([a-z][a-z ]*)(?::\s*(.*))?$")
+_CILIUM_FAILED = re.compile(rb"(?:program (\S+): )?load program: ([a-z][a-z ]*)(:\s*.*)?$")
 _OMITTED = re.compile(rb"\s*\((?:truncated, )?\d+ line\(s\) omitted\).*$")
 
 _HEADING = re.compile(rb"(Reason|At|Causal path|Suggestion):\s*(.*)$")
 _DIAGNOSED = re.compile(rb"Verification failed: *(.*)")
 _AT_NUMBER = re.compile(rb"\binsn (\d+)\b")
 _AT_CODE = re.compile(rb">>>\s*(\d+)\s*\|\s*(\([0-9a-f]{2}\) .*)")
-_AT_FILE = re.compile(rb"([^\s:@()|]+\.[ch]\w*):(\d+)")
+_AT_FILE = re.compile(rb"(?<![^\s:@()|])([^\s:@()|]+\.[ch]\w*):(\d+)")
 _AT_TEXT = re.compile(rb"(?:>>>\s*)?(\d+)\s*\|\s?(.*)")
 
 _REGISTER = re.compile(r"\bR(\d+)\b")
@@ -204,11 +205,14 @@ class _Log:
         return None
 
     def _unexplained(self, message: str) -> Explanation:
+        refused = (self.errno or b"").lower()
+        if b"no space left" in refused:  # in the log's buffer
+            return CUT_OFF
         if self.ended or self.title or (message and (self.closed or not self.begun)):
             return OTHER
         if self.begun:  # half a log, or half a line of its reason
             return CUT_OFF
-        return NO_PRIVILEGE if b"operation not permitted" in (self.errno or b"").lower() else EMPTY
+        return NO_PRIVILEGE if b"operation not permitted" in refused else EMPTY
 
     def _tell(self, message: str, found: Explanation) -> Rejection:
         instruction, source = self._where(message)
@@ -234,10 +238,8 @@ class _Log:
             instruction = Instruction(int(match[1]), _text(match[2]))
         if match := _SOURCE.match(self.source):
             source = SourceLine(_text(match[2] or b""), int(match[3] or 0), _text(match[1]))
-        if match_ := _MESSAGE_INSN.search(message):
-            number = int(match_[1] or match_[2])
-            if instruction is None or not self.begun:
-                instruction = Instruction(number, "")
+        if instruction is None and (named := _MESSAGE_INSN.search(message)):
+            instruction = Instruction(int(named[1] or named[2]), "")
         return self._at(instruction, source)
 
     def _at(
@@ -305,7 +307,7 @@ def _surroundings(line: bytes, log: _Log) -> _Log | None:
     if b"libbpf" in line or b"LOG --" in line:
         return _libbpf(line, log)
     if match := _BCC_FAILED.match(line):
-        return _Log(loader="bcc", errno=match[1])
+        return _Log(loader="bcc", errno=match[1] or match[2])
     if b"oad" not in line and b"rejected" not in line:
         return None
     if match := _BCC_NAME.search(line):
@@ -314,8 +316,10 @@ def _surroundings(line: bytes, log: _Log) -> _Log | None:
     if match := _IPROUTE_FAILED.search(line):
         return _Log(program=match[1], loader="libbpf", errno=match[2])
     if match := _CILIUM_FAILED.search(line):
+        if not match[3] and log.failed:  # the last words after a log that was told
+            return log
         started = _Log(program=match[1] or b"", loader="cilium/ebpf", errno=match[2])
-        _cilium_short(started, match[3] or b"")
+        _cilium_short(started, (match[3] or b"")[1:].lstrip())
         return started
     return None
 

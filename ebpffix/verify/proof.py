@@ -6,8 +6,11 @@ A fix answers for the programs whose code it changes, judged with all the fixes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import methodcaller
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -73,18 +76,31 @@ def prove(
     """A proof for each fix, in order.
 
     `build` gives the contents of the files with some of the fixes made (with none: as they are), `paths` the files
-    that a fix edits, as real paths. What is compiled and loaded for the same fixes is compiled and loaded once.
+    that a fix edits, as real paths; both are called from several threads, one a target. What is compiled and loaded
+    for the same fixes is compiled and loaded once.
     """
     trials = [_Trials(t, fixes, build, paths) for t in targets]
-    kept = set(range(len(fixes)))
+    kept = frozenset(range(len(fixes)))
     worse: dict[int, Proof] = {}
-    while True:
-        found = {n: proof for t in trials for n, proof in t.culprits(kept - worse.keys()).items()}
-        if not found:
-            break
-        worse |= found
-    kept -= worse.keys()
-    return [worse.get(n) or _verdict(n, kept, trials) for n in range(len(fixes))]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while found := _first(pool.map(methodcaller("culprits", kept), trials)):
+            worse |= found
+            kept -= found.keys()
+        shares = list(pool.map(methodcaller("shares", kept), trials))
+    return [worse.get(n) or _verdict([s[n] for s in shares if n in s]) for n in range(len(fixes))]
+
+
+def _first(found: Iterable[dict[int, Proof]]) -> dict[int, Proof]:
+    return {n: proof for each in reversed(list(found)) for n, proof in each.items()}
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one target says of one fix: the programs that it changes; none if it changes nothing, or for a reason."""
+
+    compiler: str
+    programs: tuple[ProgramProof, ...] = ()
+    reason: str = ""
 
 
 @dataclass
@@ -136,6 +152,27 @@ class _Trials(Generic[F]):
                 good |= {number}
         return found
 
+    def shares(self, kept: Collection[int]) -> dict[int, _Share]:
+        """What this target says of each fix that goes into it, with all that are kept made."""
+        mine, compiler = self.mine(kept), self.target.compiler
+        if not mine:
+            return {}
+        before, after = self.compiled(frozenset()), self.compiled(mine)
+        if isinstance(after, CompileError):
+            return dict.fromkeys(mine, _Share(compiler, reason=f"does not compile: {after.lines[0]}"))
+        if isinstance(before, Compiled) and before.parts == after.parts:
+            return dict.fromkeys(mine, _Share(compiler))
+        if not self.loaded(mine):
+            return dict.fromkeys(mine, _Share(compiler, reason="no program in it"))
+        return {n: _Share(compiler, tuple(self.proof(p, mine) for p in self._changed(n, mine))) for n in mine}
+
+    def _changed(self, number: int, mine: frozenset[int]) -> list[str]:
+        """The programs that one fix changes; by itself if that compiles, else as the last of all."""
+        alone = frozenset({number})
+        if len(mine) > 1 and isinstance(self.compiled(alone), CompileError):
+            return self.touched(mine - alone, mine)
+        return self.touched(frozenset(), alone)
+
     def _worse(self, chosen: frozenset[int]) -> str:
         """Why these fixes must not be made, "" if they may."""
         before, after = self.compiled(frozenset()), self.compiled(chosen)
@@ -179,37 +216,12 @@ class _Trials(Generic[F]):
         return ProgramProof(name, before.verdict, after.verdict, before.insns, after.insns, log, reason)
 
 
-def _verdict(number: int, kept: Collection[int], trials: Sequence[_Trials[F]]) -> Proof:
-    """What is to be said of one fix that is kept, over all programs that it changes."""
-    proofs: list[ProgramProof] = []
-    compiler, reason, same = "", "no program that was checked includes it", False
-    for trial in trials:
-        mine = trial.mine(kept)
-        if number not in mine:
-            continue
-        compiler = trial.target.compiler
-        before, after = trial.compiled(frozenset()), trial.compiled(mine)
-        if isinstance(after, CompileError):
-            reason = f"does not compile: {after.lines[0]}"
-        elif isinstance(before, Compiled) and before.parts == after.parts:
-            same = True
-        else:
-            touched = _touched_by(number, mine, trial)
-            proofs += [trial.proof(name, mine) for name in touched]
-            same = same or (not touched and bool(trial.loaded(mine)))
-    return _summed(proofs, compiler, reason, same)
-
-
-def _touched_by(number: int, mine: frozenset[int], trial: _Trials[F]) -> list[str]:
-    """The programs that this fix changes; by itself if that compiles, else as the last of all."""
-    alone = frozenset({number})
-    if len(mine) > 1 and isinstance(trial.compiled(alone), CompileError):
-        return trial.touched(mine - alone, mine)
-    return trial.touched(frozenset(), alone)
-
-
-def _summed(proofs: Sequence[ProgramProof], compiler: str, reason: str, same: bool) -> Proof:
-    pairs = {(p.before, p.after) for p in proofs}
+def _verdict(shares: Sequence[_Share]) -> Proof:
+    """What is to be said of a fix that is kept, over all targets that it goes into."""
+    programs = tuple(p for s in shares for p in s.programs)
+    compiler = shares[0].compiler if shares else ""
+    pairs = {(p.before, p.after) for p in programs}
+    reason = ""
     verdict: Verdict = "untried"
     if ("rejected", "accepted") in pairs:
         verdict = "fixed"
@@ -217,9 +229,11 @@ def _summed(proofs: Sequence[ProgramProof], compiler: str, reason: str, same: bo
         verdict = "still-rejected"
     elif ("accepted", "accepted") in pairs:
         verdict = "still-accepted"
-    elif same and not proofs:
+    elif programs:
+        first = programs[0]
+        reason = first.reason if first.after == "untried" else f"{first.after} now, but before: {first.reason}"
+    elif any(not s.reason for s in shares):
         verdict = "same-object"
-    if verdict == "untried" and proofs:
-        proof = proofs[0]
-        reason = proof.reason if proof.after == "untried" else f"{proof.after} now, but before: {proof.reason}"
-    return Proof(verdict, kernel_release(), compiler, tuple(proofs), reason if verdict == "untried" else "")
+    else:
+        reason = shares[0].reason if shares else "no program that was checked includes it"
+    return Proof(verdict, kernel_release(), compiler, programs, reason)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Load eBPF programs on several kernels and bring back the verdicts and the verifier's logs.
 
-    run.py [--kernel host|6.1|6.12|5.10]… [--markdown] [--logs FOLDER] [--cap-bpf] FILE.o|FILE.c…
+    run.py [--kernel host|5.10|6.1|6.12]… [--markdown] [--logs FOLDER] [--cap-bpf] [-I FOLDER]… FILE.o|FILE.c…
 
 Each program is loaded by itself, as root; those of a C file with a line `// load: cap-bpf`, and all with
 --cap-bpf, with CAP_BPF and CAP_NET_ADMIN alone. Nothing is attached. `host` is the running kernel; the others are
@@ -36,7 +36,13 @@ KERNELS = {
     "6.1": (("bookworm main", "bookworm-security main"), "qemu64"),
     "6.12": (("bookworm-backports main",), "Nehalem"),
 }
-BOOT_SECONDS = 120
+BOOT_SECONDS = 180
+# Under emulation on a busy machine the timer's self-test fails by chance, and the boot with it.
+KERNEL_LINE = "console=ttyS0 panic=-1 quiet no_timer_check"
+
+
+class BootError(Exception):
+    """A kernel that did not load everything that it was given."""
 
 
 def main() -> None:
@@ -45,14 +51,18 @@ def main() -> None:
     arguments.add_argument("--markdown", action="store_true", help="a table, one column for each kernel")
     arguments.add_argument("--logs", type=Path, help="write FOLDER/CLASS/CASE.KERNEL.log for each rejection")
     arguments.add_argument("--cap-bpf", action="store_true")
+    arguments.add_argument("-I", dest="include", action="append", default=[], metavar="FOLDER", help="for the compiler")
     arguments.add_argument("files", nargs="+", type=Path, metavar="FILE")
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        privileged, unprivileged = compile_all(options.files, Path(work), options.cap_bpf)
+        privileged, unprivileged = compile_all(options.files, Path(work), options.include, options.cap_bpf)
         results: dict[str, list[dict[str, object]]] = {}
         for kernel in options.kernel or ["host"]:
             load = load_here if kernel == "host" else load_in_qemu
-            results[kernel] = load(kernel, privileged, unprivileged, Path(work))
+            try:
+                results[kernel] = load(kernel, privileged, unprivileged, Path(work))
+            except BootError as error:
+                print(error, file=sys.stderr)
     if options.logs:
         write_logs(options.logs, options.files, results)
     if options.markdown:
@@ -60,6 +70,7 @@ def main() -> None:
     else:
         json.dump([r for all_of_one in results.values() for r in all_of_one], sys.stdout, indent=1)
         print()
+    sys.exit(len(results) < len(set(options.kernel or ["host"])))
 
 
 def object_name(path: Path) -> str:
@@ -69,7 +80,9 @@ def object_name(path: Path) -> str:
     return f"{path.parent.resolve().name}.{path.name.removesuffix('.c').removesuffix('.bpf')}.o"
 
 
-def compile_all(files: Iterable[Path], work: Path, cap_bpf: bool) -> tuple[list[Path], list[Path]]:
+def compile_all(
+    files: Iterable[Path], work: Path, include: Iterable[str] = (), cap_bpf: bool = False
+) -> tuple[list[Path], list[Path]]:
     """The objects to load with all privileges, and those for CAP_BPF alone."""
     clang = os.environ.get("CLANG") or next(filter(None, map(shutil.which, ("clang", "clang-19", "clang-14"))), "clang")
     both: tuple[list[Path], list[Path]] = ([], [])
@@ -78,8 +91,8 @@ def compile_all(files: Iterable[Path], work: Path, cap_bpf: bool) -> tuple[list[
         if file.suffix == ".o":
             shutil.copy(file, target)
         else:
-            include = f"-I/usr/include/{os.uname().machine}-linux-gnu"
-            flags = ["-O2", "-g", "-target", "bpf", "-D__TARGET_ARCH_x86", include, f"-I{vmlinux_folder()}"]
+            folders = [*include, f"/usr/include/{os.uname().machine}-linux-gnu", str(vmlinux_folder())]
+            flags = ["-O2", "-g", "-target", "bpf", "-D__TARGET_ARCH_x86", *(f"-I{f}" for f in folders)]
             run([clang, *flags, "-c", str(file), "-o", str(target)])
         alone = cap_bpf or (file.suffix == ".c" and "\n// load: cap-bpf\n" in file.read_text(encoding="utf-8"))
         both[alone].append(target)
@@ -124,14 +137,14 @@ def load_in_qemu(kernel: str, privileged: list[Path], unprivileged: list[Path], 
     initramfs, results, console = work / "initramfs", work / "results", work / "console"
     initramfs.write_bytes(gzip.compress(b"".join(cpio(entries)), 1))
     command = ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-cpu", KERNELS[kernel][1], "-m", "768", "-no-reboot"]
-    command += ["-kernel", str(vmlinuz), "-initrd", str(initramfs), "-append", "console=ttyS0 panic=-1 quiet"]
+    command += ["-kernel", str(vmlinuz), "-initrd", str(initramfs), "-append", KERNEL_LINE]
     command += ["-display", "none", "-net", "none", "-serial", f"file:{console}", "-serial", f"file:{results}"]
     with contextlib.suppress(subprocess.TimeoutExpired):  # the missing end is told below
         subprocess.run(command, timeout=BOOT_SECONDS, check=True, stdin=subprocess.DEVNULL)
     output = results.read_bytes()
     if not output.endswith(b"end\n"):
         tail = console.read_text(errors="replace")[-2000:]
-        sys.exit(f"linux {kernel} did not load everything within {BOOT_SECONDS} seconds; its console ends:\n{tail}")
+        raise BootError(f"linux {kernel} did not load everything in {BOOT_SECONDS} seconds; its console ends:\n{tail}")
     return parse(output.removesuffix(b"end\n"))
 
 

@@ -1,0 +1,457 @@
+"""The command as users type it: streams, exit codes, one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import CACHE, cases
+
+from ebpffix.patch import changed_lines
+
+PROGRAM = b"""#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+struct {
+\t__uint(type, BPF_MAP_TYPE_HASH);
+\t__uint(max_entries, 64);
+\t__type(key, u32);
+\t__type(value, u64);
+} counts SEC(".maps");
+
+SEC("xdp")
+int count(struct xdp_md *ctx)
+{
+\tu32 key = ctx->ingress_ifindex;
+\tu64 *seen = bpf_map_lookup_elem(&counts, &key);
+
+\tif (!seen)
+\t\treturn XDP_PASS;
+\t*seen += 1;
+\tbpf_map_update_elem(&counts, &key, seen, BPF_ANY);
+\treturn XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+"""
+UPDATE = b"\tbpf_map_update_elem(&counts, &key, seen, BPF_ANY);\n"
+FIXED = PROGRAM.replace(UPDATE, b"")
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+def ebpffix(*args: object, cwd: Path, text: bytes = b"", env: dict[str, str] | None = None) -> Done:
+    done = subprocess.run(
+        [sys.executable, "-m", "ebpffix", *map(str, args)],
+        cwd=cwd,
+        input=text,
+        capture_output=True,
+        env=os.environ | {"EBPFFIX_CACHE_DIR": str(CACHE)} | (env or {}),
+    )
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return Done(done.returncode, done.stdout.decode("latin-1"), done.stderr.decode("latin-1"))
+
+
+def git(*args: object, cwd: Path) -> str:
+    flags = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "core.autocrlf=false")
+    return subprocess.run(["git", *flags, *map(str, args)], cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A git tree with one program that has one safe fix, in a folder."""
+    folder = tmp_path / "tree"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "count.bpf.c").write_bytes(PROGRAM)
+    git("init", "-q", cwd=folder)
+    git("add", ".", cwd=folder)
+    git("commit", "-qm", "start", cwd=folder)
+    return folder
+
+
+# -- modes
+
+
+def test_list(tree: Path) -> None:
+    done = ebpffix(cwd=tree)
+    assert done.code == 1
+    (line,) = (line for line in done.out.splitlines() if ".bpf.c" in line)
+    assert line.startswith("src/count.bpf.c:20:2: redundant-map-update: ")
+    assert line.endswith("[safe]")
+    assert done.out.endswith("1 finding (1 safe); 1 eBPF file: 1 analysed\n")
+
+
+def test_nothing_found(tree: Path) -> None:
+    (tree / "src" / "count.bpf.c").write_bytes(FIXED)
+    assert ebpffix(cwd=tree).code == 0
+    done = ebpffix("--diff", cwd=tree)
+    assert (done.code, done.out) == (0, "")
+
+
+@pytest.mark.parametrize("where", [".", "src"])
+def test_diff_through_git_is_what_apply_writes(tree: Path, where: str) -> None:
+    done = ebpffix("--diff", cwd=tree / where)
+    assert done.code == 1
+    assert (tree / "src" / "count.bpf.c").read_bytes() == PROGRAM
+    subprocess.run(["git", "apply"], cwd=tree / where, input=done.out.encode("latin-1"), check=True)
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+
+
+def test_apply_and_again(tree: Path) -> None:
+    done = ebpffix("--apply", cwd=tree)
+    assert done.code == 0
+    assert "fixed" in done.out
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+    assert ebpffix("--apply", cwd=tree).out == ""
+    assert ebpffix("--diff", cwd=tree).code == 0
+
+
+def test_apply_keeps_modes_and_links(tree: Path) -> None:
+    real = tree / "src" / "count.bpf.c"
+    real.chmod(0o755)
+    (tree / "link.bpf.c").symlink_to("src/count.bpf.c")
+    ebpffix("--apply", cwd=tree)
+    assert stat.S_IMODE(real.stat().st_mode) == 0o755
+    assert (tree / "link.bpf.c").is_symlink()
+    assert real.read_bytes() == FIXED
+    assert sorted(p.name for p in (tree / "src").iterdir()) == ["count.bpf.c"]
+
+
+def test_apply_of_a_file_that_cannot_be_written(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ebpffix import modes
+    from ebpffix.engine import Report
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = tree / "src" / "count.bpf.c"
+    monkeypatch.setattr(modes, "replace_content", refuse)
+    report = Report([], {path: PROGRAM}, {path: FIXED}, [], [], [], [])
+    assert modes.apply(report, modes.Output()) == 2
+    assert path.read_bytes() == PROGRAM
+
+
+def test_stdin(tree: Path) -> None:
+    done = ebpffix("--apply", "-", "--stdin-filename", "src/count.bpf.c", cwd=tree, text=PROGRAM)
+    assert (done.code, done.out.encode()) == (0, FIXED)
+    done = ebpffix("--diff", "-", "--stdin-filename", "src/new.bpf.c", cwd=tree, text=PROGRAM)
+    assert done.code == 1
+    assert "+++ b/src/new.bpf.c" in done.out
+    done = ebpffix("-", cwd=tree, text=PROGRAM)
+    assert done.out.startswith("stdin.bpf.c:20:2: ")
+
+
+def test_stdin_that_is_no_ebpf_comes_out_as_it_went_in(tree: Path) -> None:
+    text = b"int main(void) { return 0; }\n"
+    done = ebpffix("--apply", "-", "--stdin-filename", "main.c", cwd=tree, text=text)
+    assert (done.code, done.out.encode()) == (0, text)
+
+
+def test_format_patch(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "patches"
+    done = ebpffix("--format-patch", out, cwd=tree)
+    assert done.code == 1
+    (patch,) = out.iterdir()
+    git("am", patch, cwd=tree)
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+    assert "redundant-map-update" in git("log", "-1", "--format=%s", cwd=tree)
+
+
+def test_all_fixtures_as_one_tree(tmp_path: Path) -> None:
+    """The diff over every fixture at once, put through git, gives what --apply writes."""
+    for case in cases():
+        for name, data in case.files.items():
+            path = tmp_path / "tree" / case.transform / case.name / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    tree = tmp_path / "tree"
+    git("init", "-q", cwd=tree)
+    git("add", "-A", cwd=tree)
+    diff = ebpffix("--diff", "--unsafe-fixes", cwd=tree)
+    assert diff.code == 1, diff.err
+    subprocess.run(["git", "apply"], cwd=tree, input=diff.out.encode("latin-1"), check=True)
+    by_git = {path: path.read_bytes() for path in sorted(tree.rglob("*.[ch]"))}
+    git("checkout", "-q", "--", ".", cwd=tree)
+    ebpffix("--apply", "--unsafe-fixes", cwd=tree)
+    assert {path: path.read_bytes() for path in sorted(tree.rglob("*.[ch]"))} == by_git
+    assert ebpffix("--diff", "--unsafe-fixes", cwd=tree).out == ""
+    assert changed_lines(diff.out)
+
+
+# -- choosing
+
+
+def test_select_and_ignore(tree: Path) -> None:
+    assert ebpffix("--select", "padded-init", cwd=tree).code == 0
+    assert ebpffix("--ignore", "redundant-map-update", cwd=tree).code == 0
+    assert ebpffix("--select", "redundant-map-update,padded-init", cwd=tree).code == 1
+
+
+def test_suppression(tree: Path) -> None:
+    line = b"\t// ebpffix: ignore[redundant-map-update]\n" + UPDATE
+    (tree / "src" / "count.bpf.c").write_bytes(PROGRAM.replace(UPDATE, line))
+    assert ebpffix(cwd=tree).code == 0
+
+
+def test_config_file_and_flag_over_it(tree: Path) -> None:
+    (tree / "ebpffix.toml").write_text('ignore = ["redundant-map-update"]\n')
+    assert ebpffix(cwd=tree).code == 0
+    (tree / "ebpffix.toml").unlink()
+    (tree / "pyproject.toml").write_text('[tool.ebpffix]\nselect = ["padded-init"]\n')
+    assert ebpffix(cwd=tree).code == 0
+    assert ebpffix("--select", "redundant-map-update", cwd=tree).code == 1
+
+
+def test_changed_lines(tree: Path) -> None:
+    path = tree / "src" / "count.bpf.c"
+    path.write_bytes(PROGRAM.replace(b"char LICENSE", b"\nchar LICENSE"))
+    diff = git("diff", cwd=tree)
+    (tree / "away.diff").write_text(diff)
+    assert ebpffix("--changed-lines", "away.diff", cwd=tree).code == 0
+    assert ebpffix("--diff-base", "HEAD", cwd=tree).code == 0
+    path.write_bytes(PROGRAM.replace(b"BPF_ANY", b"0"))
+    (tree / "here.diff").write_text(git("diff", cwd=tree))
+    assert ebpffix("--changed-lines", "here.diff", cwd=tree).code == 1
+    assert ebpffix("--diff-base", "HEAD", cwd=tree / "src").code == 1
+
+
+# -- reports
+
+
+def test_json(tree: Path) -> None:
+    done = ebpffix("--output-format", "json", cwd=tree)
+    report = json.loads(done.out)
+    assert done.code == 1
+    assert report["version"] == 1
+    assert report["files"] == [
+        {
+            "path": "src/count.bpf.c",
+            "dialect": "libbpf",
+            "status": "analysed",
+            "encoding": "utf-8",
+            "notes": report["files"][0]["notes"],
+        }
+    ]
+    (finding,) = report["findings"]
+    start = PROGRAM.index(UPDATE)
+    assert (finding["line"], finding["column"], finding["safety"]) == (20, 2, "safe")
+    assert finding["edits"] == [{"path": "src/count.bpf.c", "start": start, "end": start + len(UPDATE), "text": ""}]
+    assert finding["hunks"] == [
+        {"path": "src/count.bpf.c", "start_line": 20, "end_line": 20, "old": [UPDATE.decode()], "new": []}
+    ]
+    assert finding["proof"] is None
+    assert len(report["head_sha"]) == 40
+
+
+def test_json_is_the_same_for_diff_and_names_what_apply_did(tree: Path) -> None:
+    listed = json.loads(ebpffix("--output-format", "json", cwd=tree).out)
+    diffed = json.loads(ebpffix("--diff", "--output-format", "json", cwd=tree).out)
+    assert diffed["findings"] == listed["findings"]
+    applied = json.loads(ebpffix("--apply", "--output-format", "json", cwd=tree).out)
+    assert applied["findings"] == listed["findings"]
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+
+
+def test_output_file_leaves_the_diff_where_it_is(tree: Path) -> None:
+    done = ebpffix("--diff", "--output-format", "json", "--output-file", "report.json", cwd=tree)
+    assert done.out.startswith("diff --git")
+    assert json.loads((tree / "report.json").read_text())["findings"]
+
+
+def test_fingerprint_survives_a_line_above(tree: Path) -> None:
+    before = json.loads(ebpffix("--output-format", "json", cwd=tree).out)["findings"][0]
+    (tree / "src" / "count.bpf.c").write_bytes(b"// moved\n" + PROGRAM)
+    after = json.loads(ebpffix("--output-format", "json", cwd=tree).out)["findings"][0]
+    assert before["line"] + 1 == after["line"]
+    assert before["fingerprint"] == after["fingerprint"]
+
+
+def test_statistics(tree: Path) -> None:
+    assert "1  redundant-map-update [safe]" in ebpffix("--statistics", cwd=tree).out
+
+
+def test_colour(tree: Path) -> None:
+    assert "\x1b[" in ebpffix("--color", "always", cwd=tree).out
+    assert "\x1b[" not in ebpffix(cwd=tree).out
+
+
+def test_explain_and_list(tree: Path) -> None:
+    page = ebpffix("--explain", "redundant-map-update", cwd=tree).out
+    assert page.startswith("redundant-map-update")
+    assert "redundant-map-update" in ebpffix("--transforms", cwd=tree).out
+
+
+# -- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["nowhere"], "nowhere"),
+        (["--select", "nonsense"], "nonsense"),
+        (["--explain", "nonsense"], "nonsense"),
+        (["--target-kernel", "five"], "five"),
+        (["--vmlinux", "no.h"], "no.h"),
+        (["--btf", "no.btf"], "no.btf"),
+        (["-I", "no-folder"], "no-folder"),
+        (["--compile-commands", "no.json"], "no.json"),
+        (["--changed-lines", "no.diff"], "no.diff"),
+        (["--diff-base", "no-such-rev"], "no-such-rev"),
+        (["--diff", "--format-patch", "d"], "--format-patch"),
+        (["-", "src"], "-"),
+        (["--stdin-filename", "x.c"], "--stdin-filename"),
+    ],
+)
+def test_one_clear_line_and_exit_2(tree: Path, args: list[str], said: str) -> None:
+    done = ebpffix(*args, cwd=tree)
+    assert done.code == 2
+    assert done.out == ""
+    assert said in done.err
+
+
+def test_diff_and_apply_exclude_each_other(tree: Path) -> None:
+    done = ebpffix("--diff", "--apply", cwd=tree)
+    assert done.code == 2
+    assert (tree / "src" / "count.bpf.c").read_bytes() == PROGRAM
+
+
+def test_bad_configuration(tree: Path) -> None:
+    (tree / "ebpffix.toml").write_text("select = [\n")
+    done = ebpffix(cwd=tree)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "ebpffix.toml" in done.err
+
+
+def test_missing_path_beside_a_good_one(tree: Path) -> None:
+    done = ebpffix("src", "nowhere", cwd=tree)
+    assert done.code == 2
+    assert "redundant-map-update" in done.out
+
+
+def test_a_btf_file_that_is_none(tree: Path) -> None:
+    (tree / "bad.btf").write_bytes(b"nothing")
+    done = ebpffix("--btf", "bad.btf", cwd=tree)
+    assert done.code == 2
+    assert "bad.btf" in done.err
+
+
+def test_a_full_pipe_is_no_error(tree: Path) -> None:
+    command = f"{sys.executable} -m ebpffix --diff | true"
+    done = subprocess.run(command, shell=True, cwd=tree, capture_output=True)
+    assert done.stderr.count(b"Traceback") == 0
+
+
+def test_without_cache_nothing_is_kept(tree: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    done = ebpffix("--no-cache", cwd=tree, env={"EBPFFIX_CACHE_DIR": str(home / "cache"), "HOME": str(home)})
+    assert done.code == 1
+    assert not list(home.rglob("*"))
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(tree: Path) -> None:
+    done = ebpffix(cwd=tree, env={"EBPFFIX_CACHE_DIR": "/proc/no-such-folder"})
+    assert done.code == 1
+    assert "redundant-map-update" in done.out
+
+
+# -- proof
+
+
+def test_verify_names_the_verdict_and_the_diff_still_applies(tree: Path, verifier: None, compiled: object) -> None:
+    done = ebpffix("--diff", "--verify", cwd=tree)
+    assert done.code == 1
+    assert done.out.startswith("# redundant-map-update: still-accepted: count accepted, ")
+    assert "1  still-accepted" in done.err
+    subprocess.run(["git", "apply"], cwd=tree, input=done.out.encode("latin-1"), check=True)
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+
+
+def test_verify_in_json(tree: Path, verifier: None) -> None:
+    report = json.loads(ebpffix("--verify", "--output-format", "json", cwd=tree).out)
+    proof = report["findings"][0]["proof"]
+    assert proof["verdict"] == "still-accepted"
+    assert proof["kernel"] == os.uname().release
+    (program,) = proof["programs"]
+    assert (program["name"], program["before"], program["after"]) == ("count", "accepted", "accepted")
+    assert program["insns_after"] < program["insns_before"]
+
+
+def test_step(tree: Path, verifier: None) -> None:
+    other = PROGRAM.replace(b"count(", b"again(").replace(b"counts", b"others")
+    (tree / "src" / "other.bpf.c").write_bytes(other)
+    done = ebpffix("--apply", "--verify", "--step", cwd=tree)
+    assert done.code == 0
+    assert [line[:3] for line in done.out.splitlines()[::2]] == ["1/2", "2/2"]
+    assert done.out.count("still-accepted") == 2
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+
+
+def test_verify_without_a_compiler_is_told_once(tree: Path) -> None:
+    (tree / "src" / "other.bpf.c").write_bytes(PROGRAM)
+    done = ebpffix("--diff", "--verify", "--clang", "/nowhere/clang", cwd=tree)
+    assert done.code == 1
+    assert done.out.startswith("diff --git")
+    assert done.err.count("/nowhere/clang") == 1
+    report = json.loads(ebpffix("--verify", "--clang", "/nowhere/clang", "--output-format", "json", cwd=tree).out)
+    assert [f["proof"] for f in report["findings"]] == [None, None]
+
+
+@pytest.mark.parametrize("args", [["--step"], ["--cap-bpf"], ["--clang", "clang"], ["--verify", "--step"]])
+def test_flags_that_need_others(tree: Path, args: list[str]) -> None:
+    done = ebpffix(*args, cwd=tree)
+    assert (done.code, done.out) == (2, "")
+    assert "goes with" in done.err
+
+
+def test_log(tree: Path) -> None:
+    folder = Path(__file__).parent.parent / "fixtures" / "logs" / "null-check"
+    (log,) = (p for p in sorted(folder.glob("*.6.18.log"))[:1])
+    done = ebpffix("--log", log, folder, cwd=tree)
+    assert done.code == 1
+    assert "[null-check]" in done.out
+    assert "// refused" in done.out
+    piped = ebpffix("--log", "-", folder, cwd=tree, text=log.read_bytes())
+    assert piped.out == done.out
+    nothing = ebpffix("--log", "-", cwd=tree, text=b"all is well\n")
+    assert (nothing.code, nothing.out) == (0, "No refused load in this log.\n")
+    assert ebpffix("--log", "no.log", cwd=tree).code == 2
+
+
+def test_watch_answers_a_save_by_rename(tree: Path) -> None:
+    path = tree / "src" / "count.bpf.c"
+    path.write_bytes(FIXED)
+    watching = subprocess.Popen(
+        [sys.executable, "-u", "-m", "ebpffix", "--watch", "."],
+        cwd=tree,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"EBPFFIX_CACHE_DIR": str(CACHE)},
+    )
+    assert watching.stdout
+    try:
+        lines: list[bytes] = []
+        for line in watching.stdout:
+            lines.append(line)
+            if line.startswith(b"watching"):
+                # The watch begins a moment after it is told of; a save before that would be lost.
+                time.sleep(1)
+                (tree / "src" / ".count.swp").write_bytes(PROGRAM)
+                (tree / "src" / ".count.swp").replace(path)
+            if b"redundant-map-update" in line:
+                break
+        assert lines[-1].startswith(b"src/count.bpf.c:20:2: ")
+    finally:
+        watching.kill()
+        watching.wait()
