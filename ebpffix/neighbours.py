@@ -1,6 +1,6 @@
-"""The files that stand next to a program, for what only its user space tells: who sizes a map, which symbols are probed.
+"""The files next to a program, for what only its user space tells: who sizes a map, which symbols are probed.
 
-Looked at are the program's folder and the one above it, not what is below them: `src/main.rs` beside `src/bpf/x.bpf.c`.
+Looked at are the program's folder and the one above it, not what is below them: `src/main.rs` for `src/bpf/x.bpf.c`.
 """
 
 from __future__ import annotations

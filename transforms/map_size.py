@@ -59,7 +59,7 @@ _DEFAULTS = {
 
 # enum bpf_map_type: those in which max_entries may, or must, be 0; and the size to add where one is as good as another.
 _SIZELESS = frozenset((4, 19, 21, 24, 26, 28, 29, 32))
-_ADDED = {number: DEFAULT for number in (1, 2, 5, 6, 7, 9, 10, 11, 22, 23)} | {27: b"256 * 1024", 31: b"256 * 1024"}
+_ADDED = dict.fromkeys((1, 2, 5, 6, 7, 9, 10, 11, 22, 23), DEFAULT) | {27: b"256 * 1024", 31: b"256 * 1024"}
 _SIZED_BY_USER_SPACE = re.compile(
     rb"set_max_entries|map__resize|set_map_max_entries|\bMaxEntries\b|map__reuse_fd|\breuse_(?:fd|pinned_map)\b"
 )
