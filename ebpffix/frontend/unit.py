@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ebpffix import neighbours
 from ebpffix.frontend import clang
 from ebpffix.frontend.node import Node, is_pointer
 from ebpffix.frontend.parse import MADE_UP
@@ -268,6 +269,12 @@ class Unit:
             if made:
                 found.append(made)
         return found
+
+    # -- around it
+
+    def neighbours(self, *suffixes: str) -> Iterator[bytes]:
+        """The contents of the files next to the program whose names end so; see `Transform.neighbours`."""
+        return neighbours.texts(self.path, suffixes)
 
     # -- edits
 
