@@ -46,6 +46,7 @@ def after(body: str) -> str:
         "for (;;) { a.name[0] = 0; break; }",
         "for (int n = 0; n < 16; n++) a.name[n] = b.name[n], see(&a);",
         "for (int n = 0; n < 16; n++) a.name[n] = a.path[n];",
+        "char s[200]; for (u8 n = 0; n < 200; n++) s[n] = 0;",
         "char *p = len ? a.name : b.name; for (int n = 0; n < 16; n++) p[n] = b.path[n];",
         "struct task_struct *t = (void *)bpf_get_current_task(); for (int n = 0; n < 16; n++) a.name[n] = t->comm[n];",
     ],
@@ -72,6 +73,14 @@ def test_left_alone(body: str) -> None:
 )
 def test_text(before: str, expected: str) -> None:
     assert after(before) == expected
+
+
+def test_a_counter_that_other_configurations_use_stays() -> None:
+    loop = "\tint n;\n%s\tfor (n = 0; n < 4; n++)\n\t\ta.name[n] = 0;\n"
+    call = "\t__builtin_memset(a.name, 0, 4);\n"
+    other = "#ifdef DEBUG\n\tn = 3;\n#endif\n"
+    assert after(loop % "") == call
+    assert after(loop % other) == "\tint n;\n" + other + call
 
 
 def test_a_finding_stands_at_the_call() -> None:

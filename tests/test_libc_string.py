@@ -88,6 +88,15 @@ def test_the_helper_needs_its_kernel_and_read_only_data() -> None:
     assert helper == [((5, 17), LIBBPF)]
 
 
+def test_memcmp_says_which_compilers_take_it() -> None:
+    four, five = (program(f"\tlen = memcmp(a.name, b.name, {n});\n") for n in (4, 5))
+    assert "clang 14" not in findings(four, "libc-string")[0].message
+    assert "clang 14 does for 1, 2 and 4 bytes only" in findings(five, "libc-string")[0].message
+    (fix,) = findings(four, "libc-string", dialect=BCC)
+    assert fix.safety is Safety.ADVICE
+    assert "LLVM 14" in fix.message
+
+
 def test_a_length_is_only_taken_from_the_read_that_made_it() -> None:
     read = "\tchar s[8]; long n = bpf_probe_read_kernel_str(s, sizeof(s), b.path);\n"
     assert after(read + "\tlen = strlen(s);\n") == read + "\tlen = n - 1;\n"

@@ -2,17 +2,17 @@
 
 `strcmp(comm, "sshd")` compiles, with a warning at most, to a call of a function that is nowhere: the program does not
 load. Only what the compiler can work out by itself is gone by then: strcpy and strncpy of a literal, strlen of one, and
-memcmp of a constant size (clang 19 up to 64 bytes at least; clang 14, also inside of BCC, only 1, 2 and 4 bytes).
+memcmp of a constant size (clang 19 up to 64 bytes at least; clang 14 only 1, 2 and 4 bytes, BCC 0.26 not even 4).
 Where no header declares the function, clang 19 refuses these too.
 
 Safe: a literal into an array that holds it, `__builtin_memcpy(d, "abc", sizeof("abc"))`; strncpy and strlen of a
-literal and memcmp of a constant size by their `__builtin_` names (same object code).
+literal and, in libbpf, memcmp of a constant size by their `__builtin_` names (same object code).
 Suggested: `strcpy(d, s)`, `strncpy(d, s, n)`: `bpf_probe_read_kernel_str(d, sizeof(d), s)`, which always ends the
 string and does not clear the rest. `strlen(buf)` where a `_str` read filled buf: that read's result minus one, which
 is negative where the read failed. `strcmp(buf, "abc")` and strncmp: `bpf_strncmp` if the target kernel is 5.17 or
 later (not in BCC, which has no read-only data), else byte by byte for up to 8 bytes.
 Advice: what has no such form (strstr, strchr, strcat, sprintf and so on), longer literals, buffers whose size is not
-known, kernel memory that must be read first.
+known, kernel memory that must be read first, memcmp of over 2 bytes in BCC.
 Left alone: functions of these names that the project defines, as macros or functions; macros' bodies; calls whose
 arguments are all literals.
 """
@@ -223,9 +223,14 @@ def _kept_in(read: Node) -> Node | None:
 def _memcmp(unit: Unit, call: LibcCall) -> Fix:
     if any(origin(unit, a).is_kernel for a in call.arguments[:2]):
         return _advice(call, "read the kernel's memory with bpf_probe_read_kernel first")
-    if call.arguments[2].constant is None:
+    size = call.arguments[2].constant
+    if size is None:
         return _advice(call, "compare in a loop of a constant number of steps")
-    return _builtin(call, "there is no libc in BPF: `memcmp` is only what the compiler makes of it")
+    if unit.dialect == BCC and size > 2:
+        what = f"memcmp of {size} bytes does not load where BCC was built with LLVM 14"
+        return Fix(call.node, what, Safety.ADVICE, reason="compare in a loop of a constant number of steps")
+    limits = "" if size in (1, 2, 4) else ", which clang 14 does for 1, 2 and 4 bytes only"
+    return _builtin(call, f"there is no libc in BPF: `memcmp` is only what the compiler makes of it{limits}")
 
 
 def _compare(unit: Unit, call: LibcCall) -> Fix:
