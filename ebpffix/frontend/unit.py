@@ -289,7 +289,7 @@ def _holds(node: Node, path: Path, offset: int) -> bool:
 
 
 def macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """The whole span of an expansion whose name ends at `name_end`, and its arguments, without the blanks around each."""
+    """The whole span of an expansion whose name ends at `name_end`, and its arguments' without blanks."""
     code = source.code
     opening = re.compile(rb"(?:\s|\\\r?\n)*\(").match(code, name_end)
     if end <= name_end or not opening:
