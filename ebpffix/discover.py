@@ -79,7 +79,7 @@ _NOT_BPF_HINTS = b"main MODULE_ module_init EXPORT_ BPF_CALL_ SYSCALL_ _initcall
 _BCC_HINTS = (
     *_BCC_MACROS,
     *b"probe__ tracepoint__ cursor_advance bpf_usdt_readarg".split(),
-    *b".perf_submit .ringbuf_ .lookup_or_ bpf_trace_printk".split(),
+    *b".perf_submit .ringbuf_ .lookup_or_ bpf_trace_printk pt_regs".split(),
 )
 _DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
 
