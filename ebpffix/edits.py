@@ -89,21 +89,28 @@ def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | 
 def _braced(unit: Unit, body: Node, start: int, end: int, lines: Sequence[bytes]) -> list[Edit] | None:
     source = unit.source_of(body)
     owner = body.parent
-    if owner is None or _has_comment(source, source.code.rfind(b")", 0, start), start):
+    if owner is None:
         return None
     newline, step = source.newline, indent_step(source)
     outer = source.indent(owner.start)
     inner = outer + step
     # From behind what is before the body: `)`, `else` or `do`.
-    opening = len(source.data[:start].rstrip())
+    opening = len(source.code[:start].rstrip())
     text = b" {" + newline + b"".join(inner + line + newline for line in lines) + inner
+    opened = [Edit(body.path, opening, start, text)]
+    if _has_comment(source, opening, start):
+        # The comment stays where it is, if the body has a line of its own.
+        if source.data[source.line_start(start) : start].strip(b" \t"):
+            return None
+        added = b"".join(line + newline + source.indent(start) for line in lines)
+        opened = [Edit(body.path, opening, opening, b" {"), Edit(body.path, start, start, added)]
     closing = newline + outer + b"}"
     rest = re.compile(rb"\s*(else\b)").match(source.code, end)
     if rest and owner.kind == "IF_STMT" and not _has_comment(source, end, rest.start(1)):
-        return [Edit(body.path, opening, start, text), Edit(body.path, end, rest.start(1), closing + b" ")]
+        return [*opened, Edit(body.path, end, rest.start(1), closing + b" ")]
     # A comment behind the body on its line stays with it.
     line_end = _line_comment_end(source, end)
-    return [Edit(body.path, opening, start, text), Edit(body.path, line_end, line_end, closing)]
+    return [*opened, Edit(body.path, line_end, line_end, closing)]
 
 
 def after(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | None:

@@ -1,4 +1,4 @@
-"""Which functions of a program run where a probed function is entered and where it returns, and what is kept per thread.
+"""Which functions of a program run where a probed function is entered and where it returns; what is kept per thread.
 
 Roles come from the section (libbpf), from the name or macro (BCC), and for functions that programs call from their
 callers. BCC programs whose names say nothing are attached by a host that is not seen here: one that asks for the return
@@ -61,6 +61,14 @@ class Probes:
         for call in calls:
             found |= self.roles(call.function, _above | {function.decl})
         return found or ({Role.OTHER} if function.decl not in _above else set())
+
+    def programs(self, function: Node, _above: frozenset[int] = frozenset()) -> set[int]:
+        """The functions (by `Node.decl`) that nothing here calls and that come to a function, itself among them."""
+        if function.decl in _above:
+            return set()
+        above = [c.function for c in self.callers.get(function.decl, []) if c.function is not None]
+        found = {function.decl} if not above else set()
+        return found.union(*(self.programs(caller, _above | {function.decl}) for caller in above))
 
     def _own_role(self, function: Node) -> Role | None:
         """The role of a program; None for a function that is none."""
