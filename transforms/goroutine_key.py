@@ -55,18 +55,17 @@ _HOST = re.compile(
 
 
 def find(unit: Unit) -> Iterator[Fix]:
-    programs = [p for p in unit.functions if _may_be_uprobe(unit, p)]
-    if not programs:
-        return
-    hosts = list(_host_symbols(unit))
-    targets = {p.decl: s for p in programs if (s := _go_symbol(unit, p, hosts))}
-    if not targets:
-        return
-    yield from _keys(unit, targets)
-    for program in programs:
-        symbol = targets.get(program.decl, "")
-        section = _UPROBE.match(unit.program_section(program))
-        if symbol and ((section and section[1]) or (not section and "ret" in dict(hosts).get(symbol, ""))):
+    targets: dict[int, str] = {}
+    returning: list[tuple[Node, str]] = []
+    for program in unit.functions:
+        if _may_be_uprobe(unit, program):
+            symbol, is_return = _target(unit, program)
+            if symbol:
+                targets[program.decl] = symbol
+                returning += [(program, symbol)] if is_return else []
+    if targets:
+        yield from _keys(unit, targets)
+        for program, symbol in returning[:1]:
             yield Fix(
                 program,
                 f"a uretprobe on `{symbol}` crashes the Go program when its stack grows or is walked; put uprobes on "
@@ -74,7 +73,6 @@ def find(unit: Unit) -> Iterator[Fix]:
                 Safety.ADVICE,
                 reason="where the function returns is only known from the binary",
             )
-            return
 
 
 def _keys(unit: Unit, targets: dict[int, str]) -> Iterator[Fix]:
@@ -108,25 +106,40 @@ def _may_be_uprobe(unit: Unit, function: Node) -> bool:
     return plain and first is not None and "pt_regs" in first.type.get_canonical().spelling
 
 
-def _go_symbol(unit: Unit, function: Node, hosts: list[tuple[str, str]]) -> str:
-    """The Go function that a program probes; "" if it is none, or not known."""
-    section = _UPROBE.match(unit.program_section(function))
-    if section and section[2]:
-        return _go(section[2].decode("utf-8", "replace").rpartition(":")[2])
+def _target(unit: Unit, program: Node) -> tuple[str, bool]:
+    """The Go function that a program probes ("" if it is none, or not known), and whether where it returns."""
+    section = _UPROBE.match(unit.program_section(program))
     returns = bool(section and section[1])
-    return next((symbol for symbol, how in hosts if not section or returns == ("ret" in how)), "")
+    if section and section[2]:
+        attached = section[2].decode("utf-8", "replace")
+        symbol = _go(attached.rpartition(":")[2])
+        if symbol or ":" in attached:
+            return symbol, returns
+    # Without a path a section is only a label: a host attaches the program.
+    for symbol, is_return in _host_symbols(unit, program):
+        if section is None or is_return == returns:
+            return symbol, is_return
+    return "", False
 
 
-def _host_symbols(unit: Unit) -> Iterator[tuple[str, str]]:
-    """The Go functions that files next to the program attach uprobes to, each with the call's name in lower case."""
+def _host_symbols(unit: Unit, program: Node) -> Iterator[tuple[str, bool]]:
+    """The Go functions that files next to the program, which know its name, attach to; whether where they return."""
+    name = _plain(program.name.encode())
     for text in unit.neighbours(*TRANSFORM.neighbours):
+        if name not in _plain(text):
+            continue
         for match in _HOST.finditer(text):
             how, given = next((match[i], match[i + 1]) for i in (1, 3, 5) if match[i])
             if given[:1] not in b"\"'`":
                 named = re.search(rb"\b%s\b[^\n=\"'`]*:?=\s*([\"'`][^\"'`\n]*[\"'`])" % given, text)
                 given = named[1] if named else b""
             if symbol := _go(given[1:-1].decode("utf-8", "replace")):
-                yield symbol, how.decode().lower()
+                yield symbol, b"ret" in how.lower()
+
+
+def _plain(name: bytes) -> bytes:
+    """A name as all languages have it: HandleEntry is handle_entry."""
+    return name.replace(b"_", b"").lower()
 
 
 def _go(symbol: str) -> str:
