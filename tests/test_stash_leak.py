@@ -148,6 +148,8 @@ def test_where_the_delete_goes(body: str, after: str) -> None:
         LOOKUP + "k = 0; report(c->start + k); return 0;",
         "struct call *c; { __u32 k = bpf_get_current_pid_tgid(); c = bpf_map_lookup_elem(&m, &k); }"
         "if (!c) return 0; report(c->start); return 0;",
+        "#define CHECK if (c->start) return 3\n" + LOOKUP + "CHECK; return 0;",
+        "#define FAIL do { report(0); return 0; } while (0)\n" + LOOKUP + "if (c->start) FAIL; report(1); return 0;",
         "#define CHECK(x) if (!(x)) return 0\n" + LOOKUP + "CHECK(c->start); report(1);" + DELETE + "return 0;",
     ],
 )
