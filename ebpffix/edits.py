@@ -73,7 +73,7 @@ def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | 
     """
     start, end = statement.start, statement_end(unit, statement)
     source = unit.source_of(statement)
-    if not unit.editable(statement.path, start, end):
+    if not unit.editable(statement.path, start, end) or _owner_in_macro(statement):
         return None
     newline, indent = source.newline, source.indent(start)
     alone = not source.data[source.line_start(start) : start].strip(b" \t")
@@ -84,6 +84,12 @@ def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | 
     if statement.parent is None or statement.parent.kind in ("CASE_STMT", "DEFAULT_STMT", "LABEL_STMT"):
         return None
     return _braced(unit, statement, start, end, lines)
+
+
+def _owner_in_macro(statement: Node) -> bool:
+    """Whether what a statement stands in comes out of the same macro: what is put there would stand around both."""
+    parent = statement.parent
+    return parent is not None and (parent.path, parent.start) == (statement.path, statement.start)
 
 
 def _braced(unit: Unit, body: Node, start: int, end: int, lines: Sequence[bytes]) -> list[Edit] | None:
@@ -118,7 +124,7 @@ def after(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | N
     is not between braces or comes out of a macro's body."""
     end = statement_end(unit, statement)
     source = unit.source_of(statement)
-    if not in_block(statement) or not unit.editable(statement.path, statement.start, end):
+    if not in_block(statement) or not unit.editable(statement.path, statement.start, end) or _owner_in_macro(statement):
         return None
     indent = source.indent(statement.start)
     if source.data[source.line_start(statement.start) : statement.start].strip(b" \t"):

@@ -287,10 +287,8 @@ class _Return:
 
 def _before_return(unit: Unit, node: Node, line: bytes) -> list[Edit] | None:
     parent = node.parent
-    if parent is None or (parent.path, parent.start) == (node.path, node.start):
-        return None  # a macro's body has what stands around the return too
     labelled = parent is not None and parent.kind in ("LABEL_STMT", "CASE_STMT", "DEFAULT_STMT")
-    if not labelled or parent.parent is None or parent.parent.kind != "COMPOUND_STMT":
+    if not labelled or parent is None or parent.parent is None or parent.parent.kind != "COMPOUND_STMT":
         return before(unit, node, [line])
     source = unit.source_of(node)
     indent = source.data[source.line_start(node.start) : node.start]
