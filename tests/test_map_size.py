@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import UNSAFE, analyse_files, findings, fixed
+from support import CACHE, UNSAFE, analyse_files, findings, fixed, transforms
 
 from ebpffix import neighbours
+from ebpffix.discover import discover
+from ebpffix.engine import Settings, run
+from ebpffix.frontend.environment import Environment, Options
 from ebpffix.transform import BCC, Fix, Safety
 
 NAME = "map-size"
@@ -148,3 +151,50 @@ def test_digest_follows_the_neighbours(tmp_path: Path) -> None:
 def test_neighbours_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     program = tmp_path / "gone" / "src" / "x.bpf.c"
     assert not list(neighbours.texts(program, (".c",)))
+
+
+UPDATE = "__u32 k = ctx->di; bpf_map_update_elem(&m, &k, &k, BPF_ANY);"
+
+
+@pytest.mark.parametrize(
+    ("size", "body", "count"),
+    [
+        (1024, UPDATE, 1),
+        (1, "__u32 k = ctx->di; (void)bpf_map_update_elem(&m, &k, &k, BPF_NOEXIST);", 1),
+        (1025, UPDATE, 0),
+        (64, "__u32 k = ctx->di; bpf_map_update_elem(&m, &k, &k, BPF_EXIST);", 0),
+        (64, "__u32 k = ctx->di; if (bpf_map_update_elem(&m, &k, &k, 0)) return 1;", 0),
+        (64, UPDATE + "bpf_map_delete_elem(&m, &k);", 0),
+    ],
+)
+def test_small_hash_that_only_grows(size: int, body: str, count: int) -> None:
+    text = (
+        MAP % ("HASH", f"__uint(max_entries, {size}); ")
+        + f'SEC("kprobe/f") int f(struct pt_regs *ctx) {{ {body} return 0; }}'
+    )
+    fixes = in_libbpf(text)
+    assert [fix.safety for fix in fixes] == [Safety.ADVICE] * count
+    if count:
+        assert fixes[0].message.startswith(
+            f"`m` holds {size} {'entry' if size == 1 else 'entries'}, nothing here deletes"
+        )
+
+
+def test_kept_result_follows_user_space(tmp_path: Path) -> None:
+    """A result of a run before must not outlive a change of a file that is no part of the program."""
+    folder, cache = tmp_path / "tree", tmp_path / "cache"
+    folder.mkdir()
+    cache.mkdir()
+    for shared in ("vmlinux", "pch"):
+        (CACHE / shared).mkdir(parents=True, exist_ok=True)
+        (cache / shared).symlink_to(CACHE / shared)
+    (folder / "x.bpf.c").write_bytes(HEAD + (MAP % ("HASH", "")).encode())
+    environment = Environment(Options(cache=cache))
+    settings = Settings({NAME: transforms()[NAME]}, environment, cache=cache)
+
+    def count() -> int:
+        return len(run(discover([folder]), settings).findings)
+
+    assert (count(), count()) == (1, 1)
+    (folder / "x.c").write_text("int open(void) { return bpf_map__set_max_entries(skel->maps.m, 8); }")
+    assert count() == 0
