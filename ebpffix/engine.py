@@ -44,6 +44,7 @@ class Settings:
     flags: Callable[[Path], Sequence[str]] = lambda path: ()
     contents: Mapping[Path, bytes] = field(default_factory=dict)  # what files hold instead of what is on disk
     verifier: Verifier | None = None  # proves the fixes that are made; those that do harm are left out
+    precompile_from: int = 3  # how many programs must share headers before these are precompiled
     stepwise: bool = False  # the fixes are proven one by one, by whoever makes them
 
 
@@ -82,7 +83,7 @@ class Report:
 
 def run(discovery: Discovery, settings: Settings, progress: Callable[[int], object] = lambda count: None) -> Report:
     """Analyse all, and make the fixes that the settings take, in memory. `progress` is told of programs done."""
-    with Worker(settings.transforms, settings.jobs, settings.cache) as worker:
+    with Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from) as worker:
         analyser = _Analyser(discovery, settings, worker, progress)
         taken = (Safety.SAFE, Safety.SUGGESTED) if settings.unsafe else (Safety.SAFE,)
         outcome = fixpoint(

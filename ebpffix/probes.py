@@ -1,4 +1,4 @@
-"""Which functions of a program run where a probed function is entered and where it returns; what is kept per thread.
+"""Which functions of a program run where a probed function is entered and returns, and what is kept per thread.
 
 Roles come from the section (libbpf), from the name or macro (BCC), and for functions that programs call from their
 callers. BCC programs whose names say nothing are attached by a host that is not seen here: one that asks for the return
