@@ -106,9 +106,10 @@ def _braced(unit: Unit, body: Node, start: int, end: int, lines: Sequence[bytes]
     opening = len(source.code[:start].rstrip())
     text = b" {" + newline + b"".join(inner + line + newline for line in lines) + inner
     opened = [Edit(body.path, opening, start, text)]
-    if _has_comment(source, opening, start):
-        # The comment stays where it is, if the body has a line of its own.
-        if source.data[source.line_start(start) : start].strip(b" \t"):
+    if _has_comment(source, source.code.rfind(b")", 0, start), start):
+        # A comment behind a condition stays where it is, if the body has a line of its own.
+        alone = not source.data[source.line_start(start) : start].strip(b" \t")
+        if not alone or source.code[opening - 1 : opening] != b")":
             return None
         added = b"".join(line + newline + source.indent(start) for line in lines)
         opened = [Edit(body.path, opening, opening, b" {"), Edit(body.path, start, start, added)]
