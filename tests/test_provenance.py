@@ -85,7 +85,7 @@ def seen(dialect: str, body: str = "") -> dict[str, list[Origin]]:
         ("see(somewhere);", Origin.UNKNOWN),
         ("u32 k = 0; struct val *v = bpf_map_lookup_elem(&m, &k); if (v) see(v->c);", Origin.MAP_VALUE),
         ("u32 k = 0; struct val *v; v = bpf_map_lookup_elem(&m, &k); see((char *)v + 2);", Origin.MAP_VALUE),
-        ("u32 k = 0; struct val *v = bpf_map_lookup_elem(&m, &k); if (v) see(v->sk);", Origin.UNKNOWN),
+        ("u32 k = 0; struct val *v = bpf_map_lookup_elem(&m, &k); if (v) see(v->sk);", Origin.KERNEL),
         ("u32 k = 0; struct val a, *v = bpf_map_lookup_elem(&m, &k); if (!v) v = &a; see(v);", Origin.UNKNOWN),
         ("struct val *e = bpf_ringbuf_reserve(&rb, sizeof(*e), 0); if (e) see(e->c);", Origin.RINGBUF),
         ("struct task_struct *t = (void *)bpf_get_current_task(); see(t->comm);", Origin.KERNEL),

@@ -1,20 +1,348 @@
-"""Read kernel memory by probe reads, not directly."""
+"""Read kernel memory by probe reads, not directly.
+
+What it does: in libbpf programs a chain of members through a raw kernel pointer becomes one `BPF_CORE_READ`:
+`task->mm->owner->tgid` becomes `BPF_CORE_READ(task, mm, owner, tgid)`. Half-wrapped chains are completed:
+`BPF_CORE_READ(task, real_parent)->tgid`, `BPF_CORE_READ(task->mm, owner)`, and the `task->mm` that hides in
+`bpf_probe_read_kernel(&x, sizeof(x), &task->mm->owner)`, which becomes `BPF_CORE_READ_INTO(&x, task, mm, owner)`.
+A bit-field is read by `BPF_CORE_READ_BITFIELD_PROBED`, a register of `struct pt_regs` by `PT_REGS_PARM1_CORE`, an
+element behind a pointer (`fdt->fd[n]`) by a probe read into a local. A program without CO-RE (no vmlinux.h) gets
+`BPF_PROBE_READ`. In BCC, whose own rewriter handles most chains, only those whose first pointer it does not know (one
+that was an integer, or was filled in by an explicit read) become `bpf_probe_read_kernel`.
+
+Why: kernel memory that the verifier has no type for may be gone; the verifier refuses to load from it
+("R1 invalid mem access 'scalar'", on older kernels 'inv'). A probe read gives zero instead of a crash, and CO-RE moves
+the offsets to those of the kernel that runs.
+
+Safe where the pointer is certainly such a one: bpf_get_current_task(), arguments of kprobes and raw tracepoints,
+PT_REGS_PARM1(ctx), what was read by probe reads, pointers to kernel structures in maps, and what is reached from these.
+Suggested where a function gets such a pointer from some callers and another, or one of unknown origin, from others; in
+a header that user space includes too.
+Advice for writes, which no rewriting can make possible, for accesses in a macro's body, and where a local would be
+needed and can be put nowhere.
+
+Left alone: tp_btf, fentry, fexit, iterators, LSM, struct_ops and bpf_get_current_task_btf(), whose pointers may be read
+directly; context, packets, map values, ring buffer, stack; `&p->member`, sizeof, typeof, `bpf_core_field_exists(…)`.
+Where only the process's cgroup has to be told from others, `bpf_get_current_cgroup_id()` needs no chain at all.
+
+Limits: a pointer whose origin the file does not tell is left alone; so is a BTF pointer that was cast to another type.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
-from ebpffix.frontend import Unit
-from ebpffix.transform import BCC, LIBBPF, Fix, Transform
+from ebpffix.edits import add_include, before, has_comment, statement_end
+from ebpffix.frontend import Macro, Node, Unit
+from ebpffix.provenance import Origin, is_load, is_written, memory, pointer
+from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Span, Transform
 
 TRANSFORM = Transform(
     name="unsafe-deref",
     pattern=6,
     dialects=(BCC, LIBBPF),
-    triggers=(rb"->",),
+    triggers=(rb"->", rb"\bPT_REGS_\w+\s*\("),
     summary="kernel memory read directly, which the verifier refuses",
 )
 
+_ACCESS = ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR")
+# Macros over __builtin_preserve_access_index, which does not nest, and the argument that begins their chain.
+_CHAINS = {"BPF_CORE_READ": 0, "BPF_PROBE_READ": 0, "BPF_CORE_READ_INTO": 1, "BPF_CORE_READ_STR_INTO": 1,
+           "BPF_PROBE_READ_INTO": 1, "BPF_PROBE_READ_STR_INTO": 1}  # fmt: skip
+_CORE = re.compile(r"BPF_CORE_|BPF_PROBE_READ|bpf_core_read|PT_REGS_\w*_CORE|__builtin_preserve")
+_READER = re.compile(r"bpf_(?:probe|core)_read(?:_kernel)?(_str)?\Z")
+_LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
+
 
 def find(unit: Unit) -> Iterator[Fix]:
-    yield from ()
+    for function in unit.functions:
+        done: set[tuple[Path, int, int]] = set()
+        for node in function.find(*_ACCESS):
+            if node.path not in unit.sources or any(
+                p == node.path and a <= node.start and node.end <= b for p, a, b in done
+            ):
+                continue
+            access = _access(unit, node)
+            fix = access.fix() if access is not None else None
+            if access is not None and fix is not None:
+                done.add((fix.at.path, fix.at.start, fix.at.end))
+                done.add((access.node.path, access.node.start, access.node.end))
+                yield fix
+
+
+def _access(unit: Unit, node: Node) -> _Access | None:
+    """The refused access that a node is, if it is one."""
+    if pointer(node) is None or not (is_load(node) or is_written(node)):
+        return None
+    kinds = _kernel(unit, node)
+    if not kinds or (unit.dialect == BCC and unit.macros_around(node.path, node.start, node.end)):
+        return None  # in macros BCC's accesses belong to split-byteorder
+    root, links = _chain(unit, node)
+    return _Access(unit, node, root, links, kinds)
+
+
+def _kernel(unit: Unit, node: Node) -> frozenset[Origin]:
+    """Whose memory an access may reach, if that of the kernel, untyped, is among it; else nothing."""
+    kinds = memory(unit, node)
+    if unit.dialect == BCC and Origin.KERNEL_TRACKED in kinds:
+        return frozenset()
+    return kinds if Origin.KERNEL in kinds else frozenset()
+
+
+_Links = tuple[bytes, ...]
+
+
+def _chain(unit: Unit, node: Node) -> tuple[Node, _Links]:
+    """The pointer that a chain of refused loads begins with, and its links: `mm`, `owner.x`, `[n]` behind a pointer."""
+    links: list[bytes] = []
+    while base := pointer(node):
+        links.insert(0, _link(unit, node, base))
+        inner = base.bare
+        if inner.kind not in _ACCESS or pointer(inner) is None or not _kernel(unit, inner):
+            return base, tuple(links)
+        node = inner
+    raise AssertionError("a chain begins with a pointer")
+
+
+def _link(unit: Unit, node: Node, base: Node) -> bytes:
+    source = unit.sources[node.path]
+    if node.kind == "UNARY_OPERATOR":
+        return b"[0]"
+    arrow = re.compile(rb"\s*->[ \t]*").match(source.code, base.end, node.end)
+    if arrow is None:
+        return source.data[base.end : node.end].strip()
+    return source.data[base.end : arrow.start()] + source.data[arrow.end() : node.end]
+
+
+@dataclass(frozen=True)
+class _Access:
+    """A refused access `node`, whose chain begins with the pointer `root`; `kinds` is whose memory it may reach."""
+
+    unit: Unit
+    node: Node
+    root: Node
+    links: _Links
+    kinds: frozenset[Origin]
+
+    @property
+    def path(self) -> Path:
+        return self.node.path
+
+    @cached_property
+    def around(self) -> list[Macro]:
+        return self.unit.macros_around(self.path, self.node.start, self.node.end)
+
+    @cached_property
+    def hiding(self) -> Macro | None:
+        """The outermost macro whose body, not its argument, holds the access."""
+        return next((m for m in self.around if not _in_argument(m, self.node)), None)
+
+    @property
+    def what(self) -> str:
+        return b" ".join(self.node.text.split()).decode("utf-8", "replace")
+
+    # -- findings
+
+    def fix(self) -> Fix | None:
+        if self.hiding is not None:
+            return self._hidden(self.hiding)
+        if is_written(self.node):
+            message = f"`{self.what}` writes kernel memory, which no program may: the verifier refuses it"
+            return Fix(self.node, message, Safety.ADVICE, reason="only helpers and kfuncs of the kernel change its memory")
+        made = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
+        if made is None:
+            return self._advice("read it link by link into locals", "there is no place for the locals in front of it")
+        how, edits = made
+        return self._found(self.node, f"`{self.what}` reads kernel memory directly, which the verifier refuses: {how}", edits)
+
+    def _found(self, at: Node | Span, message: str, edits: list[Edit]) -> Fix:
+        reason = ""
+        if self.kinds != {Origin.KERNEL}:
+            reason = "not every way that leads here is certain to bring an untyped kernel pointer"
+        if self.path in self.unit.shared_with_user_space:
+            reason = "the file is a header that user space includes too"
+        if b"bpf_core_read.h" not in b"".join(s.uncommented for s in self.unit.sources.values()):
+            include = add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if self._needs_header(edits) else None
+            edits = [include, *edits] if include else edits
+        return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
+
+    def _needs_header(self, edits: list[Edit]) -> bool:
+        return any(re.search(rb"BPF_(?:CORE|PROBE)_READ|_CORE", e.text) for e in edits)
+
+    def _advice(self, cure: str, reason: str) -> Fix:
+        message = f"`{self.what}` reads kernel memory directly, which the verifier refuses: {cure}"
+        return Fix(self.node, message, Safety.ADVICE, reason=reason)
+
+    def _hidden(self, macro: Macro) -> Fix | None:
+        if macro.name.startswith("PT_REGS_") and not macro.name.endswith("_CORE"):
+            at = Span(macro.path, macro.start, macro.end)
+            name = macro.name.encode()
+            better = name.replace(b"_SYSCALL", b"") + b"_CORE" + (b"_SYSCALL" if name.endswith(b"_SYSCALL") else b"")
+            edit = Edit(macro.path, macro.start, macro.start + len(name), better)
+            message = f"`{macro.name}` reads kernel memory directly, which the verifier refuses: `{better.decode()}` is a probe read"
+            return self._found(at, message, [edit])
+        if macro.name == "BPF_CORE_READ_BITFIELD":
+            at = Span(macro.path, macro.start, macro.end)
+            end = macro.start + len(macro.name)
+            message = f"`{macro.name}` reads kernel memory directly, which the verifier refuses: the probed form does not"
+            return self._found(at, message, [Edit(macro.path, end, end, b"_PROBED")])
+        if _CORE.match(macro.name):
+            return None
+        message = f"`{macro.name}` reads kernel memory in its body, which the verifier refuses"
+        at = Span(macro.path, macro.start, macro.end)
+        return Fix(at, message, Safety.ADVICE, reason="the macro's definition serves other places too")
+
+    # -- ways to mend it
+
+    @property
+    def _prefix(self) -> bytes:
+        return b"BPF_CORE_READ" if _has_core(self.unit) else b"BPF_PROBE_READ"
+
+    @property
+    def _plain(self) -> bool:
+        """Whether one CO-RE read can follow the chain: members only, and no comment that would be lost."""
+        return (
+            self.unit.dialect == LIBBPF
+            and len(self.links) <= 9
+            and all(re.match(rb"[A-Za-z_]", link) for link in self.links)
+            and not self._nests(self.root)
+        )
+
+    def _nests(self, node: Node) -> bool:
+        return any(_CORE.match(m.name) for m in self.unit.macros(path=node.path) if node.start <= m.start < node.end) and (
+            self._whole_read() is None
+        )
+
+    def _whole_read(self) -> Macro | None:
+        """The `BPF_CORE_READ(…)` that is the root as a whole."""
+        bare = self.root.bare
+        found = self.unit.macros(*(n for n, at in _CHAINS.items() if at == 0), path=bare.path)
+        return next((m for m in found if (m.start, m.end) == (bare.start, bare.end)), None)
+
+    def _arguments(self, links: Iterable[bytes]) -> bytes:
+        """What stands between the parentheses of BPF_CORE_READ for these links."""
+        read, data = self._whole_read(), self.unit.sources[self.path].data
+        first = data[read.args[0][0] : read.args[-1][1]] if read else self.root.bare.text
+        text = first
+        for link in links:
+            blank = re.match(rb"\s*", link)
+            gap = blank[0] if blank else b""
+            text += b"," + (gap if b"\n" in gap else b" ") + link.lstrip()
+        return text
+
+    def _in_chain(self) -> tuple[str, list[Edit]] | None:
+        """`BPF_CORE_READ(task->mm, owner)`: the links join the chain that the access begins."""
+        inner = self.around[-1] if self.around else None
+        if inner is None or inner.name not in _CHAINS or not self._plain or self._whole_read():
+            return None
+        position = _CHAINS[inner.name]
+        if len(inner.args) <= position or inner.args[position] != (self.node.start, self.node.end):
+            return None
+        how = f"as links of its own `{inner.name}` follows them"
+        return how, [Edit(self.path, self.node.start, self.node.end, self._arguments(self.links))]
+
+    def _into(self) -> tuple[str, list[Edit]] | None:
+        """`bpf_probe_read_kernel(&x, sizeof(x), &task->mm->owner)` as BPF_CORE_READ_INTO, arrays of text likewise."""
+        whole = self.node
+        while whole.outer is not None and whole.outer.kind in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
+            whole = whole.outer
+        if whole is self.node:
+            return None
+        links = _chain(self.unit, whole)[1]
+        address = whole
+        if whole.outer is not None and whole.outer.kind == "UNARY_OPERATOR" and whole.outer.operator == "&":
+            address = whole.outer
+        call = _reader(self.unit, address)
+        if call is None or len(call.args) != 3 or not self._plain or not all(re.match(rb"[A-Za-z_]", k) for k in links):
+            return None
+        match, is_array = _READER.match(call.name), whole.type.get_canonical().kind.name.endswith("ARRAY")
+        if match is None or (address is whole) != is_array or (match[1] and not is_array):
+            return None
+        data = self.unit.sources[self.path].data
+        target = _target(data[slice(*call.args[0])], data[slice(*call.args[1])])
+        if target is None or has_comment(self.unit, self.path, call.start, call.end):
+            return None
+        name = self._prefix + (b"_STR_INTO" if match[1] else b"_INTO")
+        text = name + b"(" + target + b", " + self._arguments(links) + b")"
+        return f"`{name.decode()}` reads every link", [Edit(self.path, call.start, call.end, text)]
+
+    def _wrapped(self) -> tuple[str, list[Edit]] | None:
+        """The chain as one BPF_CORE_READ in its place; not within another, for these do not nest."""
+        if not self._plain or any(_CORE.match(m.name) for m in self.around) or _preserved(self.node):
+            return None
+        if not _is_bitfield(self.node):
+            text = self._prefix + b"(" + self._arguments(self.links) + b")"
+            return f"`{self._prefix.decode()}` reads every link", [self.unit.edit(self.node, text)]
+        if len(self.links) > 1 or self._whole_read() or self._prefix != b"BPF_CORE_READ":
+            return None
+        text = b"BPF_CORE_READ_BITFIELD_PROBED(" + self._arguments(self.links) + b")"
+        return "`BPF_CORE_READ_BITFIELD_PROBED` reads the bit-field", [self.unit.edit(self.node, text)]
+
+    def _by_locals(self) -> tuple[str, list[Edit]] | None:
+        """Explicit reads into locals in front of the statement."""
+        return None
+
+
+def _in_argument(macro: Macro, node: Node) -> bool:
+    return node.start < node.end and any(a <= node.start and node.end <= b for a, b in macro.args)
+
+
+def _is_bitfield(node: Node) -> bool:
+    target = node.declaration if node.kind == "MEMBER_REF_EXPR" else None
+    return target is not None and bool(target.cursor.is_bitfield())
+
+
+def _preserved(node: Node) -> bool:
+    return any(a.kind == "CALL_EXPR" and a.name.startswith("__builtin_preserve") for a in node.ancestors)
+
+
+def _has_core(unit: Unit) -> bool:
+    """Whether the program is made for CO-RE: it includes vmlinux.h, or marks structures itself."""
+    text = b"".join(source.uncommented for source in unit.sources.values())
+    return re.search(rb'vmlinux\w*\.h[">]|preserve_access_index|\bBPF_CORE_READ', text) is not None
+
+
+@dataclass(frozen=True)
+class _Call:
+    name: str
+    start: int
+    end: int
+    args: tuple[tuple[int, int], ...]
+
+
+def _reader(unit: Unit, address: Node) -> _Call | None:
+    """The probe read whose source is this address as a whole, casts aside."""
+    for macro in reversed(unit.macros_around(address.path, address.start, address.end)):
+        if macro.name in ("bpf_core_read", "bpf_core_read_str"):
+            return _Call(macro.name, macro.start, macro.end, macro.args) if _is_last(unit, macro.args, address) else None
+    node = address.outer
+    while node is not None and node.kind == "CSTYLE_CAST_EXPR":
+        node = node.outer
+    if node is None or node.kind != "CALL_EXPR" or not _READER.match(node.name) or not unit.editable(
+        node.path, node.start, node.end
+    ):
+        return None
+    args = tuple((a.start, a.end) for a in node.arguments)
+    return _Call(node.name, node.start, node.end, args) if _is_last(unit, args, address) else None
+
+
+def _is_last(unit: Unit, args: tuple[tuple[int, int], ...], address: Node) -> bool:
+    start, end = args[-1] if args else (0, 0)
+    lead = unit.sources[address.path].code[start : address.start]
+    return end == address.end and re.fullmatch(rb"(?:\([\w\s]+\*+\s*\)\s*)?", lead) is not None
+
+
+def _target(destination: bytes, size: bytes) -> bytes | None:
+    """What BPF_CORE_READ_INTO fills where a read fills `destination` of `sizeof(…)` bytes; None if it would not fit."""
+    plain, measured = b"".join(destination.split()), b"".join(size.split())
+    name = re.fullmatch(rb"sizeof\((.+)\)", measured)
+    if name is None:
+        return None
+    if plain == b"&" + name[1]:
+        return destination
+    if name[1] == plain:
+        return b"&" + destination  # an array
+    return destination if name[1] == b"*" + plain else None
