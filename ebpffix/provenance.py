@@ -99,12 +99,12 @@ def origin(unit: Unit, node: Node) -> Origin:
 
 def origins(unit: Unit, node: Node) -> Origins:
     """All that the address `node` may point at, with UNKNOWN for each way that could not be followed."""
-    return _Tracer(unit).address(node, _DEPTH)
+    return _Tracer(unit).address(node, _DEPTH) or _UNKNOWN
 
 
 def memory(unit: Unit, node: Node) -> Origins:
     """In whose memory an lvalue may lie."""
-    return _Tracer(unit).place(node, _DEPTH)
+    return _Tracer(unit).place(node, _DEPTH) or _UNKNOWN
 
 
 def pointer(node: Node) -> Node | None:
@@ -206,6 +206,7 @@ class _Definitions:
 class _Tracer:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
+        self.followed: set[int] = set()  # variables that are being followed: `p = p->next` adds nothing
 
     def definitions(self, function: Node) -> _Definitions:
         known: dict[tuple[Path, int], _Definitions] = self.unit.memo.setdefault("provenance", {})
@@ -224,7 +225,8 @@ class _Tracer:
         if node.type.get_canonical().kind.name.endswith("ARRAY"):
             return self.place(node, depth)
         found = getattr(self, "_" + node.kind.lower(), None)
-        return (found(node, depth - 1) if found else None) or _UNKNOWN
+        result: Origins = found(node, depth - 1) if found else _UNKNOWN
+        return result
 
     def place(self, node: Node, depth: int) -> Origins:
         """In whose memory an lvalue may lie."""
@@ -362,6 +364,15 @@ class _Tracer:
             return _UNKNOWN
         if target.kind == "VAR_DECL" and not _is_automatic(target):
             return _UNKNOWN
+        if node.decl in self.followed:
+            return frozenset()
+        self.followed.add(node.decl)
+        try:
+            return self._variable(node, target, function, depth)
+        finally:
+            self.followed.discard(node.decl)
+
+    def _variable(self, node: Node, target: Node, function: Node, depth: int) -> Origins:
         known = self.definitions(function)
         found: list[Origins] = []
         for value in known.values.get(node.decl, []):
@@ -408,7 +419,7 @@ class _Tracer:
         if not _is_static(function):
             return _UNKNOWN
         calls = [c for c in self.unit.calls if c.name == function.name and len(c.arguments) > index]
-        return _union(self.address(call.arguments[index], depth) for call in calls)
+        return _union(self.address(call.arguments[index], depth) for call in calls) if calls else _UNKNOWN
 
 
 def _is_broken(node: Node) -> bool:
@@ -427,7 +438,7 @@ def _only(kind: Origin) -> Origins:
 
 def _union(found: Iterable[Origins]) -> Origins:
     nothing: Origins = frozenset()
-    return nothing.union(*found) or _UNKNOWN
+    return nothing.union(*found)
 
 
 def _program(unit: Unit, function: Node, parameters: list[Node]) -> Origin | None:
@@ -483,9 +494,14 @@ def _points_at_record(node: Node) -> bool:
         if outer.parent is None or outer.parent.kind not in ("CSTYLE_CAST_EXPR", "PAREN_EXPR", "UNEXPOSED_EXPR"):
             break
         outer = outer.parent
-    return (
-        outer is not None and is_pointer(outer.type) and bool(pointee(outer.type).get_canonical().kind.name == "RECORD")
-    )
+    if outer is None or not is_pointer(outer.type):
+        return False
+    if _is_void(outer.type) and outer.outer is not None:
+        outer = outer.outer  # `struct sock *sk = (void *)PT_REGS_PARM1(ctx);`
+        outer = outer.children[0] if outer.kind == "BINARY_OPERATOR" and outer.operator == "=" else outer
+        if outer.kind not in ("VAR_DECL", "DECL_REF_EXPR"):
+            return False
+    return bool(pointee(outer.type).get_canonical().kind.name == "RECORD")
 
 
 def _is_null(node: Node) -> bool:

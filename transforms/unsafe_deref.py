@@ -30,12 +30,13 @@ Limits: a pointer whose origin the file does not tell is left alone; so is a BTF
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.edits import add_include, before, has_comment, statement_end
+from ebpffix.chain import ACCESS, Chain, arguments, by_locals, can_move, chain
+from ebpffix.edits import add_include, after, before, has_comment
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.provenance import Origin, is_load, is_written, memory, pointer
 from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Span, Transform
@@ -48,19 +49,17 @@ TRANSFORM = Transform(
     summary="kernel memory read directly, which the verifier refuses",
 )
 
-_ACCESS = ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR")
 # Macros over __builtin_preserve_access_index, which does not nest, and the argument that begins their chain.
 _CHAINS = {"BPF_CORE_READ": 0, "BPF_PROBE_READ": 0, "BPF_CORE_READ_INTO": 1, "BPF_CORE_READ_STR_INTO": 1,
            "BPF_PROBE_READ_INTO": 1, "BPF_PROBE_READ_STR_INTO": 1}  # fmt: skip
 _CORE = re.compile(r"BPF_CORE_|BPF_PROBE_READ|bpf_core_read|PT_REGS_\w*_CORE|__builtin_preserve")
 _READER = re.compile(r"bpf_(?:probe|core)_read(?:_kernel)?(_str)?\Z")
-_LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
     for function in unit.functions:
         done: set[tuple[Path, int, int]] = set()
-        for node in function.find(*_ACCESS):
+        for node in function.find(*ACCESS):
             if node.path not in unit.sources or any(
                 p == node.path and a <= node.start and node.end <= b for p, a, b in done
             ):
@@ -80,8 +79,7 @@ def _access(unit: Unit, node: Node) -> _Access | None:
     kinds = _kernel(unit, node)
     if not kinds or (unit.dialect == BCC and unit.macros_around(node.path, node.start, node.end)):
         return None  # in macros BCC's accesses belong to split-byteorder
-    root, links = _chain(unit, node)
-    return _Access(unit, node, root, links, kinds)
+    return _Access(unit, node, chain(unit, node, lambda inner: bool(_kernel(unit, inner))), kinds)
 
 
 def _kernel(unit: Unit, node: Node) -> frozenset[Origin]:
@@ -92,39 +90,13 @@ def _kernel(unit: Unit, node: Node) -> frozenset[Origin]:
     return kinds if Origin.KERNEL in kinds else frozenset()
 
 
-_Links = tuple[bytes, ...]
-
-
-def _chain(unit: Unit, node: Node) -> tuple[Node, _Links]:
-    """The pointer that a chain of refused loads begins with, and its links: `mm`, `owner.x`, `[n]` behind a pointer."""
-    links: list[bytes] = []
-    while base := pointer(node):
-        links.insert(0, _link(unit, node, base))
-        inner = base.bare
-        if inner.kind not in _ACCESS or pointer(inner) is None or not _kernel(unit, inner):
-            return base, tuple(links)
-        node = inner
-    raise AssertionError("a chain begins with a pointer")
-
-
-def _link(unit: Unit, node: Node, base: Node) -> bytes:
-    source = unit.sources[node.path]
-    if node.kind == "UNARY_OPERATOR":
-        return b"[0]"
-    arrow = re.compile(rb"\s*->[ \t]*").match(source.code, base.end, node.end)
-    if arrow is None:
-        return source.data[base.end : node.end].strip()
-    return source.data[base.end : arrow.start()] + source.data[arrow.end() : node.end]
-
-
 @dataclass(frozen=True)
 class _Access:
-    """A refused access `node`, whose chain begins with the pointer `root`; `kinds` is whose memory it may reach."""
+    """A refused access `node`, the last of a chain; `kinds` is whose memory it may reach."""
 
     unit: Unit
     node: Node
-    root: Node
-    links: _Links
+    chain: Chain
     kinds: frozenset[Origin]
 
     @property
@@ -151,12 +123,16 @@ class _Access:
             return self._hidden(self.hiding)
         if is_written(self.node):
             message = f"`{self.what}` writes kernel memory, which no program may: the verifier refuses it"
-            return Fix(self.node, message, Safety.ADVICE, reason="only helpers and kfuncs of the kernel change its memory")
+            return Fix(
+                self.node, message, Safety.ADVICE, reason="only helpers and kfuncs of the kernel change its memory"
+            )
         made = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
         if made is None:
             return self._advice("read it link by link into locals", "there is no place for the locals in front of it")
         how, edits = made
-        return self._found(self.node, f"`{self.what}` reads kernel memory directly, which the verifier refuses: {how}", edits)
+        return self._found(
+            self.node, f"`{self.what}` reads kernel memory directly, which the verifier refuses: {how}", edits
+        )
 
     def _found(self, at: Node | Span, message: str, edits: list[Edit]) -> Fix:
         reason = ""
@@ -165,7 +141,9 @@ class _Access:
         if self.path in self.unit.shared_with_user_space:
             reason = "the file is a header that user space includes too"
         if b"bpf_core_read.h" not in b"".join(s.uncommented for s in self.unit.sources.values()):
-            include = add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if self._needs_header(edits) else None
+            include = (
+                add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if self._needs_header(edits) else None
+            )
             edits = [include, *edits] if include else edits
         return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
 
@@ -182,12 +160,14 @@ class _Access:
             name = macro.name.encode()
             better = name.replace(b"_SYSCALL", b"") + b"_CORE" + (b"_SYSCALL" if name.endswith(b"_SYSCALL") else b"")
             edit = Edit(macro.path, macro.start, macro.start + len(name), better)
-            message = f"`{macro.name}` reads kernel memory directly, which the verifier refuses: `{better.decode()}` is a probe read"
+            message = f"`{macro.name}` reads kernel memory directly, which the verifier refuses: use `{better.decode()}`"
             return self._found(at, message, [edit])
         if macro.name == "BPF_CORE_READ_BITFIELD":
             at = Span(macro.path, macro.start, macro.end)
             end = macro.start + len(macro.name)
-            message = f"`{macro.name}` reads kernel memory directly, which the verifier refuses: the probed form does not"
+            message = (
+                f"`{macro.name}` reads kernel memory directly, which the verifier refuses: the probed form does not"
+            )
             return self._found(at, message, [Edit(macro.path, end, end, b"_PROBED")])
         if _CORE.match(macro.name):
             return None
@@ -203,35 +183,24 @@ class _Access:
 
     @property
     def _plain(self) -> bool:
-        """Whether one CO-RE read can follow the chain: members only, and no comment that would be lost."""
-        return (
-            self.unit.dialect == LIBBPF
-            and len(self.links) <= 9
-            and all(re.match(rb"[A-Za-z_]", link) for link in self.links)
-            and not self._nests(self.root)
-        )
-
-    def _nests(self, node: Node) -> bool:
-        return any(_CORE.match(m.name) for m in self.unit.macros(path=node.path) if node.start <= m.start < node.end) and (
-            self._whole_read() is None
-        )
+        """Whether one BPF_CORE_READ can follow the chain: members only, and no other of its kind in the root."""
+        if self.unit.dialect == BCC or not self.chain.is_plain:
+            return False
+        root = self.chain.root
+        inside = (m for m in self.unit.macros(path=root.path) if root.start <= m.start < root.end)
+        return self._whole_read() is not None or not any(_CORE.match(m.name) for m in inside)
 
     def _whole_read(self) -> Macro | None:
         """The `BPF_CORE_READ(…)` that is the root as a whole."""
-        bare = self.root.bare
+        bare = self.chain.root.bare
         found = self.unit.macros(*(n for n, at in _CHAINS.items() if at == 0), path=bare.path)
         return next((m for m in found if (m.start, m.end) == (bare.start, bare.end)), None)
 
-    def _arguments(self, links: Iterable[bytes]) -> bytes:
-        """What stands between the parentheses of BPF_CORE_READ for these links."""
+    @property
+    def _first(self) -> bytes:
+        """What BPF_CORE_READ begins with: the root, or all that stands in the BPF_CORE_READ that it is."""
         read, data = self._whole_read(), self.unit.sources[self.path].data
-        first = data[read.args[0][0] : read.args[-1][1]] if read else self.root.bare.text
-        text = first
-        for link in links:
-            blank = re.match(rb"\s*", link)
-            gap = blank[0] if blank else b""
-            text += b"," + (gap if b"\n" in gap else b" ") + link.lstrip()
-        return text
+        return data[read.args[0][0] : read.args[-1][1]] if read else self.chain.root.bare.text
 
     def _in_chain(self) -> tuple[str, list[Edit]] | None:
         """`BPF_CORE_READ(task->mm, owner)`: the links join the chain that the access begins."""
@@ -242,7 +211,7 @@ class _Access:
         if len(inner.args) <= position or inner.args[position] != (self.node.start, self.node.end):
             return None
         how = f"as links of its own `{inner.name}` follows them"
-        return how, [Edit(self.path, self.node.start, self.node.end, self._arguments(self.links))]
+        return how, [Edit(self.path, self.node.start, self.node.end, arguments(self._first, self.chain.links))]
 
     def _into(self) -> tuple[str, list[Edit]] | None:
         """`bpf_probe_read_kernel(&x, sizeof(x), &task->mm->owner)` as BPF_CORE_READ_INTO, arrays of text likewise."""
@@ -251,39 +220,106 @@ class _Access:
             whole = whole.outer
         if whole is self.node:
             return None
-        links = _chain(self.unit, whole)[1]
+        whole_chain = chain(self.unit, whole, lambda inner: bool(_kernel(self.unit, inner)))
         address = whole
         if whole.outer is not None and whole.outer.kind == "UNARY_OPERATOR" and whole.outer.operator == "&":
             address = whole.outer
         call = _reader(self.unit, address)
-        if call is None or len(call.args) != 3 or not self._plain or not all(re.match(rb"[A-Za-z_]", k) for k in links):
+        if call is None or len(call.args) != 3 or not self._plain or not whole_chain.is_plain:
             return None
         match, is_array = _READER.match(call.name), whole.type.get_canonical().kind.name.endswith("ARRAY")
-        if match is None or (address is whole) != is_array or (match[1] and not is_array):
+        if match is None or (not is_array and (match[1] or address is whole)):
             return None
         data = self.unit.sources[self.path].data
         target = _target(data[slice(*call.args[0])], data[slice(*call.args[1])])
         if target is None or has_comment(self.unit, self.path, call.start, call.end):
             return None
         name = self._prefix + (b"_STR_INTO" if match[1] else b"_INTO")
-        text = name + b"(" + target + b", " + self._arguments(links) + b")"
+        text = name + b"(" + target + b", " + arguments(self._first, whole_chain.links) + b")"
         return f"`{name.decode()}` reads every link", [Edit(self.path, call.start, call.end, text)]
 
     def _wrapped(self) -> tuple[str, list[Edit]] | None:
         """The chain as one BPF_CORE_READ in its place; not within another, for these do not nest."""
-        if not self._plain or any(_CORE.match(m.name) for m in self.around) or _preserved(self.node):
+        edits: list[Edit] = []
+        nesting = [m for m in self.around if _CORE.match(m.name)]
+        if [m.name for m in nesting] in (["bpf_core_read"], ["bpf_core_read_str"]):
+            name = nesting[0].name.replace("core_read", "probe_read_kernel")
+            edits = [Edit(self.path, nesting[0].start, nesting[0].start + len(nesting[0].name), name.encode())]
+        elif nesting or _preserved(self.node):
+            return None
+        if not self._plain:
             return None
         if not _is_bitfield(self.node):
-            text = self._prefix + b"(" + self._arguments(self.links) + b")"
-            return f"`{self._prefix.decode()}` reads every link", [self.unit.edit(self.node, text)]
-        if len(self.links) > 1 or self._whole_read() or self._prefix != b"BPF_CORE_READ":
+            text = self._prefix + b"(" + arguments(self._first, self.chain.links) + b")"
+            return f"`{self._prefix.decode()}` reads every link", [*edits, self.unit.edit(self.node, text)]
+        if edits or len(self.chain.links) > 1 or self._whole_read() or self._prefix != b"BPF_CORE_READ":
             return None
-        text = b"BPF_CORE_READ_BITFIELD_PROBED(" + self._arguments(self.links) + b")"
+        text = b"BPF_CORE_READ_BITFIELD_PROBED(" + arguments(self._first, self.chain.links) + b")"
         return "`BPF_CORE_READ_BITFIELD_PROBED` reads the bit-field", [self.unit.edit(self.node, text)]
 
     def _by_locals(self) -> tuple[str, list[Edit]] | None:
         """Explicit reads into locals in front of the statement."""
-        return None
+        statement, bitfield = self._statement(), _is_bitfield(self.node)
+        if statement is None or not can_move(self.node, statement):
+            return None
+        whole, links = self._whole_read(), self.chain.links
+        first = self.unit.text(whole) if whole else self.chain.root.bare.text
+        if self.chain.root.bare.kind in ("CSTYLE_CAST_EXPR", "BINARY_OPERATOR") and links[0].is_member:
+            first = first if self.unit.dialect == LIBBPF else b"(" + first + b")"
+        if bitfield:
+            if self._prefix != b"BPF_CORE_READ" or self.unit.dialect == BCC or not (links[1:] or whole):
+                return None
+            links = links[:-1]
+        core = self._prefix if self.unit.dialect == LIBBPF else None
+        made = by_locals(Chain(self.unit, self.chain.root, links), first, b"bpf_probe_read_kernel", core)
+        if made is None:
+            return None
+        lines, value = made
+        if bitfield:
+            value = b"BPF_CORE_READ_BITFIELD_PROBED(" + arguments(value, self.chain.links[-1:]) + b")"
+        return self._placed(statement, lines, value)
+
+    def _placed(self, statement: Node, lines: list[bytes], value: bytes) -> tuple[str, list[Edit]] | None:
+        how = "read it into a local by a probe read"
+        edits = self._in_declaration(statement, lines, value)
+        if edits is None:
+            added = before(self.unit, statement, lines)
+            edits = [*added, self.unit.edit(self.node, value)] if added else None
+        return (how, edits) if edits else None
+
+    def _in_declaration(self, statement: Node, lines: list[bytes], value: bytes) -> list[Edit] | None:
+        """`T x = p->m;` as `T x;` and a read into x itself, where a read into `value` ends the lines."""
+        if statement.kind != "DECL_STMT" or len(statement.children) != 1 or not lines[-1].startswith(b"bpf_"):
+            return None
+        target = statement.children[0]
+        source = self.unit.sources[self.path]
+        written = re.compile(rb"[^;{}=]*?\b" + target.name.encode() + rb"(\s*=\s*)\Z").match(
+            source.code[: self.node.start], statement.start
+        )
+        same = target.type.get_canonical().get_size() == self.node.type.get_canonical().get_size()
+        ends = re.compile(rb"\s*;").match(source.code, self.node.end)
+        if not written or not ends or not same or target.type.is_const_qualified() or target.kind != "VAR_DECL":
+            return None
+        if has_comment(self.unit, self.path, written.start(1), self.node.end):
+            return None
+        name = target.name.encode()
+        own = re.sub(rb"\(&" + value + rb", sizeof\(" + value + rb"\)", b"(&%s, sizeof(%s)" % (name, name), lines[-1])
+        added = before(self.unit, statement, lines[:-2]) if lines[:-2] else []
+        behind = after(self.unit, statement, [own])
+        if added is None or behind is None:
+            return None
+        return [*added, Edit(self.path, written.start(1), self.node.end, b""), *behind]
+
+    def _statement(self) -> Node | None:
+        """The statement in front of which others can be put, with all macros that hold the access."""
+        statement = self.node.statement
+        start = self.around[0].start if self.around else statement.start
+        while statement.parent is not None and statement.start > start:
+            statement = statement.parent.statement
+        parent = statement.parent
+        if parent is None or (parent.kind == "IF_STMT" and statement.kind == "IF_STMT"):
+            return None
+        return statement
 
 
 def _in_argument(macro: Macro, node: Node) -> bool:
@@ -317,12 +353,17 @@ def _reader(unit: Unit, address: Node) -> _Call | None:
     """The probe read whose source is this address as a whole, casts aside."""
     for macro in reversed(unit.macros_around(address.path, address.start, address.end)):
         if macro.name in ("bpf_core_read", "bpf_core_read_str"):
-            return _Call(macro.name, macro.start, macro.end, macro.args) if _is_last(unit, macro.args, address) else None
+            return (
+                _Call(macro.name, macro.start, macro.end, macro.args) if _is_last(unit, macro.args, address) else None
+            )
     node = address.outer
     while node is not None and node.kind == "CSTYLE_CAST_EXPR":
         node = node.outer
-    if node is None or node.kind != "CALL_EXPR" or not _READER.match(node.name) or not unit.editable(
-        node.path, node.start, node.end
+    if (
+        node is None
+        or node.kind != "CALL_EXPR"
+        or not _READER.match(node.name)
+        or not unit.editable(node.path, node.start, node.end)
     ):
         return None
     args = tuple((a.start, a.end) for a in node.arguments)
