@@ -1,7 +1,6 @@
 """Chains of member accesses through kernel memory, `task->mm->owner->tgid`, and the reads that stand for them.
 
-chain(unit, node, refused) -> Chain
-by_locals(chain, around, core) -> (statements in front, what stands for the value) or None
+`chain()` finds one, `arguments()` writes it for BPF_CORE_READ, `by_locals()` reads it step by step.
 """
 
 from __future__ import annotations
@@ -82,14 +81,16 @@ def arguments(first: bytes, links: tuple[Link, ...]) -> bytes:
     return first
 
 
-def by_locals(chain: Chain, first: bytes, read: bytes, core: bytes | None) -> tuple[list[bytes], bytes] | None:
+def by_locals(
+    chain: Chain, first: bytes, read: bytes, core: bytes | None, given: set[bytes]
+) -> tuple[list[bytes], bytes] | None:
     """The chain read link by link: the statements, and the name of the local that the last of them fills.
 
     `first` is the text of the root, `read` the helper for one link. With `core` (BPF_CORE_READ or BPF_PROBE_READ)
-    members in a row are read by that. None where a local's type has no simple name.
+    members in a row are read by that. `given` are names that are taken; the new ones join them. None where a local's
+    type has no simple name.
     """
     lines: list[bytes] = []
-    names: set[bytes] = set()
     text, rest = first, list(chain.links)
     while rest:
         run = 0
@@ -99,7 +100,7 @@ def by_locals(chain: Chain, first: bytes, read: bytes, core: bytes | None) -> tu
         members, last = rest[:run], index or rest[run - 1]
         if members:
             text = core + b"(" + arguments(text, tuple(members)) + b")" if core else text
-        name = _free_name(chain.unit, last, names)
+        name = _free_name(chain.unit, last, given)
         declared = declaration(last.node, name)
         if declared is None:
             return None

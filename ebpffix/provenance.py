@@ -1,7 +1,7 @@
 """Where a pointer comes from: whose memory it points at, as far as one file can tell.
 
     origin(unit, node) -> Origin               what is certain, else UNKNOWN
-    origins(unit, node) -> frozenset[Origin]   what is possible, UNKNOWN among it for each way that could not be followed
+    origins(unit, node) -> frozenset[Origin]   what is possible; UNKNOWN for each way that could not be followed
     memory(unit, node) -> frozenset[Origin]    the same of the memory that an lvalue such as `p->m` lies in
     pointer(node) -> Node | None               the pointer that an access goes through last
     is_load(node) -> bool                      whether the program reads the memory there
@@ -72,6 +72,11 @@ _LOOKUP = re.compile(r"bpf_map_lookup_(?:percpu_)?elem\Z|bpf_(?:sk|task|inode|cg
 _METHODS = frozenset(("lookup", "lookup_or_init", "lookup_or_try_init", "sk_storage_get", "inode_storage_get"))
 _READ = re.compile(r"bpf_(?:probe_read|core_read)(?:_(kernel|user))?\Z")
 _READ_MACROS = {"BPF_CORE_READ": Origin.KERNEL, "BPF_PROBE_READ": Origin.KERNEL, "BPF_CORE_READ_USER": Origin.USER}
+# Members of kernel structures that point into user space.
+_USER_MEMBERS = frozenset(
+    """uptr iov_base ubuf msg_control_user set_child_tid clear_child_tid robust_list compat_robust_list rseq
+    msg_name_user buf_user sival_ptr""".split()
+)
 # Programs by section (libbpf): what their context holds, and what their further parameters point at.
 _SECTIONS = (
     (re.compile(rb"ksyscall|kretsyscall|u(?:ret)?probe|usdt"), Origin.USER),
@@ -304,8 +309,10 @@ class _Tracer:
         if where is Origin.CTX:
             return self._from_context(node)
         if where.is_kernel:
-            # `void *` in a kernel structure may be an address of user space.
-            return _UNKNOWN if _is_void(node.type) else _only(where)
+            if node.name in _USER_MEMBERS:
+                return _only(Origin.USER)
+            # `void *` and numbers in a kernel structure may be addresses of user space.
+            return _only(where) if is_pointer(node.type) and not _is_void(node.type) else _UNKNOWN
         if where is Origin.BTF:
             return _only(where)
         if where is Origin.MAP_VALUE and _to_kernel_record(self.unit, node):

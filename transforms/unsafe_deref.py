@@ -59,12 +59,13 @@ _READER = re.compile(r"bpf_(?:probe|core)_read(?:_kernel)?(_str)?\Z")
 def find(unit: Unit) -> Iterator[Fix]:
     for function in unit.functions:
         done: set[tuple[Path, int, int]] = set()
+        names: set[bytes] = set()
         for node in function.find(*ACCESS):
             if node.path not in unit.sources or any(
                 p == node.path and a <= node.start and node.end <= b for p, a, b in done
             ):
                 continue
-            access = _access(unit, node)
+            access = _access(unit, node, names)
             fix = access.fix() if access is not None else None
             if access is not None and fix is not None:
                 done.add((fix.at.path, fix.at.start, fix.at.end))
@@ -72,14 +73,14 @@ def find(unit: Unit) -> Iterator[Fix]:
                 yield fix
 
 
-def _access(unit: Unit, node: Node) -> _Access | None:
+def _access(unit: Unit, node: Node, names: set[bytes]) -> _Access | None:
     """The refused access that a node is, if it is one."""
     if pointer(node) is None or not (is_load(node) or is_written(node)):
         return None
     kinds = _kernel(unit, node)
     if not kinds or (unit.dialect == BCC and unit.macros_around(node.path, node.start, node.end)):
         return None  # in macros BCC's accesses belong to split-byteorder
-    return _Access(unit, node, chain(unit, node, lambda inner: bool(_kernel(unit, inner))), kinds)
+    return _Access(unit, node, chain(unit, node, lambda inner: bool(_kernel(unit, inner))), kinds, names)
 
 
 def _kernel(unit: Unit, node: Node) -> frozenset[Origin]:
@@ -98,6 +99,7 @@ class _Access:
     node: Node
     chain: Chain
     kinds: frozenset[Origin]
+    names: set[bytes]  # of the locals put in so far
 
     @property
     def path(self) -> Path:
@@ -160,7 +162,7 @@ class _Access:
             name = macro.name.encode()
             better = name.replace(b"_SYSCALL", b"") + b"_CORE" + (b"_SYSCALL" if name.endswith(b"_SYSCALL") else b"")
             edit = Edit(macro.path, macro.start, macro.start + len(name), better)
-            message = f"`{macro.name}` reads kernel memory directly, which the verifier refuses: use `{better.decode()}`"
+            message = f"`{macro.name}` reads kernel memory directly: take `{better.decode()}`"
             return self._found(at, message, [edit])
         if macro.name == "BPF_CORE_READ_BITFIELD":
             at = Span(macro.path, macro.start, macro.end)
@@ -271,7 +273,7 @@ class _Access:
                 return None
             links = links[:-1]
         core = self._prefix if self.unit.dialect == LIBBPF else None
-        made = by_locals(Chain(self.unit, self.chain.root, links), first, b"bpf_probe_read_kernel", core)
+        made = by_locals(Chain(self.unit, self.chain.root, links), first, b"bpf_probe_read_kernel", core, self.names)
         if made is None:
             return None
         lines, value = made
@@ -308,6 +310,7 @@ class _Access:
         behind = after(self.unit, statement, [own])
         if added is None or behind is None:
             return None
+        self.names.discard(value)
         return [*added, Edit(self.path, written.start(1), self.node.end, b""), *behind]
 
     def _statement(self) -> Node | None:
