@@ -294,8 +294,17 @@ class _Tracer:
 
     def _stmtexpr(self, node: Node, depth: int) -> Origins:
         around = self.unit.macros_around(node.path, node.start, node.end)
-        found = (m.name for m in around if m.start == node.start and m.name in _READ_MACROS)
-        return next((_only(_READ_MACROS[name]) for name in found), _UNKNOWN)
+        macro = next((m for m in around if m.start == node.start and m.name in _READ_MACROS), None)
+        if macro is None:
+            return _UNKNOWN
+        last = node.children[0].children[-1].bare if node.children and node.children[0].children else node
+        if last.type.get_canonical().kind.name.endswith("ARRAY"):
+            return _only(Origin.STACK)  # a copy, in the macro's own local
+        member = re.findall(rb"[A-Za-z_]\w*", self.unit.sources[macro.path].code[slice(*macro.args[-1])])
+        if member and member[-1].decode() in _USER_MEMBERS:
+            return _only(Origin.USER)
+        is_address = is_pointer(node.type) and not _is_void(node.type)
+        return _only(_READ_MACROS[macro.name]) if is_address or "USER" in macro.name else _UNKNOWN
 
     @property
     def _kernel(self) -> Origins:
