@@ -181,7 +181,16 @@ class _Access:
 
     @property
     def _prefix(self) -> bytes:
-        return b"BPF_CORE_READ" if _has_core(self.unit) else b"BPF_PROBE_READ"
+        """BPF_CORE_READ would relocate a structure of the program's own in the root too, which the kernel does not
+        know; BPF_PROBE_READ leaves that to the attribute that vmlinux.h gives its structures."""
+        core = _has_core(self.unit) and not self._begins_in_own_structure
+        return b"BPF_CORE_READ" if core else b"BPF_PROBE_READ"
+
+    @cached_property
+    def _begins_in_own_structure(self) -> bool:
+        files = {str(path) for path in self.unit.sources}
+        members = (n for n in self.chain.root.find("MEMBER_REF_EXPR") if n.declaration is not None)
+        return any(str(m.declaration.path) in files for m in members if m.declaration is not None)
 
     @property
     def _plain(self) -> bool:
@@ -208,6 +217,8 @@ class _Access:
         """`BPF_CORE_READ(task->mm, owner)`: the links join the chain that the access begins."""
         inner = self.around[-1] if self.around else None
         if inner is None or inner.name not in _CHAINS or not self._plain or self._whole_read():
+            return None
+        if self._begins_in_own_structure and inner.name.startswith("BPF_CORE"):
             return None
         position = _CHAINS[inner.name]
         if len(inner.args) <= position or inner.args[position] != (self.node.start, self.node.end):
