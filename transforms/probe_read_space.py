@@ -53,7 +53,8 @@ def find(unit: Unit) -> Iterator[Fix]:
         if callee is not None and callee.text == name and unit.editable(callee.path, callee.start, callee.end):
             yield _fix(unit, call, callee)
             continue
-        macro = next((m for m in unit.macros_around(call.path, call.start, call.end)), None)
+        at = callee or call
+        macro = next(iter(unit.macros_around(at.path, at.start, at.end)), None)
         if macro is not None and macro.name not in macros and _is_own(unit, macro.name):
             macros.add(macro.name)
             message = f"`{macro.name}` calls `{call.name}`, which does not say whose memory it reads"

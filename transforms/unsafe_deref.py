@@ -130,6 +130,8 @@ class _Access:
             )
         made = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
         if made is None:
+            if _is_bitfield(self.node) and self.unit.dialect == BCC:
+                return self._advice("read the word that holds it", "no address can be taken of a bit-field")
             return self._advice("read it link by link into locals", "there is no place for the locals in front of it")
         how, edits = made
         return self._found(
