@@ -1,0 +1,229 @@
+"""Return probes (kretprobe, uretprobe) of a program, and where they read registers that held arguments on entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ebpffix.frontend import Node, Unit
+from ebpffix.frontend.unit import Macro
+from ebpffix.transform import BCC
+
+# Registers of struct pt_regs, as kernel and user space spell them: the number of the argument that they hold on entry.
+REGISTERS = {"di": 1, "si": 2, "dx": 3, "cx": 4, "r8": 5, "r9": 6, "rdi": 1, "rsi": 2, "rdx": 3, "rcx": 4}
+# Registers that a function keeps for its caller: what is in them on return has nothing to do with arguments.
+SAVED = frozenset("bx rbx r12 r13 r14 r15".split())
+RETURN_NAMES = frozenset("ret retval retv rc rv err error res result ret_val retcode status".split())
+
+_SECTION = re.compile(rb"(\?)?([ku])ret(probe|syscall)((?:\.\w+)?)(?:/(.*))?\Z")
+_PARM = re.compile(r"PT_REGS_PARM(\d)(_CORE)?(_SYSCALL)?\Z")
+_CORE_READS = ("BPF_CORE_READ", "BPF_PROBE_READ")
+_CASTS = re.compile(rb"(?:\(\s*(?:const\s+)?(?:(?:struct|union|enum)\s+)?\w+(?:\s+\w+)*[\s*]*\)\s*)*\Z")
+# main.handle, net/http.(*conn).serve: only Go has symbols like these.
+_GO = re.compile(rb"\A[\w/.\-]*\w\.(?:\(\*?\w+\)\.)?\w+\Z")
+_WRAPPER = re.compile(rb"\A(?:__\w+?_)?(?:sys|compat_sys)_")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A return probe. `target` is the probed function's name, b"" where user space chooses it; `by_loader` says that
+    neither the section nor the name attaches it, so that a second program needs code in user space."""
+
+    function: Node
+    name: bytes
+    target: bytes
+    section: bytes  # b"" in BCC
+    macro: Macro | None  # its BPF_KRETPROBE, BPF_KPROBE, …
+    by_loader: bool
+
+    @property
+    def is_user(self) -> bool:
+        return self.section.lstrip(b"?").startswith(b"u")
+
+    @property
+    def is_syscall(self) -> bool:
+        return b"syscall" in self.section or _WRAPPER.match(self.target) is not None
+
+    @property
+    def context(self) -> Node | None:
+        return next((n for n in self.function.children if n.kind == "PARM_DECL"), None)
+
+
+@dataclass(frozen=True)
+class Read:
+    """An argument's register, read: the bytes `start` to `end` of `function`, or of its whole parameter where
+    `parameter` is one. `index` counts arguments from 1; 0 for a register that holds none."""
+
+    function: Node
+    start: int
+    end: int
+    index: int
+    written: str  # as it stands there
+    parameter: Node | None = None
+    hidden: bool = False  # in the body of a macro
+
+
+def programs(unit: Unit) -> Iterator[Program]:
+    """The return probes of the files of the run, those of Go binaries aside."""
+    for function in unit.functions:
+        found = _of_bcc(unit, function) if unit.dialect == BCC else _of_libbpf(unit, function)
+        if found is not None:
+            yield found
+
+
+def _of_bcc(unit: Unit, function: Node) -> Program | None:
+    name = function.name.encode()
+    if name.startswith(b"kretprobe__"):
+        return Program(function, name, name.removeprefix(b"kretprobe__"), b"", None, False)
+    # Attached by the host program: it reads the return value, so it is a return probe.
+    is_static = function.cursor.storage_class.name == "STATIC"
+    first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
+    if is_static or first is None or "pt_regs" not in first.type.spelling or name.startswith(b"kprobe__"):
+        return None
+    body = function.body
+    assert body is not None
+    returned = [m for m in unit.macros("PT_REGS_RC", path=body.path) if body.start < m.start < body.end]
+    return Program(function, name, b"", b"", None, True) if returned else None
+
+
+def _of_libbpf(unit: Unit, function: Node) -> Program | None:
+    section = unit.program_section(function)
+    match = _SECTION.match(section)
+    if not match:
+        return None
+    target = (match[5] or b"").rpartition(b":")[2] if match[2] == b"u" else match[5] or b""
+    if match[2] == b"u" and _GO.match(target):
+        return None
+    name = function.name.encode().removeprefix(b"____")
+    by_loader = not target or bool(match[1]) or match[4] in (b".multi", b".session")
+    if match[2] == b"u" and b":" not in (match[5] or b""):
+        by_loader = True
+    return Program(function, name, re.sub(rb"\+.*", b"", target), section, _macro_of(unit, function), by_loader)
+
+
+def _macro_of(unit: Unit, function: Node) -> Macro | None:
+    """The BPF_KPROBE-like macro that a function's head is."""
+    body = function.body
+    assert body is not None
+    code = unit.source_of(body).code
+    heads = [m for m in unit.macros(path=body.path) if m.end <= body.start and m.args]
+    return next((m for m in reversed(heads) if not code[m.end : body.start].strip()), None)
+
+
+def entry_of(unit: Unit, program: Program) -> Node | None:
+    """The entry probe of the same function, if the program has exactly one."""
+    if unit.dialect == BCC:
+        found = [f for f in unit.functions if f.name.encode() == b"kprobe__" + program.target]
+    else:
+        section = entry_section(program)
+        found = [f for f in unit.functions if unit.program_section(f) == section]
+    return found[0] if len(found) == 1 else None
+
+
+def entry_section(program: Program) -> bytes:
+    return program.section.replace(b"ret", b"", 1)
+
+
+# -- reads
+
+
+def parameter_reads(program: Program) -> list[Read]:
+    """The parameters of a return probe behind its context that it uses; the return value of BPF_KRETPROBE aside."""
+    function, body = program.function, program.function.body
+    parameters = [n for n in function.children if n.kind == "PARM_DECL"][1:]
+    if program.macro is not None and "RETPROBE" in program.macro.name and parameters:
+        named = [p for p in parameters if p.name in RETURN_NAMES]
+        returned = named[0] if named else parameters[0] if len(parameters) == 1 else None
+        parameters = [p for p in parameters if p is not returned]
+    used = {n.decl for n in body.find("DECL_REF_EXPR")} if body is not None else set()
+    return [
+        Read(function, p.start, p.end, number, f"the parameter {p.name}", p)
+        for number, p in enumerate(parameters, 1)
+        if p.decl in used
+    ]
+
+
+def register_reads(unit: Unit, function: Node) -> list[Read]:
+    """Where a function reads an argument's register through its pointer to struct pt_regs."""
+    body = function.body
+    contexts = _contexts(function)
+    if body is None or not contexts:
+        return []
+    names = {name.encode() for _, name in contexts}
+    found: dict[tuple[int, int], Read] = {}
+    for macro in unit.macros(path=body.path):
+        if body.start < macro.start < body.end and (index := _macro_index(unit, macro, names)) is not None:
+            text = unit.text(macro).decode("utf-8", "replace")
+            found[macro.start, macro.end] = Read(function, macro.start, macro.end, index, text)
+    for node in body.find("MEMBER_REF_EXPR"):
+        if (node.name in REGISTERS or node.name in SAVED) and node.children:
+            owner = node.children[0].uncast
+            if owner.kind == "DECL_REF_EXPR" and owner.decl in {decl for decl, _ in contexts}:
+                index, text = REGISTERS.get(node.name, 0), node.text.decode("utf-8", "replace")
+                hidden = not unit.editable(node.path, node.start, node.end) or not text.endswith(node.name)
+                if hidden and _known_macro(unit, node):
+                    continue
+                found.setdefault((node.start, node.end), Read(function, node.start, node.end, index, text, None, hidden))
+    return [found[key] for key in sorted(found)]
+
+
+def _known_macro(unit: Unit, node: Node) -> bool:
+    """Whether a register is read by a macro that says for itself what it reads."""
+    around = unit.macros_around(node.path, node.start, node.end)
+    return any(m.name.startswith(("PT_REGS_", "BPF_CORE_READ", "BPF_PROBE_READ")) for m in around)
+
+
+def _contexts(function: Node) -> list[tuple[int, str]]:
+    """The variables of a function that hold its pointer to the registers, as (Node.decl, name)."""
+    first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
+    if first is None or "pt_regs" not in first.type.get_canonical().spelling:
+        return []
+    found = [(first.decl, first.name)]
+    for variable in function.find("VAR_DECL"):
+        value = variable.children[-1].uncast if variable.children else None
+        if value is not None and value.kind == "DECL_REF_EXPR" and value.decl == first.decl:
+            found.append((variable.decl, variable.name))
+    return found
+
+
+def _macro_index(unit: Unit, macro: Macro, contexts: set[bytes]) -> int | None:
+    data = unit.sources[macro.path].code
+    arguments = [data[a:b].strip(b" \t()") for a, b in macro.args]
+    match = _PARM.match(macro.name)
+    if match and len(arguments) == 1 and arguments[0] in contexts:
+        return int(match[1])
+    if macro.name in _CORE_READS and len(arguments) == 2 and arguments[0] in contexts:
+        name = arguments[1].decode("latin-1")
+        return REGISTERS.get(name, 0 if name in SAVED else None)
+    return None
+
+
+def helper_calls(unit: Unit, program: Program) -> Iterator[tuple[Node, Node]]:
+    """The functions that a return probe hands its context to, as (call, definition)."""
+    by_decl = {f.decl: f for f in unit.functions}
+    contexts = {decl for decl, _ in _contexts(program.function)}
+    seen: set[int] = set()
+    for call in program.function.find("CALL_EXPR"):
+        callee = call.callee
+        definition = by_decl.get(callee.decl) if callee is not None and callee.kind == "DECL_REF_EXPR" else None
+        first = call.arguments[0].uncast if call.arguments else None
+        if definition is None or first is None or first.kind != "DECL_REF_EXPR" or first.decl not in contexts:
+            continue
+        if call.start not in seen:  # a macro's argument shows twice
+            seen.add(call.start)
+            yield call, definition
+
+
+def calls_of(unit: Unit, function: Node) -> list[Node]:
+    """All mentions of a function in the bodies of others; a call's among them."""
+    return [
+        n for f in unit.functions if f.body for n in f.body.find("DECL_REF_EXPR") if n.decl == function.decl
+    ]
+
+
+def casts_before(code: bytes, start: int, floor: int) -> int:
+    """The offset of the first of the casts that stand right before `start`."""
+    match = _CASTS.search(code, floor, start)
+    # `\Z` means the end of what is searched.
+    return match.start() if match else start
