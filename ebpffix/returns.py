@@ -17,8 +17,6 @@ SAVED = frozenset("bx rbx r12 r13 r14 r15".split())
 RETURN_NAMES = frozenset("ret retval retv rc rv err error res result ret_val retcode status".split())
 
 _SECTION = re.compile(rb"(\?)?([ku])ret(probe|syscall)((?:\.\w+)?)(?:/(.*))?\Z")
-_PARM = re.compile(r"PT_REGS_PARM(\d)(_CORE)?(_SYSCALL)?\Z")
-_CORE_READS = ("BPF_CORE_READ", "BPF_PROBE_READ")
 _CASTS = re.compile(rb"(?:\(\s*(?:const\s+)?(?:(?:struct|union|enum)\s+)?\w+(?:\s+\w+)*[\s*]*\)\s*)*\Z")
 # main.handle, net/http.(*conn).serve: only Go has symbols like these.
 _GO = re.compile(rb"\A[\w/.\-]*\w\.(?:\(\*?\w+\)\.)?\w+\Z")
@@ -150,28 +148,47 @@ def register_reads(unit: Unit, function: Node) -> list[Read]:
     contexts = _contexts(function)
     if body is None or not contexts:
         return []
-    names = {name.encode() for _, name in contexts}
-    found: dict[tuple[int, int], Read] = {}
-    for macro in unit.macros(path=body.path):
-        if body.start < macro.start < body.end and (index := _macro_index(unit, macro, names)) is not None:
-            text = unit.text(macro).decode("utf-8", "replace")
-            found[macro.start, macro.end] = Read(function, macro.start, macro.end, index, text)
+    found = {(r.start, r.end): r for r in _written_reads(unit, function, [name for _, name in contexts])}
+    decls = {decl for decl, _ in contexts}
     for node in body.find("MEMBER_REF_EXPR"):
-        if (node.name in REGISTERS or node.name in SAVED) and node.children:
-            owner = node.children[0].uncast
-            if owner.kind == "DECL_REF_EXPR" and owner.decl in {decl for decl, _ in contexts}:
-                index, text = REGISTERS.get(node.name, 0), node.text.decode("utf-8", "replace")
-                hidden = not unit.editable(node.path, node.start, node.end) or not text.endswith(node.name)
-                if hidden and _known_macro(unit, node):
-                    continue
-                found.setdefault((node.start, node.end), Read(function, node.start, node.end, index, text, None, hidden))
+        if node.name not in REGISTERS and node.name not in SAVED:
+            continue
+        owner = node.children[0].uncast if node.children else None
+        if owner is None or owner.kind != "DECL_REF_EXPR" or owner.decl not in decls:
+            continue
+        if any(start <= node.start < end for start, end in found):
+            continue  # what the macro there stands for
+        text = node.text.decode("utf-8", "replace")
+        index, hidden = REGISTERS.get(node.name, 0), not text.endswith(node.name)
+        if hidden:
+            around = unit.macros_around(node.path, node.start, node.start + 1)
+            if not around or any(m.name.startswith("PT_REGS_") for m in around):
+                continue
+            text = unit.text(around[-1]).decode("utf-8", "replace")
+        found[node.start, node.end] = Read(function, node.start, node.end, index, text, None, hidden)
     return [found[key] for key in sorted(found)]
 
 
-def _known_macro(unit: Unit, node: Node) -> bool:
-    """Whether a register is read by a macro that says for itself what it reads."""
-    around = unit.macros_around(node.path, node.start, node.end)
-    return any(m.name.startswith(("PT_REGS_", "BPF_CORE_READ", "BPF_PROBE_READ")) for m in around)
+def _written_reads(unit: Unit, function: Node, contexts: list[str]) -> Iterator[Read]:
+    """The reads by macros that name the register. By text: libclang does not tell of a macro among the variable
+    arguments of another."""
+    body = function.body
+    assert body is not None
+    code = unit.source_of(body).code
+    for match in _reads_of(contexts).finditer(code, body.start, body.end):
+        name = (match["register"] or b"").decode()
+        index = int(match["number"]) if match["number"] else REGISTERS.get(name, 0)
+        is_argument = match["number"] or name in REGISTERS or name in SAVED
+        if is_argument and not unit.in_directive(body.path, match.start()) and not unit.inactive(body.path, match.start()):
+            yield Read(function, *match.span(), index, code[slice(*match.span())].decode("latin-1"))
+
+
+def _reads_of(contexts: list[str]) -> re.Pattern[bytes]:
+    names = "|".join(map(re.escape, contexts)).encode()
+    return re.compile(
+        rb"\bPT_REGS_PARM(?P<number>\d)(?:_CORE)?\s*\(\s*\(?\s*(?:" + names + rb")\s*\)?\s*\)"
+        rb"|\bBPF_(?:CORE|PROBE)_READ\s*\(\s*(?:" + names + rb")\s*,\s*(?P<register>\w+)\s*\)"
+    )
 
 
 def _contexts(function: Node) -> list[tuple[int, str]]:
@@ -185,18 +202,6 @@ def _contexts(function: Node) -> list[tuple[int, str]]:
         if value is not None and value.kind == "DECL_REF_EXPR" and value.decl == first.decl:
             found.append((variable.decl, variable.name))
     return found
-
-
-def _macro_index(unit: Unit, macro: Macro, contexts: set[bytes]) -> int | None:
-    data = unit.sources[macro.path].code
-    arguments = [data[a:b].strip(b" \t()") for a, b in macro.args]
-    match = _PARM.match(macro.name)
-    if match and len(arguments) == 1 and arguments[0] in contexts:
-        return int(match[1])
-    if macro.name in _CORE_READS and len(arguments) == 2 and arguments[0] in contexts:
-        name = arguments[1].decode("latin-1")
-        return REGISTERS.get(name, 0 if name in SAVED else None)
-    return None
 
 
 def helper_calls(unit: Unit, program: Program) -> Iterator[tuple[Node, Node]]:
