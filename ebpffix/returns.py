@@ -185,9 +185,10 @@ def _written_reads(unit: Unit, function: Node, contexts: list[str]) -> Iterator[
 
 def _reads_of(contexts: list[str]) -> re.Pattern[bytes]:
     names = "|".join(map(re.escape, contexts)).encode()
+    context = rb"\(\s*(?:(?:%s)|\(\s*(?:%s)\s*\))\s*" % (names, names)
     return re.compile(
-        rb"\bPT_REGS_PARM(?P<number>\d)(?:_CORE)?\s*\(\s*\(?\s*(?:" + names + rb")\s*\)?\s*\)"
-        rb"|\bBPF_(?:CORE|PROBE)_READ\s*\(\s*(?:" + names + rb")\s*,\s*(?P<register>\w+)\s*\)"
+        rb"\bPT_REGS_PARM(?P<number>\d)(?:_CORE)?\s*" + context + rb"\)"
+        rb"|\bBPF_(?:CORE|PROBE)_READ\s*" + context + rb",\s*(?P<register>\w+)\s*\)"
     )
 
 
