@@ -25,8 +25,8 @@ _THREAD = "bpf_get_current_pid_tgid"
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of the probed function: `index` counts from 1, `name` is its name in all that is written,
-    `declaration` how the return probe declares it (`struct sock *sk`)."""
+    """An argument of the probed function: `index` counts from 1, `name` and `type` are those of the entry probe's
+    parameter, `declaration` is how the return probe declares it (`struct sock *sk`)."""
 
     index: int
     name: bytes
@@ -151,7 +151,7 @@ class Stash:
             lines += [b"%s.%s = %s;" % (record, a.name, values[a.index]) for a in self.arguments]
             value = record
         else:
-            lines += [] if key_exists else [b""]
+            lines += [b""]
         if self._is_bcc:
             return [*lines, b"%s.update(&%s, &%s);" % (self.map, key, value)]
         return [*lines, b"bpf_map_update_elem(&%s, &%s, &%s, BPF_ANY);" % (self.map, key, value)]
@@ -171,29 +171,33 @@ class Stash:
             register = b"PT_REGS_PARM%d(%s)" % (argument.index, parameters[0].name.encode())
             value = given.name.encode() if given is not None else register
             lines.append(b"%s = (%s)%s;" % (declare(argument.type, name), argument.type, value))
-        key = leading_key(self.unit, entry)
-        store = self._store(key[0] if key else own[0], own[1], values, key is not None)
-        return open_body(self.unit, entry, [*lines, *store], key[1] if key else None, blank_after=True)
+        key, behind = leading(self.unit, entry)
+        store = self._store(key or own[0], own[1], values, key is not None)
+        lines = [*lines, *(store[1:] if lines and not store[0] else store)]
+        return open_body(self.unit, entry, lines, behind)
 
     # -- return probe
 
-    def take_out(self, missing: bytes, extra: Sequence[bytes] = (), deleted: Sequence[Edit] = ()) -> list[Edit]:
-        """The beginning of the return probe; `missing` leaves it, `extra` are statements before, `deleted` the edits
-        that take declarations out behind it."""
-        key = leading_key(self.unit, self.function)
+    def take_out(
+        self, missing: bytes, extra: Sequence[bytes], deleted: Sequence[Edit], edited: Sequence[Edit]
+    ) -> list[Edit]:
+        """The beginning of the return probe, behind declarations that do not need it; `missing` leaves it, `extra` are
+        statements before, `deleted` and `edited` the edits made in the function."""
+        places = [e.start for e in (*deleted, *edited) if e.path == self.body.path]
+        key, behind = leading(self.unit, self.function, min((p for p in places if p > self.body.start), default=None))
         step = indent_step(self.source)
         identity, saved = self._names(self.function, b"id", b"saved")
-        identity = key[0] if key else identity
         lines = [*extra] if key else [*extra, b"%s %s = %s();" % (self._u64, identity, _THREAD.encode())]
         pointer = declare(self._value + (b"*" if self._value.endswith(b"*") else b" *"), saved)
         call = b"%s.lookup(&%s)" if self._is_bcc else b"bpf_map_lookup_elem(&%s, &%s)"
         delete = b"%s.delete(&%s);" if self._is_bcc else b"bpf_map_delete_elem(&%s, &%s);"
-        lines += [b"%s = %s;" % (pointer, call % (self.map, identity)), b"if (!%s)" % saved, step + missing]
+        place = self.map, key or identity
+        lines += [b"%s = %s;" % (pointer, call % place), b"if (!%s)" % saved, step + missing]
         for argument in self.arguments:
             value = b"*" + saved if len(self.arguments) == 1 else saved + b"->" + argument.name
             lines.append(b"%s = %s;" % (argument.declaration, value))
-        lines.append(delete % (self.map, identity))
-        return open_body(self.unit, self.function, lines, key[1] if key else None, deleted, blank_after=True)
+        lines.append(delete % place)
+        return open_body(self.unit, self.function, lines, behind, deleted)
 
 
 def fresh(wanted: bytes, used: set[bytes]) -> bytes:
@@ -235,33 +239,36 @@ def head(unit: Unit, function: Node) -> int:
     return source.line_start(position)
 
 
-def leading_key(unit: Unit, function: Node) -> tuple[bytes, Node] | None:
-    """A 64-bit variable with the thread's id among the declarations that begin a function: its name, and the last
-    declaration up to it that can have lines behind it."""
+# Calls whose result may go unused, so that a return right behind them leaves nothing open.
+_HARMLESS = re.compile(r"bpf_get_\w+|bpf_ktime_\w+|bpf_map_lookup_elem|lookup|__builtin_\w+")
+
+
+def leading(unit: Unit, function: Node, limit: int | None = None) -> tuple[bytes | None, Node | None]:
+    """Of the declarations that begin a function, up to the offset `limit`, and hold nothing that must be given back:
+    a 64-bit variable among them with the thread's id, and the last of them; each None if there is none."""
     assert function.body is not None
+    key, last = None, None
     for statement in function.body.children:
-        if statement.kind != "DECL_STMT":
-            return None
+        source, end = unit.source_of(statement), statement_end(unit, statement)
+        if statement.kind != "DECL_STMT" or (limit is not None and end > limit):
+            break
+        calls = list(statement.find("CALL_EXPR"))
+        ends_line = _REST_OF_LINE.match(source.uncommented, end)
+        if not unit.editable(statement.path, statement.start, end) or not ends_line:
+            break
+        if not all(_HARMLESS.fullmatch(call.name) for call in calls):
+            break
+        last = statement
         for variable in statement.children:
             value = variable.children[-1].uncast if variable.kind == "VAR_DECL" and variable.children else None
-            if value is None or value.kind != "CALL_EXPR" or value.name != _THREAD:
-                continue
-            if variable.type.get_canonical().kind.name not in ("ULONG", "ULONGLONG"):
-                continue
-            source, end = unit.source_of(statement), statement_end(unit, statement)
-            if unit.editable(statement.path, statement.start, end) and _REST_OF_LINE.match(source.data, end):
-                return variable.name.encode(), statement
-    return None
+            if value is not None and value.kind == "CALL_EXPR" and value.name == _THREAD:
+                if variable.type.get_canonical().kind.name in ("ULONG", "ULONGLONG"):
+                    key = variable.name.encode()
+    return key, last
 
 
 def open_body(
-    unit: Unit,
-    function: Node,
-    lines: Sequence[bytes],
-    behind: Node | None = None,
-    deleted: Sequence[Edit] = (),
-    *,
-    blank_after: bool,
+    unit: Unit, function: Node, lines: Sequence[bytes], behind: Node | None = None, deleted: Sequence[Edit] = ()
 ) -> list[Edit]:
     """Put lines at the beginning of a function, or behind one of its first declarations.
 
@@ -270,25 +277,20 @@ def open_body(
     assert function.body is not None
     source, body = unit.source_of(function.body), function.body
     newline = source.newline
-    outer = source.indent(head_line(source, body))
-    step = outer + indent_step(source)
+    step = source.indent(body.end - 1) + indent_step(source)
     text = b"".join(newline + (step + line if line else b"") for line in lines)
     at = statement_end(unit, behind) if behind is not None else body.start + 1
-    rest = _REST_OF_LINE.match(source.data, at)
-    if not rest:
-        return [Edit(body.path, at, at, text + newline + step)]
-    following = rest.end()
+    if not _REST_OF_LINE.match(source.uncommented, at):
+        blanks = re.compile(rb"[ \t]*").match(source.data, at)
+        return [Edit(body.path, at, blanks.end() if blanks else at, text + newline + step)]
+    following = source.line_end(at)
+    at = following - (2 if source.data[:following].endswith(b"\r\n") else 1)
     while gone := next((e for e in deleted if e.start == following and e.end > following), None):
         following = gone.end
     closes = source.data[following : body.end].lstrip()[:1] == b"}"
-    if blank_after and not closes and not _BLANK_LINE.match(source.data, following):
+    if not closes and not _BLANK_LINE.match(source.data, following):
         text += newline
     return [Edit(body.path, at, at, text)]
-
-
-def head_line(source: Source, body: Node) -> int:
-    """An offset in the line whose indentation is the function's."""
-    return body.end - 1
 
 
 def before_function(unit: Unit, function: Node, lines: Iterator[bytes] | Sequence[bytes]) -> list[Edit]:

@@ -4,7 +4,7 @@ What it does: where a kretprobe or uretprobe reads arguments (`ctx->bx`, `ctx->d
 its own behind the context), an entry probe now stores them in a hash keyed by `bpf_get_current_pid_tgid()`. The return
 probe looks them up, leaves if there are none (the call began before the probes were there), copies out what it needs,
 and deletes the entry before it does anything else, so that no path can leave it behind. Several arguments become one
-struct. An entry probe that is there already is extended; one that stores the argument already is used.
+struct. An entry probe that is there already is extended.
 
 Why: when a function returns, the registers that held its arguments hold whatever it computed last. The program loads
 on every kernel, and reads garbage: 0 of 100 calls right on 6.1, against 100 of 100 with the stash. `ctx->bx` is no
@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ebpffix import returns, signature
 from ebpffix.edits import add_include, delete_statement, has_comment, statement_end
@@ -130,7 +130,9 @@ class _Pair:
         parameters = signature.of(unit, program.target) if not program.is_user else None
         returned = [r for r in reads if r.parameter and self._is_return_value(r, parameters)]
         groups = self._groups([r for r in reads if r not in returned], parameters)
+        used: set[bytes] = set()
         arguments = [self._argument(group) for group in groups]
+        arguments = [replace(a, name=fresh(a.name, used)) for a in arguments]
         extra = self._new_signature(returned)
         if not arguments:
             name = returned[0].parameter.name if returned[0].parameter else ""
@@ -143,18 +145,20 @@ class _Pair:
         if entry is None:
             lines += stash.entry_probe()
             attached = "BCC attaches it by its name" if unit.dialect == BCC else "libbpf attaches it by its section"
-            what = f": a new program `{stash.entry.decode()}` stores them on entry, {attached}"
+            it = "it" if len(arguments) == 1 else "them"
+            what = f": a new program `{stash.entry.decode()}` stores {it} on entry, {attached}"
             reason = "it adds a program that runs on every call of the function, and a map"
         else:
             if entry.body is None or entry.body.path != program.function.path:
                 raise _Cannot("the entry probe is in another file: store them there, and look them up here")
             self.edits += stash.store_in(entry)
-            what = f": the entry probe `{entry.name.removeprefix('____')}` stores them"
+            it = "it" if len(arguments) == 1 else "them"
+            what = f": the entry probe `{entry.name.removeprefix('____')}` stores {it}"
             reason = "it adds a map, and the return probe leaves where the entry probe did not run"
         first = min((program.function, entry or program.function), key=lambda f: f.body.start if f.body else 0)
         self.edits += before_function(unit, first, lines)
         is_void = program.function.type.get_result().get_canonical().kind.name == "VOID"
-        self.edits += stash.take_out(b"return;" if is_void else b"return 0;", extra, self.deleted)
+        self.edits += stash.take_out(b"return;" if is_void else b"return 0;", extra, self.deleted, self.edits)
         return self._fix(reads, self._message(reads, what + self._modern(parameters)), reason)
 
     def _fix(self, reads: list[Read], message: str, reason: str) -> Fix:
@@ -255,7 +259,7 @@ class _Pair:
             return Argument(group.index, name, type_, text)
         wanted = group.parameter.name.encode() if group.parameter and group.parameter.name else b"arg%d" % group.index
         used = set(self._identifiers())
-        name = fresh(wanted, used)
+        name = wanted if wanted not in used else fresh(wanted + b"_arg", used)
         text = declare(type_, name)
         for read in group.reads:
             source, body = unit.sources[_path(read)], read.function.body
@@ -263,7 +267,7 @@ class _Pair:
             start = returns.casts_before(source.code, read.start, body.start) if same else read.start
             self.edits.append(Edit(_path(read), start, read.end, name))
             self._hand_on(read, name, text)
-        return Argument(group.index, name, type_, text)
+        return Argument(group.index, wanted, type_, text)
 
     def _identifiers(self) -> list[bytes]:
         functions = [self.program.function, *(h for _, h in returns.helper_calls(self.unit, self.program))]
@@ -291,6 +295,9 @@ class _Pair:
                 return None
             line = source.data[end : source.line_end(end)]
             edit = None if line.strip() else delete_statement(unit, statement)
+            if edit is not None and is_helper and source.data[: edit.start].rstrip().endswith(b"{"):
+                blank = re.compile(rb"(?:[ \t]*\r?\n)*").match(source.data, edit.end)
+                edit = Edit(edit.path, edit.start, blank.end() if blank else edit.end, b"")
             return (opening[2], opening[1], edit) if edit is not None else None
         return None
 
@@ -343,7 +350,7 @@ class _Pair:
     def _prepend(self, lines: list[bytes]) -> list[Edit]:
         from ebpffix.stash import open_body
 
-        return open_body(self.unit, self.program.function, lines, blank_after=True)
+        return open_body(self.unit, self.program.function, lines)
 
     def _stash(
         self, arguments: list[Argument], groups: list[_Group], parameters: list[Parameter] | None
