@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from ebpffix.edits import delete_statement, statement_end
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.unit import Macro
-from ebpffix.transform import BCC
+from ebpffix.signature import Use
+from ebpffix.stash import head
+from ebpffix.transform import BCC, Edit
 
 # Registers of struct pt_regs, as kernel and user space spell them: the number of the argument that they hold on entry.
 REGISTERS = {"di": 1, "si": 2, "dx": 3, "cx": 4, "r8": 5, "r9": 6, "rdi": 1, "rsi": 2, "rdx": 3, "rcx": 4}
@@ -20,6 +24,11 @@ _SECTION = re.compile(rb"(\?)?([ku])ret(probe|syscall)((?:\.\w+)?)(?:/(.*))?\Z")
 _CASTS = re.compile(rb"(?:\(\s*(?:const\s+)?(?:(?:struct|union|enum)\s+)?\w+(?:\s+\w+)*[\s*]*\)\s*)*\Z")
 # main.handle, net/http.(*conn).serve: only Go has symbols like these.
 _GO = re.compile(rb"\A[\w/.\-]*\w\.(?:\(\*?\w+\)\.)?\w+\Z")
+# Up to the value: the declaration of a variable and its name.
+_DECLARED = re.compile(rb"([^=\n]*?\b(\w+))\s*=\s*(?:\([^()]*\)\s*)*")
+_PURPOSE = re.compile(
+    rb"(?i)on purpose|deliberate|intention|callee[- ]saved|still (?:has|holds|in)\b|survive|preserved"
+)
 _WRAPPER = re.compile(rb"\A(?:__\w+?_)?(?:sys|compat_sys)_")
 
 
@@ -60,6 +69,16 @@ class Read:
     written: str  # as it stands there
     parameter: Node | None = None
     hidden: bool = False  # in the body of a macro
+
+    @property
+    def path(self) -> Path:
+        return body_of(self.function).path
+
+
+def body_of(function: Node) -> Node:
+    """The body of a function definition."""
+    assert function.body is not None
+    return function.body
 
 
 def programs(unit: Unit) -> Iterator[Program]:
@@ -123,6 +142,12 @@ def entry_section(program: Program) -> bytes:
     return program.section.replace(b"ret", b"", 1)
 
 
+def is_return_value(parameter: bytes) -> bool:
+    """Whether a parameter's name says that it is the return value."""
+    name = re.search(rb"(\w+)\s*\Z", parameter)
+    return name is not None and name[1].decode() in RETURN_NAMES
+
+
 # -- reads
 
 
@@ -179,7 +204,11 @@ def _written_reads(unit: Unit, function: Node, contexts: list[str]) -> Iterator[
         name = (match["register"] or b"").decode()
         index = int(match["number"]) if match["number"] else REGISTERS.get(name, 0)
         is_argument = match["number"] or name in REGISTERS or name in SAVED
-        if is_argument and not unit.in_directive(body.path, match.start()) and not unit.inactive(body.path, match.start()):
+        if (
+            is_argument
+            and not unit.in_directive(body.path, match.start())
+            and not unit.inactive(body.path, match.start())
+        ):
             yield Read(function, *match.span(), index, code[slice(*match.span())].decode("latin-1"))
 
 
@@ -223,13 +252,62 @@ def helper_calls(unit: Unit, program: Program) -> Iterator[tuple[Node, Node]]:
 
 def calls_of(unit: Unit, function: Node) -> list[Node]:
     """All mentions of a function in the bodies of others; a call's among them."""
-    return [
-        n for f in unit.functions if f.body for n in f.body.find("DECL_REF_EXPR") if n.decl == function.decl
-    ]
+    return [n for f in unit.functions if f.body for n in f.body.find("DECL_REF_EXPR") if n.decl == function.decl]
 
 
-def casts_before(code: bytes, start: int, floor: int) -> int:
-    """The offset of the first of the casts that stand right before `start`."""
-    match = _CASTS.search(code, floor, start)
+# -- what a read is for
+
+
+def casts_before(unit: Unit, read: Read) -> int:
+    """The offset of the first of the casts that stand right before a read."""
     # `\Z` means the end of what is searched.
-    return match.start() if match else start
+    match = _CASTS.search(unit.sources[read.path].code, body_of(read.function).start, read.start)
+    return match.start() if match else read.start
+
+
+def use_of(unit: Unit, read: Read) -> Use:
+    """The type and the name that the program gives to what it reads."""
+    if read.parameter is not None:
+        return Use(read.parameter.type.spelling, read.parameter.name)
+    code, start = unit.sources[read.path].code, casts_before(unit, read)
+    target = re.compile(rb"(\w+)\s*=\s*\Z").search(code, max(body_of(read.function).start, start - 200), start)
+    if target:
+        name = target[1].decode()
+        variable = next((v for v in read.function.find("VAR_DECL") if v.name == name), None)
+        if variable is not None:
+            return Use(variable.type.spelling, name)
+    cast = re.compile(rb"\(\s*(.*?)\s*\)").match(code, start, read.start)
+    return Use(re.sub(r"\s*\*", " *", cast[1].decode(), count=1) if cast else "")
+
+
+def declaration_of(unit: Unit, read: Read) -> tuple[bytes, bytes, Edit] | None:
+    """Where a read is all that a variable is declared with, on lines of its own: the variable's name, its declaration,
+    and the edit that takes it out."""
+    source = unit.sources[read.path]
+    statements = (s for s in read.function.find("DECL_STMT") if s.start <= read.start < statement_end(unit, s))
+    statement = next(statements, None)
+    if statement is None:
+        return None
+    end = statement_end(unit, statement)
+    opening = _DECLARED.fullmatch(source.data, statement.start, read.start)
+    variables = [v.name.encode() for v in read.function.find("VAR_DECL")]
+    alone = (
+        sum(c.kind == "VAR_DECL" for c in statement.children) == 1
+        and not source.data[end : source.line_end(end)].strip()
+    )
+    if not alone or not opening or variables.count(opening[2]) != 1 or b"static" in opening[1]:
+        return None
+    edit = delete_statement(unit, statement) if source.code[read.end : end].strip() == b";" else None
+    return (opening[2], opening[1], edit) if edit is not None else None
+
+
+def on_purpose(unit: Unit, read: Read) -> bool:
+    """Whether a comment on the line, right above it or above the function says that the read is meant as it is."""
+    source, body = unit.sources[read.path], body_of(read.function)
+    line, first = source.line(read.start), source.line(head(unit, read.function))
+    for start, end in source.comments:
+        if _PURPOSE.search(source.data, start, end):
+            beside = source.line(start) <= line <= source.line(end - 1) + 1
+            if beside or (source.line(start) >= first and end <= body.start):
+                return True
+    return False

@@ -91,7 +91,9 @@ class Stash:
 
     @property
     def _u64(self) -> bytes:
-        known = self._is_bcc or re.search(rb"\bu64\b|vmlinux", b"".join(s.uncommented for s in self.unit.sources.values()))
+        known = self._is_bcc or re.search(
+            rb"\bu64\b|vmlinux", b"".join(s.uncommented for s in self.unit.sources.values())
+        )
         return b"u64" if known else b"__u64"
 
     def _names(self, function: Node | None, *names: bytes) -> list[bytes]:
@@ -137,8 +139,8 @@ class Stash:
         before_brace = self.source.data[: self.body.start]
         own_line = not before_brace[self.source.line_start(self.body.start) :].strip()
         lines += [opening, b"{"] if own_line else [opening + b" {"]
-        names = self._names(None, b"id", b"args")
-        store = self._store(*names, {a.index: a.name for a in self.arguments})
+        key, record = self._names(None, b"id", b"args")
+        store = self._store(key, record, {a.index: a.name for a in self.arguments})
         return [*lines, *(step + line if line else line for line in [*store, b"return 0;"]), b"}", b""]
 
     def _store(self, key: bytes, record: bytes, values: dict[int, bytes], key_exists: bool = False) -> list[bytes]:
@@ -261,9 +263,9 @@ def leading(unit: Unit, function: Node, limit: int | None = None) -> tuple[bytes
         last = statement
         for variable in statement.children:
             value = variable.children[-1].uncast if variable.kind == "VAR_DECL" and variable.children else None
-            if value is not None and value.kind == "CALL_EXPR" and value.name == _THREAD:
-                if variable.type.get_canonical().kind.name in ("ULONG", "ULONGLONG"):
-                    key = variable.name.encode()
+            is_thread = value is not None and value.kind == "CALL_EXPR" and value.name == _THREAD
+            if is_thread and variable.type.get_canonical().kind.name in ("ULONG", "ULONGLONG"):
+                key = variable.name.encode()
     return key, last
 
 

@@ -18,8 +18,9 @@ BTF knows the function and exactly one parameter fits. Kernels from 5.5 on with 
 program gets the arguments and the return value together, and the message says so.
 
 Advice where the rewrite would be a guess, or would not work alone: BTF does not tell which parameter is meant; user
-space attaches the return probe (`attach_kretprobe(fn_name=…)`, SEC("kretprobe") without a function, .multi), so it must
-attach the new one too; the wrapper of a system call; a helper that several return probes share; a read in a macro's body.
+space attaches the return probe (`attach_kretprobe(fn_name=…)`, SEC("kretprobe") without a function, .multi), so that
+it must attach the new one too; the wrapper of a system call; a helper that several return probes share; a read in a
+macro's body.
 
 Left alone: PT_REGS_RC, _SP, _IP and _FP; entry probes, and helpers that they call too; Go's binaries, whose functions
 take other registers and whose goroutines change threads; what a comment beside it says is on purpose.
@@ -34,11 +35,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ebpffix import returns, signature
-from ebpffix.edits import add_include, delete_statement, has_comment, statement_end
-from ebpffix.frontend import Node, Unit
+from ebpffix.edits import add_include, has_comment
+from ebpffix.frontend import Unit
 from ebpffix.returns import Program, Read
 from ebpffix.signature import Parameter, Use
-from ebpffix.stash import Argument, Stash, before_function, declare, fresh, head
+from ebpffix.stash import Argument, Stash, before_function, declare, fresh, head, open_body
 from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
 
 TRANSFORM = Transform(
@@ -90,13 +91,13 @@ class _Pair:
 
     def fixes(self) -> Iterator[Fix]:
         reads = [*returns.parameter_reads(self.program), *self._register_reads()]
-        reads = [r for r in reads if not _on_purpose(self.unit, r)]
+        reads = [r for r in reads if not returns.on_purpose(self.unit, r)]
         if not reads:
             return
         try:
             yield self._rewrite(reads)
         except _Cannot as reason:
-            yield Fix(_At(reads[0]), self._message(reads, ""), Safety.ADVICE, reason=str(reason))
+            yield Fix(reads[0], self._message(reads, ""), Safety.ADVICE, reason=str(reason))
 
     def _register_reads(self) -> list[Read]:
         found = returns.register_reads(self.unit, self.program.function)
@@ -111,8 +112,10 @@ class _Pair:
         names = list(dict.fromkeys(f"`{r.parameter.name}`" if r.parameter else f"`{r.written}`" for r in reads))
         shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
         function = self.program.target.decode("latin-1") or "the function"
-        are = "is read from a register that no longer holds an argument" if len(names) == 1 else (
-            "are read from registers that no longer hold arguments"
+        are = (
+            "is read from a register that no longer holds an argument"
+            if len(names) == 1
+            else ("are read from registers that no longer hold arguments")
         )
         return f"{shown} {are} when {function} returns" + what
 
@@ -136,7 +139,7 @@ class _Pair:
         extra = self._new_signature(returned)
         if not arguments:
             name = returned[0].parameter.name if returned[0].parameter else ""
-            self.edits += extra and self._prepend(extra)
+            self.edits += open_body(unit, program.function, extra) if extra else []
             message = f"`{name}` gets an argument's register; the return value is meant"
             return self._fix(reads, message, "the parameter's name alone says that the return value is meant")
         stash = self._stash(arguments, groups, parameters)
@@ -169,7 +172,7 @@ class _Pair:
         self.edits += self.deleted
         if any(not unit.editable(e.path, e.start, e.end) for e in self.edits if e.end > e.start):
             raise _Cannot("a macro's body or a directive is in the way")
-        return Fix(_At(reads[0]), message, Safety.SUGGESTED, sorted(set(self.edits)), reason)
+        return Fix(reads[0], message, Safety.SUGGESTED, sorted(set(self.edits)), reason)
 
     def _check(self, reads: list[Read]) -> None:
         unit, program = self.unit, self.program
@@ -196,9 +199,10 @@ class _Pair:
     # -- which argument, and as what
 
     def _groups(self, reads: list[Read], parameters: list[Parameter] | None) -> list[_Group]:
+        unit = self.unit
         groups: dict[int, _Group] = {}
         for read in reads:
-            use = self._use(read)
+            use = returns.use_of(unit, read)
             index: int | None = read.index
             if parameters is not None:
                 index = signature.meant(use, read.index, parameters)
@@ -212,7 +216,9 @@ class _Pair:
         if parameters and any(p.by_value for p in parameters[:last]):
             raise _Cannot("a struct passed by value moves the arguments to other registers")
         if last > (6 if self.unit.dialect == BCC else 5):
-            raise _Cannot(f"argument {last} has no place in BPF_KPROBE: store it in an entry probe by PT_REGS_PARM{last}")
+            raise _Cannot(
+                f"argument {last} has no place in BPF_KPROBE: store it in an entry probe by PT_REGS_PARM{last}"
+            )
         return [groups[index] for index in sorted(groups)]
 
     def _which(self, read: Read, parameters: list[Parameter] | None) -> str:
@@ -222,89 +228,48 @@ class _Pair:
         have = ", ".join(f"{p.type} {p.name}" for p in parameters) or "none"
         return f"BTF does not tell which argument is meant by {where}: the function's are {have}"
 
-    def _use(self, read: Read) -> Use:
-        """The type and the name that the program gives to what it reads."""
-        if read.parameter is not None:
-            return Use(read.parameter.type.spelling, read.parameter.name)
-        source, body = self.unit.sources[_path(read)], read.function.body
-        assert body is not None
-        start = returns.casts_before(source.code, read.start, body.start)
-        casts = source.code[start : read.start]
-        target = re.compile(rb"(\w+)\s*=\s*\Z").search(source.code, max(body.start, start - 200), start)
-        if target:
-            name = target[1].decode()
-            variable = next((v for v in read.function.find("VAR_DECL") if v.name == name), None)
-            if variable is not None:
-                spelled = variable.type.spelling
-                return Use("" if variable.type.get_canonical().kind.name == "ELABORATED" else spelled, name)
-        cast = re.match(rb"\(\s*(.*?)\s*\)", casts)
-        return Use(re.sub(r"\s*\*", " *", cast[1].decode(), count=1) if cast else "")
-
     def _argument(self, group: _Group) -> Argument:
         """The argument with its names, and the edits that put it in the place of the reads."""
-        unit = self.unit
+        unit, read = self.unit, group.reads[0]
         same = len({u.type for u in group.uses}) == 1 and group.uses[0].type not in ("", "void *")
-        use = group.uses[0] if same else Use("")
-        type_ = signature.best_type(unit, use, group.parameter if same or not use.type else None).encode()
-        read = group.reads[0]
-        if len(group.reads) == 1 and read.parameter is not None:
+        type_ = signature.best_type(
+            unit, group.uses[0] if same else Use(""), group.parameter if same else None
+        ).encode()
+        if read.parameter is not None and len(group.reads) == 1:
             name = read.parameter.name.encode()
             return Argument(group.index, name, type_, declare(read.parameter.type.spelling.encode(), name))
-        if not same:
-            type_ = b"unsigned long"
-        if len(group.reads) == 1 and (declared := self._declaration(read)):
-            name, text, edit = declared
-            self.deleted.append(edit)
-            self._hand_on(read, name, text)
-            return Argument(group.index, name, type_, text)
+        if len(group.reads) == 1 and (declared := self._taken_over(read)):
+            return Argument(group.index, declared[0], type_, declared[1])
         wanted = group.parameter.name.encode() if group.parameter and group.parameter.name else b"arg%d" % group.index
-        used = set(self._identifiers())
+        used = set(self._words(helpers=True))
         name = wanted if wanted not in used else fresh(wanted + b"_arg", used)
-        text = declare(type_, name)
         for read in group.reads:
-            source, body = unit.sources[_path(read)], read.function.body
-            assert body is not None
-            start = returns.casts_before(source.code, read.start, body.start) if same else read.start
-            self.edits.append(Edit(_path(read), start, read.end, name))
-            self._hand_on(read, name, text)
-        return Argument(group.index, wanted, type_, text)
+            start = returns.casts_before(unit, read) if same else read.start
+            self.edits.append(Edit(read.path, start, read.end, name))
+        for read in {id(r.function): r for r in group.reads}.values():
+            self._hand_on(read, name, declare(type_, name))
+        return Argument(group.index, wanted, type_, declare(type_, name))
 
-    def _identifiers(self) -> list[bytes]:
-        functions = [self.program.function, *(h for _, h in returns.helper_calls(self.unit, self.program))]
-        texts = [self.unit.source_of(f.body).code[f.body.start : f.body.end] for f in functions if f.body is not None]
-        return re.findall(rb"[A-Za-z_]\w*", b" ".join(texts))
+    def _taken_over(self, read: Read) -> tuple[bytes, bytes] | None:
+        """The name and the declaration of a variable that the lookup can declare in the place of the read."""
+        declared, is_helper = returns.declaration_of(self.unit, read), read.function is not self.program.function
+        if declared is None or (is_helper and declared[0] in self._words()):
+            return None
+        name, text, edit = declared
+        source = self.unit.sources[read.path]
+        if is_helper and source.data[: edit.start].rstrip().endswith(b"{"):
+            blank = re.compile(rb"(?:[ \t]*\r?\n)*").match(source.data, edit.end)
+            edit = Edit(edit.path, edit.start, blank.end() if blank else edit.end, b"")
+        self.deleted.append(edit)
+        self._hand_on(read, name, text)
+        return name, text
 
-    def _declaration(self, read: Read) -> tuple[bytes, bytes, Edit] | None:
-        """Where a read is all that a variable of the function is declared with: its name, its declaration, and the
-        edit that takes it out."""
-        unit, source = self.unit, self.unit.sources[_path(read)]
-        for statement in read.function.find("DECL_STMT"):
-            end = statement_end(unit, statement)
-            if not statement.start <= read.start < end:
-                continue
-            variables = [c for c in statement.children if c.kind == "VAR_DECL"]
-            text = source.data[statement.start : read.start]
-            opening = re.fullmatch(rb"([^=]*?\b(\w+))\s*=\s*(?:\([^()]*\)\s*)*", text)
-            others = [v for v in read.function.find("VAR_DECL") if v.name == variables[0].name] if variables else []
-            if len(variables) != 1 or len(others) != 1 or not opening or opening[2].decode() != variables[0].name:
-                return None
-            if source.code[read.end : end].strip() != b";" or b"static" in opening[1] or b"\n" in opening[1]:
-                return None
-            is_helper = read.function is not self.program.function
-            if is_helper and opening[2] in self._program_words():
-                return None
-            line = source.data[end : source.line_end(end)]
-            edit = None if line.strip() else delete_statement(unit, statement)
-            if edit is not None and is_helper and source.data[: edit.start].rstrip().endswith(b"{"):
-                blank = re.compile(rb"(?:[ \t]*\r?\n)*").match(source.data, edit.end)
-                edit = Edit(edit.path, edit.start, blank.end() if blank else edit.end, b"")
-            return (opening[2], opening[1], edit) if edit is not None else None
-        return None
-
-    def _program_words(self) -> list[bytes]:
-        body = self.program.function.body
-        assert body is not None
-        return re.findall(rb"[A-Za-z_]\w*", self.unit.source_of(body).code[body.start : body.end])
+    def _words(self, *, helpers: bool = False) -> list[bytes]:
+        """The identifiers in the return probe, and in the helpers that it calls."""
+        functions = [self.program.function]
+        functions += [h for _, h in returns.helper_calls(self.unit, self.program)] if helpers else []
+        bodies = [returns.body_of(f) for f in functions]
+        return [w for b in bodies for w in re.findall(rb"[A-Za-z_]\w*", self.unit.source_of(b).code[b.start : b.end])]
 
     def _hand_on(self, read: Read, name: bytes, declaration: bytes) -> None:
         """Where a helper reads the argument: give it the argument as one more parameter."""
@@ -324,7 +289,7 @@ class _Pair:
         """Take the parameters out of the return probe's head; gives the statements that stand for the return value."""
         unit, program, macro = self.unit, self.program, self.program.macro
         parameters = [n for n in program.function.children if n.kind == "PARM_DECL"]
-        if not any(r.parameter for r in returned) and not returns.parameter_reads(program):
+        if not returns.parameter_reads(program):
             return []
         context, last = parameters[0], parameters[-1]
         texts = [unit.text(r.parameter) for r in returned if r.parameter]
@@ -339,7 +304,7 @@ class _Pair:
             raise _Cannot("a comment among the parameters is in the way")
         data = unit.sources[macro.path].data
         if "RETPROBE" in macro.name:
-            texts = [data[a:b] for a, b in macro.args[1:] if re.search(rb"(\w+)\s*\Z", data[a:b])[1].decode() in returns.RETURN_NAMES]  # type: ignore[index]
+            texts = [t for t in (data[a:b] for a, b in macro.args[1:]) if returns.is_return_value(t)]
             if not texts and len(macro.args) > 2:
                 raise _Cannot("which of the parameters is the return value cannot be told")
         name = macro.name if "RETPROBE" in macro.name else macro.name.replace("PROBE", "RETPROBE")
@@ -347,14 +312,7 @@ class _Pair:
         self.edits.append(Edit(macro.path, macro.start, macro.end, b"%s(%s)" % (name.encode(), head_)))
         return []
 
-    def _prepend(self, lines: list[bytes]) -> list[Edit]:
-        from ebpffix.stash import open_body
-
-        return open_body(self.unit, self.program.function, lines)
-
-    def _stash(
-        self, arguments: list[Argument], groups: list[_Group], parameters: list[Parameter] | None
-    ) -> Stash:
+    def _stash(self, arguments: list[Argument], groups: list[_Group], parameters: list[Parameter] | None) -> Stash:
         unit, program = self.unit, self.program
         by_index = {a.index: a for a in arguments}
         entry_signature = []
@@ -365,49 +323,20 @@ class _Pair:
                 continue
             known = parameters[index - 1] if parameters is not None else None
             type_ = known.type if known and signature.writable(unit, known.type) else "void *"
-            entry_signature.append((type_.encode(), fresh(known.name.encode() if known and known.name else b"arg%d" % index, used)))
+            name = known.name.encode() if known and known.name else b"arg%d" % index
+            entry_signature.append((type_.encode(), fresh(name, used)))
         macro = b"BPF_UPROBE" if program.macro is not None and "URETPROBE" in program.macro.name else b"BPF_KPROBE"
-        section = returns.entry_section(program)
-        return Stash(unit, program.function, program.target, program.name, arguments, entry_signature, self.taken, section, macro)
-
-
-@dataclass(frozen=True)
-class _At:
-    read: Read
-
-    @property
-    def path(self):  # type: ignore[no-untyped-def]
-        return _path(self.read)
-
-    @property
-    def start(self) -> int:
-        return self.read.start
-
-    @property
-    def end(self) -> int:
-        return self.read.end
-
-
-def _path(read: Read):  # type: ignore[no-untyped-def]
-    return read.function.body.path if read.function.body is not None else read.function.path
-
-
-_PURPOSE = re.compile(rb"(?i)on purpose|deliberate|intention|callee[- ]saved|still (?:has|holds|in)\b|survive|preserved")
-
-
-def _on_purpose(unit: Unit, read: Read) -> bool:
-    """Whether a comment on the line, on the lines right above it or above the function says that the read is meant."""
-    source, body = unit.sources[_path(read)], read.function.body
-    assert body is not None
-    line = source.line(read.start)
-    first = source.line(head(unit, read.function))
-    for start, end in source.comments:
-        if not _PURPOSE.search(source.data, start, end):
-            continue
-        near = source.line(start) <= line <= source.line(end - 1) + 1
-        if near or (source.line(start) >= first and end <= body.start):
-            return True
-    return False
+        return Stash(
+            unit,
+            program.function,
+            program.target,
+            program.name,
+            arguments,
+            entry_signature,
+            self.taken,
+            section=returns.entry_section(program),
+            macro=macro,
+        )
 
 
 def _shared_helpers(unit: Unit, program: Program, told: set[int]) -> Iterator[Fix]:
@@ -415,12 +344,12 @@ def _shared_helpers(unit: Unit, program: Program, told: set[int]) -> Iterator[Fi
     returning = {p.function.decl for p in returns.programs(unit)}
     for _, helper in returns.helper_calls(unit, program):
         mentions = returns.calls_of(unit, helper)
-        reads = [r for r in returns.register_reads(unit, helper) if not _on_purpose(unit, r)]
+        reads = [r for r in returns.register_reads(unit, helper) if not returns.on_purpose(unit, r)]
         if helper.decl in told or len(mentions) == 1 or not reads:
             continue
         told.add(helper.decl)
         owners = [m.function for m in mentions]
         if all(o is not None and o.decl in returning for o in owners):
-            message = f"`{reads[0].written}` is read in `{helper.name}` when functions return: it holds no argument then"
+            message = f"`{reads[0].written}`, read in `{helper.name}` when functions return, holds no argument then"
             reason = "several return probes call it: store the arguments in entry probes, and hand them to it"
-            yield Fix(_At(reads[0]), message, Safety.ADVICE, reason=reason)
+            yield Fix(reads[0], message, Safety.ADVICE, reason=reason)
