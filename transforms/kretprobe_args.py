@@ -187,8 +187,8 @@ class _Pair:
             )
         if any(r.hidden for r in reads):
             raise _Cannot("a macro's body hides the read: store the argument in an entry probe")
-        source = unit.source_of(body)
-        if re.search(rb"^[ \t]*#", source.uncommented[head(unit, program.function) : body.start], re.MULTILINE):
+        written = unit.source_of(body).code[head(unit, program.function) : body.start]
+        if (program.name if unit.dialect == BCC else b"SEC") not in written:
             raise _Cannot("an #if is in the function's head: store the argument in an entry probe")
 
     def _is_return_value(self, read: Read, parameters: list[Parameter] | None) -> bool:
