@@ -116,6 +116,16 @@ def test_message_of_bcc() -> None:
     assert "fexit" not in fix.message
 
 
+def test_message_where_the_host_program_attaches() -> None:
+    text = b"#include <linux/ptrace.h>\nint f(struct pt_regs *ctx) { return PT_REGS_RC(ctx) + PT_REGS_PARM1(ctx); }\n"
+    (fix,) = findings(text, NAME, dialect=BCC)
+    assert fix.message == (
+        "`PT_REGS_PARM1(ctx)` and PT_REGS_RC are read in one program: on entry nothing is returned yet, on return the "
+        "argument is gone"
+    )
+    assert "attaches `f` to the return" in fix.reason
+
+
 def test_position_is_that_of_the_first_read() -> None:
     text = (
         HEAD

@@ -8,8 +8,8 @@ struct. An entry probe that is there already is extended.
 
 Why: when a function returns, the registers that held its arguments hold whatever it computed last. The program loads
 on every kernel, and reads garbage: 0 of 100 calls right on 6.1, against 100 of 100 with the stash. `ctx->bx` is no
-argument at all by the calling convention: a function keeps it for its caller, and now and then has put its first
-argument there.
+argument at all by the calling convention: it is the register of the caller, which now and then holds there what it
+passed.
 
 Suggested, always: it adds a program and a map. libbpf attaches the new program by its section, as skeletons do, and
 BCC by its name `kprobe__…`. Which argument a register means follows from the calling convention (di, si, dx, cx, r8, r9
@@ -19,8 +19,8 @@ program gets the arguments and the return value together, and the message says s
 
 Advice where the rewrite would be a guess, or would not work alone: BTF does not tell which parameter is meant; user
 space attaches the return probe (`attach_kretprobe(fn_name=…)`, SEC("kretprobe") without a function, .multi), so that
-it must attach the new one too; the wrapper of a system call; a helper that several return probes share; a read in a
-macro's body.
+it must attach the new one too (a BCC function that reads PT_REGS_RC and arguments is taken for one); the wrapper of a
+system call; a helper that several return probes share; a read in a macro's body.
 
 Left alone: PT_REGS_RC, _SP, _IP and _FP; entry probes, and helpers that they call too; Go's binaries, whose functions
 take other registers and whose goroutines change threads; what a comment beside it says is on purpose.
@@ -112,6 +112,10 @@ class _Pair:
         names = list(dict.fromkeys(f"`{r.parameter.name}`" if r.parameter else f"`{r.written}`" for r in reads))
         shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
         function = self.program.target.decode("latin-1") or "the function"
+        if self.unit.dialect == BCC and self.program.by_loader:
+            return f"{shown} and PT_REGS_RC are read in one program: on entry nothing is returned yet, on return " + (
+                "the argument is gone" if len(names) == 1 else "the arguments are gone"
+            )
         are = (
             "is read from a register that no longer holds an argument"
             if len(names) == 1
@@ -180,6 +184,11 @@ class _Pair:
         assert body is not None
         if program.is_syscall:
             raise _Cannot("a system call's wrapper has its arguments behind a pointer: store them in a probe on entry")
+        if program.by_loader and unit.dialect == BCC:
+            raise _Cannot(
+                f"if the host program attaches `{program.name.decode()}` to the return, store them in an entry probe "
+                "that it attaches too, keyed by bpf_get_current_pid_tgid(); if to the entry, PT_REGS_RC is in vain"
+            )
         if program.by_loader:
             raise _Cannot(
                 f"user space attaches `{program.name.decode()}`: store them in an entry probe that it attaches too, "
