@@ -194,12 +194,23 @@ class Stash:
         call = b"%s.lookup(&%s)" if self._is_bcc else b"bpf_map_lookup_elem(&%s, &%s)"
         delete = b"%s.delete(&%s);" if self._is_bcc else b"bpf_map_delete_elem(&%s, &%s);"
         place = self.map, key or identity
-        lines += [b"%s = %s;" % (pointer, call % place), b"if (!%s)" % saved, step + missing]
+        lines.append(b"%s = %s;" % (pointer, call % place))
+        others = self._other_deletes(key)
+        leave = [b"if (!%s) {" % saved, *(step + line for line in [*others, missing]), b"}"]
+        lines += leave if others else [b"if (!%s)" % saved, step + missing]
         for argument in self.arguments:
             value = b"*" + saved if len(self.arguments) == 1 else saved + b"->" + argument.name
             lines.append(b"%s = %s;" % (argument.declaration, value))
         lines.append(delete % place)
         return open_body(self.unit, self.function, lines, behind, deleted)
+
+
+    def _other_deletes(self, key: bytes | None) -> list[bytes]:
+        """The statements by which the return probe deletes the call's entries of other maps: leaving early, it has to
+        delete them too."""
+        calls = [c for c in self.unit.map_calls if c.op == "delete" and c.call.function is self.function and c.key]
+        ours = [c for c in calls if c.key is not None and key is not None and c.key.text == b"&" + key]
+        return list(dict.fromkeys(c.call.text + b";" for c in ours if b"\n" not in c.call.text))
 
 
 def fresh(wanted: bytes, used: set[bytes]) -> bytes:
