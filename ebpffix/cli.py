@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ebpffix import __version__
+from ebpffix.report import FORMATS
 
 if TYPE_CHECKING:
     from ebpffix.config import Config
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ebpffix.transform import Registered
     from ebpffix.verify.session import Verifier
 
-_FORMATS = ("text", "json")
 _STDIN = "-"
 
 
@@ -63,7 +63,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--compile-commands", metavar="FILE", help="A compile_commands.json with the project's flags.")
 @click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
 @click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
-@click.option("--output-format", type=click.Choice(_FORMATS), default="text", help="The report's format.")
+@click.option("--output-format", type=click.Choice(["text", *FORMATS]), default="text", help="The report's format.")
 @click.option("--output-file", metavar="F", help="Write the report there.")
 @click.option("--statistics", is_flag=True, help="Count findings by transform.")
 @click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
