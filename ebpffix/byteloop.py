@@ -52,7 +52,8 @@ def byte_loop(unit: Unit, loop: Node, flow: Flow) -> ByteLoop | None:
         return None
     count = limit.constant
     target = _element(statement.children[0], counter)
-    if target is None or count is None or not 0 < count <= LARGEST or not _holds(target, count):
+    most = LARGEST if counter.type.get_size() > 1 else 127  # a counter of one byte would wrap
+    if target is None or count is None or not 0 < count <= most or not _holds(target, count):
         return None
     if _used_after(flow, loop, counter, first.kind == "DECL_STMT"):
         return None
@@ -80,7 +81,7 @@ def replacement(unit: Unit, found: ByteLoop, loops: Collection[ByteLoop], flow: 
     if found.counter is not None:
         inside = {id(n) for other in loops for n in other.loop.walk()}
         left = [u.node for u in flow.uses(found.counter.decl) if id(u.node) not in inside]
-        if all(n.kind == "VAR_DECL" for n in left):
+        if all(n.kind == "VAR_DECL" for n in left) and not _mentioned(unit, found.counter, loops, left, flow):
             gone = _undeclared(unit, left)
             if gone is None:
                 return None
@@ -94,6 +95,17 @@ def replacement(unit: Unit, found: ByteLoop, loops: Collection[ByteLoop], flow: 
     elif source.code[: loop.start].rstrip().endswith(b")") and b"_Pragma" in source.code[: loop.start][-80:]:
         return None
     return edits
+
+
+def _mentioned(unit: Unit, counter: Node, loops: Collection[ByteLoop], declarations: list[Node], flow: Flow) -> bool:
+    """Whether a function's text has the name elsewhere: in what an #if leaves out, in sizeof."""
+    body = flow.function.body
+    if body is None:
+        return True
+    text = bytearray(unit.source_of(body).code)
+    for node in (*(other.loop for other in loops), *declarations):
+        text[node.start : node.end] = b" " * (node.end - node.start)
+    return re.search(rb"\b%s\b" % counter.name.encode(), text[body.start : body.end]) is not None
 
 
 def _undeclared(unit: Unit, declarations: list[Node]) -> Edit | None:

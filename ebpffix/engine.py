@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpffix import neighbours
 from ebpffix.analyse import Job, Result, Status
 from ebpffix.cache import ResultCache, key_of, tool_digest
 from ebpffix.discover import Discovery, Header, Program
@@ -290,6 +291,8 @@ class _Analyser:
         tree = self.discovery.tree(program.root)
         others = [tree.digest(path) or b"" for path in closure.files if path not in job.sources]
         others += [blake2b(path.read_bytes()).digest() for path in closure.outside]
+        for suffixes in (self.settings.transforms[name].facts.neighbours for name in job.transforms):
+            others += [neighbours.digest(job.path, suffixes)] if suffixes else []
         return key_of(job, others, self._tool)
 
     @cached_property

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ebpffix.edits import add_include
 from ebpffix.frontend import Node, Unit
 from ebpffix.provenance import origin
+from ebpffix.source import Source
 from ebpffix.transform import BCC, Edit, Span
 
 _PROBE_READ = (5, 5)  # bpf_probe_read_kernel and _user, and their _str forms
@@ -17,7 +18,8 @@ _CHAIN = re.compile(rb"\w+\s*->\s*\w+(?:\s*(?:->|\.)\s*\w+)*\Z")
 
 @dataclass(frozen=True)
 class LibcCall:
-    """A call of a C library function by its plain name; `at` spans the name, `spans` its arguments as written."""
+    """A call of a C library function by its plain name; `at` spans the name, `spans` its arguments
+    as written."""
 
     node: Node
     at: Span
@@ -37,9 +39,18 @@ class LibcCall:
         return self.node.statement.uncast is self.node
 
     def text(self, index: int) -> bytes:
-        """The argument as written, with comments inside."""
+        """The argument as written, with the comments that go with it."""
         start, end = self.spans[index]
-        return self.node.unit.sources[self.at.path].data[start:end]
+        return self._source.data[start:end]
+
+    def expression(self, index: int) -> bytes:
+        """The argument as written, without comments around it."""
+        start, end = _expression(self._source, *self.spans[index])
+        return self._source.data[start:end]
+
+    @property
+    def _source(self) -> Source:
+        return self.node.unit.sources[self.at.path]
 
     def renamed(self, name: bytes) -> Edit:
         return Edit(self.at.path, self.at.start, self.at.end, name)
@@ -59,9 +70,24 @@ def libc_calls(unit: Unit, names: Collection[str]) -> Iterator[LibcCall]:
         start, name = call.callee.start, call.name.encode()
         at = Span(call.path, start, start + len(name))
         if unit.text(at) == name and unit.editable(call.path, call.start, call.end):
-            spans = unit.argument_spans(call.path, at.end)
+            spans = tuple(_own_span(unit.source_of(call), *span) for span in unit.argument_spans(call.path, at.end))
             if len(spans) == len(call.arguments):
                 yield LibcCall(call, at, spans)
+
+
+def _own_span(source: Source, start: int, end: int) -> tuple[int, int]:
+    """An argument's span with the comments that go with it: not those to the end of a line, or on another one."""
+    first, last = _expression(source, start, end)
+    head, tail = source.data[start:first], source.data[last:end]
+    return (
+        first if b"\n" in head or b"//" in head else start,
+        last if b"\n" in tail or b"//" in tail else end,
+    )
+
+
+def _expression(source: Source, start: int, end: int) -> tuple[int, int]:
+    text = source.uncommented[start:end]
+    return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
 
 
 def _is_own(function: Node) -> bool:

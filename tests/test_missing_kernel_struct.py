@@ -82,7 +82,8 @@ def test_padded_stub(btf: Path) -> None:
     (fix,) = said(text)
     assert fix.safety is Safety.SUGGESTED
     assert fix.message == (
-        "`struct rq` is in no public kernel header, so BCC cannot compile the use of `cpu`; a stub pads it to its offset"
+        "`struct rq` is in no public kernel header, so BCC cannot compile the use of `cpu`; "
+        "a stub pads it to its offset"
     )
     assert fix.reason == "the offsets are those of kernel btf-4.19; another kernel may have others"
     assert text[fix.at.start : fix.at.end] == b"rq" and text[fix.at.end : fix.at.end + 5] == b"->cpu"
@@ -184,7 +185,8 @@ def libbpf_program(body: bytes) -> bytes:
 def test_co_re_stub_in_the_middle_of_a_chain(btf: Path) -> None:
     text = MINIMAL + b"struct task { struct { struct rq *queue; } sched; } __attribute__((preserve_access_index));\n"
     text += b'SEC("kprobe/x") int f(void *ctx)\n{\n\tstruct task *t = ctx;\n\tint cpu = 0;\n'
-    text += b"\tBPF_CORE_READ_INTO(&cpu, t, sched.queue, cpu);\n\treturn cpu + BPF_CORE_READ(t, sched.queue, cfs.nr_running);\n}\n"
+    text += b"\tBPF_CORE_READ_INTO(&cpu, t, sched.queue, cpu);\n"
+    text += b"\treturn cpu + BPF_CORE_READ(t, sched.queue, cfs.nr_running);\n}\n"
     (fix,) = said(text, LIBBPF)
     assert fix.safety is Safety.SAFE
     assert fix.edits[0].text.decode().strip() == (
@@ -211,6 +213,43 @@ def test_co_re_stub_in_the_middle_of_a_chain(btf: Path) -> None:
 def test_co_re_advice(btf: Path, body: bytes, reason: str) -> None:
     (fix,) = said(libbpf_program(body), LIBBPF)
     assert (fix.safety, fix.reason) == (Safety.ADVICE, reason)
+
+
+# -- shapes of uses
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "task->sched_task_group->css.id",
+        "(*task->sched_task_group).css.id",
+        "task->sched_task_group[0].css.id",
+        "(ctx ? task->sched_task_group : 0)->css.id",
+        "((struct task_group *)ctx)->css.id",
+        "GROUP(task)->css.id",
+        "ID(task->sched_task_group->css.id)",
+        "other(task)->css . id",
+        "*&task->sched_task_group->css.id",
+        "min_t(int, task->sched_task_group->css.id, 3)",
+    ],
+)
+def test_shapes(expression: str) -> None:
+    before = (
+        "#define GROUP(t) ((t)->sched_task_group)\n#define ID(x) ((x) + 1)\n"
+        "static struct task_group *other(struct task_struct *task) { return task->sched_task_group; }"
+    )
+    (fix,) = said(bcc_program(f"\treturn {expression};", before, "struct task_struct *task"))
+    assert fix.safety is Safety.SAFE and "struct cgroup_subsys_state css;" in fix.edits[0].text.decode()
+
+
+def test_header_that_user_space_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    def job(*args: Any, **kwargs: Any) -> Job:
+        made = Job(*args, **kwargs)
+        return dataclasses.replace(made, shared_with_user_space=frozenset((made.path,)))
+
+    monkeypatch.setattr(support, "Job", job)
+    (fix,) = said(bcc_program("return m->mnt_hash.next != 0;", parameter="struct mount *m"))
+    assert fix.safety is Safety.SUGGESTED and fix.edits
 
 
 # -- where the stub goes

@@ -2,17 +2,17 @@
 
 `strcmp(comm, "sshd")` compiles, with a warning at most, to a call of a function that is nowhere: the program does not
 load. Only what the compiler can work out by itself is gone by then: strcpy and strncpy of a literal, strlen of one, and
-memcmp of a constant size (clang 19 up to 64 bytes at least; clang 14, also inside of BCC, only 1, 2 and 4 bytes).
+memcmp of a constant size (clang 19 up to 64 bytes at least; clang 14 only 1, 2 and 4 bytes, BCC 0.26 not even 4).
 Where no header declares the function, clang 19 refuses these too.
 
 Safe: a literal into an array that holds it, `__builtin_memcpy(d, "abc", sizeof("abc"))`; strncpy and strlen of a
-literal and memcmp of a constant size by their `__builtin_` names (same object code).
+literal and, in libbpf, memcmp of a constant size by their `__builtin_` names (same object code).
 Suggested: `strcpy(d, s)`, `strncpy(d, s, n)`: `bpf_probe_read_kernel_str(d, sizeof(d), s)`, which always ends the
 string and does not clear the rest. `strlen(buf)` where a `_str` read filled buf: that read's result minus one, which
 is negative where the read failed. `strcmp(buf, "abc")` and strncmp: `bpf_strncmp` if the target kernel is 5.17 or
 later (not in BCC, which has no read-only data), else byte by byte for up to 8 bytes.
 Advice: what has no such form (strstr, strchr, strcat, sprintf and so on), longer literals, buffers whose size is not
-known, kernel memory that must be read first.
+known, kernel memory that must be read first, memcmp of over 2 bytes in BCC.
 Left alone: functions of these names that the project defines, as macros or functions; macros' bodies; calls whose
 arguments are all literals.
 """
@@ -138,7 +138,7 @@ def _copy_literal(call: LibcCall, room: int, size: int) -> Fix:
             Safety.ADVICE,
             reason="make the array larger, or copy less with __builtin_memcpy",
         )
-    text = call.text(1)
+    text = call.expression(1)
     end = call.spans[1][1]
     edits = [call.renamed(b"__builtin_memcpy"), Edit(call.at.path, end, end, b", sizeof(" + text + b")")]
     message = "there is no libc in BPF: a literal is copied by `__builtin_memcpy`"
@@ -223,9 +223,14 @@ def _kept_in(read: Node) -> Node | None:
 def _memcmp(unit: Unit, call: LibcCall) -> Fix:
     if any(origin(unit, a).is_kernel for a in call.arguments[:2]):
         return _advice(call, "read the kernel's memory with bpf_probe_read_kernel first")
-    if call.arguments[2].constant is None:
+    size = call.arguments[2].constant
+    if size is None:
         return _advice(call, "compare in a loop of a constant number of steps")
-    return _builtin(call, "there is no libc in BPF: `memcmp` is only what the compiler makes of it")
+    if unit.dialect == BCC and size > 2:
+        what = f"memcmp of {size} bytes does not load where BCC was built with LLVM 14"
+        return Fix(call.node, what, Safety.ADVICE, reason="compare in a loop of a constant number of steps")
+    limits = "" if size in (1, 2, 4) else ", which clang 14 does for 1, 2 and 4 bytes only"
+    return _builtin(call, f"there is no libc in BPF: `memcmp` is only what the compiler makes of it{limits}")
 
 
 def _compare(unit: Unit, call: LibcCall) -> Fix:
@@ -249,9 +254,9 @@ def _compare(unit: Unit, call: LibcCall) -> Fix:
     name = buffer.uncast.text.decode("latin-1")
     test = _Test.around(call.node)
     if unit.dialect != BCC and unit.target_kernel >= _STRNCMP and (literal == 1 or test is not None):
-        bound = (
-            call.text(2) if call.name == "strncmp" and size == call.arguments[2].constant else b"sizeof(" + text + b")"
-        )
+        bound = b"sizeof(" + call.expression(literal) + b")"
+        if call.name == "strncmp" and size == call.arguments[2].constant:
+            bound = call.text(2)
         edits = [call.renamed(b"bpf_strncmp"), call.argument(0, call.text(1 - literal)), call.argument(1, bound)]
         if call.name == "strncmp":
             edits.append(call.argument(2, text))
@@ -304,8 +309,9 @@ class _Test:
         tests = [b"%s[%d] %s %s" % (buffer.text, i, sign, letter) for i, letter in enumerate(letters[:size])]
         text = glue.join(tests)
         outer = node.outer
-        bare = outer is not None and (outer.kind == "IF_STMT" or outer.operator + " " == glue.decode().lstrip())
-        return unit.edit(node, text if bare else b"(" + text + b")")
+        same = outer is not None and (outer.kind == "IF_STMT" or outer.operator == glue.decode().strip())
+        inside = node.parent is not None and node.parent.kind == "PAREN_EXPR"
+        return unit.edit(node, text if same or inside else b"(" + text + b")")
 
 
 _REWRITES: dict[str, Callable[[Unit, LibcCall], Fix]] = {

@@ -54,7 +54,8 @@ TRANSFORM = Transform(
 )
 
 _EXPRESSIONS = ("DECL_REF_EXPR", "MEMBER_REF_EXPR", "CALL_EXPR", "PAREN_EXPR", "ARRAY_SUBSCRIPT_EXPR")
-_ACCESS = re.compile(rb"\s*->\s*([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*)")
+_PATH = rb"\s*([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*)"
+_ARROW, _DOT = re.compile(rb"\s*->" + _PATH), re.compile(rb"\s*\." + _PATH)
 _CORE_READS = {"BPF_CORE_READ": 0, "BPF_CORE_READ_INTO": 1, "BPF_CORE_READ_STR_INTO": 1}  # where the chain begins
 _CORE_READ = re.compile(rb"\b(?:%s)\b" % "|".join(_CORE_READS).encode())
 _OFFSETS = {"container_of": 1, "offsetof": 0, "__builtin_offsetof": 0, "list_entry": 1}  # where the type stands
@@ -82,6 +83,8 @@ class _Uses:
 
 
 def find(unit: Unit) -> Iterator[Fix]:
+    if unit.dialect == LIBBPF and not any(_incomplete(unit, name) or _written(unit, name) for name in PRIVATE):
+        return
     for name, uses in _find_uses(unit).items():
         own = _own_definition(unit, name)
         if own is not None:
@@ -104,9 +107,16 @@ def _find_uses(unit: Unit) -> dict[str, _Uses]:
             if name:
                 found.setdefault(name, _Uses()).whole = True
         elif node.kind in _EXPRESSIONS:
-            canonical = node.type.get_canonical()
-            name = canonical.kind.name == "POINTER" and _private(unit, canonical.get_pointee())
-            access = name and node.path in unit.sources and _ACCESS.match(unit.sources[node.path].code, node.end)
+            type_ = node.type.get_canonical()
+            pointer = type_.kind.name == "POINTER"
+            if not pointer and node.kind == "MEMBER_REF_EXPR":
+                continue  # a struct inside another: its members belong to the path of the outer one
+            name = _private(unit, type_.get_pointee() if pointer else type_)
+            access = (
+                name
+                and node.path in unit.sources
+                and (_ARROW if pointer else _DOT).match(unit.sources[node.path].code, node.end)
+            )
             if access and (node.path, access.start(1)) not in seen:
                 seen.add((node.path, access.start(1)))
                 path = re.sub(rb"\s", b"", access[1]).decode()
@@ -191,7 +201,7 @@ def _offsets(unit: Unit) -> Iterator[tuple[str, _Use]]:
 
 
 def _incomplete(unit: Unit, name: str) -> bool:
-    return any(f"incomplete type 'struct {name}'" in message for message in unit.missing)
+    return any("incomplete" in message and f"'struct {name}'" in message for message in unit.missing)
 
 
 # -- definitions that are there

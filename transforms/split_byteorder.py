@@ -10,8 +10,8 @@ Why: BCC turns `sk->f` into a probe read, but not where it stands in a macro's a
 
 Safe where BCC's rewriter knows the pointer: an argument of the probe, a register of the context, the current task, and
 what is reached from these. Safe too where it does not (a pointer that was an integer, or came out of a map, an explicit
-read or a function of the file; anything in a header, where BCC rewrites nothing): there the field is read by an
-explicit `bpf_probe_read_kernel`.
+read or a function of the file; anything in a header, where BCC rewrites nothing; an element of an array that a macro
+names, `s6_addr32[1]`): there the field is read by an explicit `bpf_probe_read_kernel`.
 Suggested where the read moves in front of `&&`, `||` or `?:` that guarded it (a failed probe read gives zero), and in a
 header that user space includes too.
 Advice where the macro's own body holds the access, for bit-fields, for a chain over a pointer that BCC does not know,
@@ -116,6 +116,8 @@ def _reads(unit: Unit) -> Iterator[_Read]:
             if root is None or not _is_load(node, around) or _inside(node, done, hiding is not None):
                 continue
             known = _root(unit, root)
+            if known is _Root.TRACKED and _is_element_by_macro(unit, node):
+                known = _Root.KERNEL
             if known is not None:
                 done.append((node.start, node.end, hiding is not None))
                 yield _Read(unit, function, node, root, known, tuple(around), hiding)
@@ -319,7 +321,10 @@ class _Read:
         guarded, node = False, self.node
         while node is not statement and node.parent is not None:
             parent = node.parent
-            if parent.kind in _LOOPS or (parent.kind == "COMPOUND_STMT" and parent.text.startswith(b"{")):
+            once = parent.kind == "DO_STMT" and parent.children[-1].bare.integer == 0
+            if (parent.kind in _LOOPS and not once) or (
+                parent.kind == "COMPOUND_STMT" and parent.text.startswith(b"{")
+            ):
                 return _Place.FIXED
             if parent.kind == "BINARY_OPERATOR" and node is parent.children[-1]:
                 if parent.operator == ",":
@@ -376,6 +381,13 @@ def _is_load(node: Node, around: list[Macro]) -> bool:
     if outer is not None and outer.kind == "UNARY_OPERATOR" and outer.operator not in "*!~-+":
         return outer.operator == "&" and around[-1].name == "READ_ONCE" and _evaluated(node)
     return _evaluated(node)
+
+
+def _is_element_by_macro(unit: Unit, node: Node) -> bool:
+    """Whether it is an element of an array that a macro names (`s6_addr32[1]`): BCC rewrites no such access."""
+    return node.kind == "ARRAY_SUBSCRIPT_EXPR" and any(
+        node.start < m.start and m.end <= node.end for m in unit.macros(path=node.path)
+    )
 
 
 def _evaluated(node: Node) -> bool:
@@ -539,8 +551,7 @@ def _all(found: Iterable[_Root | None]) -> _Root | None:
 
 
 def _is_zero(node: Node) -> bool:
-    bare = node.uncast
-    return bare.kind == "INTEGER_LITERAL" and bare.text in (b"0", b"NULL")
+    return node.uncast.integer == 0
 
 
 # -- the new local

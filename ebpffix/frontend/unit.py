@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ebpffix import neighbours
 from ebpffix.frontend import clang
 from ebpffix.frontend.node import Node, is_pointer
 from ebpffix.frontend.parse import MADE_UP
@@ -269,6 +270,12 @@ class Unit:
                 found.append(made)
         return found
 
+    # -- around it
+
+    def neighbours(self, *suffixes: str) -> Iterator[bytes]:
+        """The contents of the files next to the program whose names end so; see `Transform.neighbours`."""
+        return neighbours.texts(self.path, suffixes)
+
     # -- edits
 
     def edit(self, at: Spanned, text: bytes) -> Edit:
@@ -289,7 +296,7 @@ def _holds(node: Node, path: Path, offset: int) -> bool:
 
 
 def macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """The whole span of an expansion whose name ends at `name_end`, and its arguments, without the blanks around each."""
+    """The whole span of an expansion whose name ends at `name_end`, and its arguments, without blanks around them."""
     code = source.code
     opening = re.compile(rb"(?:\s|\\\r?\n)*\(").match(code, name_end)
     if end <= name_end or not opening:

@@ -91,7 +91,7 @@ def rounds(commands: Mapping[str, Command], runs: int) -> dict[str, list[Sample]
         random.Random(number).shuffle(order)
         for name in order:
             samples[name].append(measure(commands[name]))
-        print(f"round {number + 1} of {runs}", file=sys.stderr)
+            print(f"round {number + 1} of {runs}: {name}, {samples[name][-1].wall:.2f} s", file=sys.stderr)
     return samples
 
 
@@ -169,9 +169,8 @@ class Tools:
 
 def tools() -> Tools:
     """The tools to run; those that are missing end the run."""
-    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    found = {name: shutil.which(name, path=beside) for name in ("spatch", "ast-grep", "git", "xargs")}
-    found["clang"] = next(filter(None, map(shutil.which, _CLANGS)), None)
+    found = {name: shutil.which(name, path=search_path()) for name in ("spatch", "ast-grep", "git", "xargs")}
+    found["clang"] = next(filter(None, (shutil.which(name) for name in _CLANGS)), None)
     probe = subprocess.run([sys.executable, "-c", "import ebpffix, click"], capture_output=True, check=False)
     missing = [name for name, path in found.items() if not path] + ["ebpffix"] * (probe.returncode != 0)
     if missing:
@@ -179,6 +178,11 @@ def tools() -> Tools:
     script = Path(sys.executable).parent / "ebpffix"
     ebpffix = (str(script),) if script.exists() else (sys.executable, "-m", "ebpffix")
     return Tools(ebpffix, found["clang"] or "", found["spatch"] or "", found["ast-grep"] or "")
+
+
+def search_path() -> str:
+    """PATH, and before it the folder of this Python, where PyPI's tools are."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
 def versions(found: Tools) -> dict[str, str]:
