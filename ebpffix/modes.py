@@ -132,6 +132,19 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
     return code or int(bool(series))
 
 
+def write_baseline(report: Report, path: Path) -> int:
+    """Write down all findings, advice too: none of them is told of with --baseline."""
+    from ebpffix import baseline
+
+    try:
+        baseline.write(path, report.findings, report.before)
+    except OSError as error:
+        _say([f"ebpffix: {path}: {error.strerror}; give a file that can be written"])
+        return 2
+    print(f"{text.counts(report.findings)} written to {text.name(path)}")
+    return _finish(report, Output(), b"", False)
+
+
 def _described(report: Report) -> Iterable[str]:
     for found in report.applied:
         reason = f" ({found.fix.reason})" if found.fix.reason else ""
