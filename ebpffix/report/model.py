@@ -24,7 +24,7 @@ from ebpffix.rewrite import Found, apply, edits_by_path
 from ebpffix.source import Source
 from ebpffix.transform import Safety, Spanned
 
-VERSION = 1
+VERSION = 1  # of the report: schema.json beside this file says what is in it
 
 
 @cache
@@ -88,7 +88,7 @@ def summary(report: Report) -> dict[str, Any]:
 
 def fingerprint(found: Found, source: Source) -> str:
     """What stays the same of a finding while the code around it changes: a hash over its transform, its file, its text
-    and the lines that hold it, blanks aside, and the count of equal ones before it. `source` is the file before the run.
+    and the lines that hold it, blanks aside, and the count of equal ones above. `source` is the file before the run.
 
     Two findings have the same one only if one transform says two things of one place.
     """
