@@ -20,12 +20,12 @@ def page(known: Registered) -> str:
     parts = [head, "=" * len(head), "", known.page]
     if facts.kernel:
         parts += ["", f"Kernels: {facts.kernel}"]
-    for name, diff in _examples(facts.name):
+    for name, diff in examples(facts.name):
         parts += ["", f"Example: {name}", "", diff.rstrip("\n")]
     return "\n".join(parts)
 
 
-def _examples(transform: str) -> Iterator[tuple[str, str]]:
+def examples(transform: str) -> Iterator[tuple[str, str]]:
     """(name, diff) of the fixtures that are meant to be shown; none for a transform of someone else's."""
     folder = resources.files(_FIXTURES).joinpath(transform)
     if not folder.is_dir():
