@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_PLAIN = re.compile(r"\(?[A-Za-z]+(?:['-][A-Za-z]+)*[),.;:?]*|\(?[0-9]{1,6}[),.;:?]*|[),.;:?]")
+_PLAIN = re.compile(r"\(?[A-Za-z]+(?:['-][A-Za-z]+)*[),.;:?]*|\(?[0-9]{1,6}[),.;:?]*|[),.;:?]{1,3}")
 _LONGEST = 600  # characters of one text
 _HIDDEN = ("C", "Zl", "Zp")  # controls, formats (they turn text around), surrogates, line and paragraph separators
 
@@ -48,7 +48,10 @@ def inline(text: str) -> str:
 
 def _joined(words: list[str]) -> str:
     """With blanks between, save before a full stop and the like."""
-    return re.sub(r" ([),.;:?]+)(?= |$)", r"\1", " ".join(words))
+    text = ""
+    for word in words:
+        text += word if not text or not word.strip("),.;:?") else f" {word}"
+    return text
 
 
 def fenced(info: str, lines: Iterable[str]) -> str:
