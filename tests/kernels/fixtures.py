@@ -22,12 +22,12 @@ from pathlib import Path
 import run
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from support import Case, cases  # noqa: E402
+from support import Case, cases
 
-from ebpffix import btf, btf_c  # noqa: E402
-from ebpffix.transform import BCC  # noqa: E402
-from ebpffix.verify.compile import CompileError, compile_libbpf, find_clang  # noqa: E402
-from ebpffix.verify.logs import read  # noqa: E402
+from ebpffix import btf, btf_c
+from ebpffix.transform import BCC
+from ebpffix.verify.compile import CompileError, compile_libbpf, find_clang
+from ebpffix.verify.logs import read
 
 # Hundreds of programs, and each rejection's log over an emulated serial line.
 BOOT_SECONDS = 900
