@@ -39,9 +39,21 @@ def test_page_has_an_example(name: str) -> None:
         assert f"Example: {case.name} ({case.dialect}, {case.expect[0]}" in page(transforms()[name])
 
 
+def sections() -> dict[int, str]:
+    """The lessons' sections by number."""
+    parts = re.split(r"^## (\d)", LESSONS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {int(number): text for number, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_lessons_name_the_transform(name: str) -> None:
     """Pages end with a link to the lesson, so the lesson must speak of the transform."""
-    lesson = re.split(r"^## (\d)", LESSONS.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    sections = dict(zip(lesson[1::2], lesson[2::2], strict=True))
-    assert f"`{name}`" in sections[str(transforms()[name].facts.pattern)]
+    assert f"`{name}`" in sections()[transforms()[name].facts.pattern]
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_lessons_show_what_the_pages_show(number: int) -> None:
+    """A change in a lesson is part of an example, so that it is one that ebpffix makes."""
+    pages = [page(known) for known in transforms().values() if known.facts.pattern == number]
+    for diff in re.findall(r"^```diff\n(.*?)^```", sections()[number], re.MULTILINE | re.DOTALL):
+        assert any(diff in text + "\n" for text in pages), diff
