@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support import SAFE, UNSAFE, Case, cases, transforms
+from support import Case, cases, transforms
 
 from ebpffix.report.explain import page
 
@@ -22,8 +22,8 @@ def shown(transform: str) -> list[Case]:
 def test_page(name: str) -> None:
     known = transforms()[name]
     text = page(known)
-    for word in ("left alone", *sorted(SAFE if "Safe" in known.page else UNSAFE - SAFE)):
-        assert re.search(rf"^{word}", text, re.IGNORECASE | re.MULTILINE), f"no paragraph says what is {word}"
+    assert re.search(r"^(Safe|Suggested|Advice)\b", text, re.MULTILINE), "no paragraph says how sure its fixes are"
+    assert re.search(r"^Left alone\b", text, re.MULTILINE), "no paragraph says what stays as it is"
     assert text.endswith(f"lesson {known.facts.pattern} in docs/lessons.md")
     assert max(map(len, text.splitlines())) <= 120
     # One heading and one hunk at least for each example: a fixture that changes nothing is none.
