@@ -656,12 +656,12 @@ class _StubWriter(_Writer):
         return text
 
 
-def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, flavour: bool, release: str) -> Stub:
+def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, core: bool, release: str) -> Stub:
     """A definition of `struct struct_name` with only the members that `member_paths` name (`css.cgroup`, `pid`).
 
-    flavour=True: `struct NAME___ebpffix` for CO-RE, where the loader finds the offsets; of a nested struct, too, only
-    what is used. flavour=False: for BCC, where each member is padded to the offset that it has in `btf`, and
-    `_Static_assert` says so to the compiler. `release` is the kernel that `btf` is from, for the comment.
+    core=True: for CO-RE, where the loader finds the offsets; of a nested struct, too, only what is used. core=False:
+    for BCC, where each member is padded to the offset that it has in `btf`, and `_Static_assert` says so to the
+    compiler. `release` is the kernel that `btf` is from, for the comment.
 
     ValueError, with a reason for people, where the struct or a member is not there, or cannot be put in its place.
     """
@@ -674,20 +674,21 @@ def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, flavour: bo
         if member is None:
             raise ValueError(f"struct {struct_name} of kernel {release} has no member {path}")
         found[path] = member
-    comment = f"/* Only the members that are used here, from the BTF of kernel {release.replace('*/', '')}."
     writer = _StubWriter(btf)
     keyword = f"{'union' if record.is_union else 'struct'} {struct_name}"
-    if flavour:
+    if core:
         lines = _used_lines(writer, record, list(found), 1)
-        comment += " */"
+        comment = "/* Only the members that are used here; the loader finds where they are. */"
         end = " __attribute__((preserve_access_index))"
         asserts = ""
-        keyword += "___ebpffix"
     else:
         tops = {path.split(".")[0]: None for path in found}
         members = [m for m in (btf.member(record.id, name) for name in tops) if m]
         lines, end = _placed_lines(writer, record, sorted(members, key=lambda m: m.offset))
-        comment += "\n * The padding puts each where that kernel has it: another kernel needs another. */"
+        comment = (
+            f"/* Only the members that are used here, from the BTF of kernel {release.replace('*/', '')}.\n"
+            " * The padding puts each where that kernel has it: another kernel needs another. */"
+        )
         asserts = "".join(
             f"_Static_assert(__builtin_offsetof({keyword}, {path}) == {m.offset // 8}, "
             f'"{path} of {keyword} is elsewhere");\n'

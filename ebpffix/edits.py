@@ -24,7 +24,9 @@ def statement_end(unit: Unit, statement: Node) -> int:
     """The offset behind a statement with its semicolon, which libclang leaves out of an expression statement."""
     source = unit.source_of(statement)
     match = re.compile(rb"\s*;").match(source.code, statement.end)
-    if statement.end and source.code[statement.end - 1 : statement.end] in (b";", b"}"):
+    last = source.code[statement.end - 1 : statement.end]
+    # A compound literal ends an expression statement with a brace too.
+    if last == b";" or (last == b"}" and statement.kind.endswith("_STMT")):
         return statement.end
     return match.end() if match else statement.end
 

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpffix import neighbours
 from ebpffix.analyse import Job, Result, Status
 from ebpffix.cache import ResultCache, key_of, tool_digest
 from ebpffix.discover import Discovery, Header, Program
@@ -43,6 +44,7 @@ class Settings:
     flags: Callable[[Path], Sequence[str]] = lambda path: ()
     contents: Mapping[Path, bytes] = field(default_factory=dict)  # what files hold instead of what is on disk
     verifier: Verifier | None = None  # proves the fixes that are made; those that do harm are left out
+    precompile_from: int = 3  # how many programs must share headers before these are precompiled
     stepwise: bool = False  # the fixes are proven one by one, by whoever makes them
 
 
@@ -81,7 +83,7 @@ class Report:
 
 def run(discovery: Discovery, settings: Settings, progress: Callable[[int], object] = lambda count: None) -> Report:
     """Analyse all, and make the fixes that the settings take, in memory. `progress` is told of programs done."""
-    with Worker(settings.transforms, settings.jobs, settings.cache) as worker:
+    with Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from) as worker:
         analyser = _Analyser(discovery, settings, worker, progress)
         taken = (Safety.SAFE, Safety.SUGGESTED) if settings.unsafe else (Safety.SAFE,)
         outcome = fixpoint(
@@ -142,6 +144,7 @@ class _Analyser:
         self.cache = ResultCache(settings.cache / "results") if settings.cache else None
         self.headers = {header.path: header for header in discovery.headers}
         self.results: dict[Path, Result] = {}  # of the first pass
+        self._own: dict[Path, list[Path]] = {}  # the files of the run that go into each program
         self.programs = {program.path: program for program in self._all_programs()}
         self.before: dict[Path, bytes] = {path: program.source.data for path, program in self.programs.items()}
         self.before |= {path: path.read_bytes() for path in self.headers}
@@ -178,10 +181,10 @@ class _Analyser:
         errors: dict[Path, int] = {}
         found: list[Found] = []
         for path, program in self.programs.items():
-            closure = self.closure(program, files)
-            own = [path, *(p for p in closure.files if p in self.headers)]
-            if changed is not None and changed.isdisjoint(own):
+            if changed is not None and changed.isdisjoint(self._own[path]):
                 continue
+            closure = self.closure(program, files)
+            own = self._own[path] = [path, *(p for p in closure.files if p in self.headers)]
             job = self._job(program, closure, own, files)
             # A program that was fixed is parsed again even if no trigger is left: its errors are counted.
             if not job.transforms and path not in self.results:
@@ -289,6 +292,8 @@ class _Analyser:
         tree = self.discovery.tree(program.root)
         others = [tree.digest(path) or b"" for path in closure.files if path not in job.sources]
         others += [blake2b(path.read_bytes()).digest() for path in closure.outside]
+        for suffixes in (self.settings.transforms[name].facts.neighbours for name in job.transforms):
+            others += [neighbours.digest(job.path, suffixes)] if suffixes else []
         return key_of(job, others, self._tool)
 
     @cached_property

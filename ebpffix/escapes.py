@@ -116,8 +116,10 @@ def events(unit: Unit, declaration: Node) -> list[Event]:
     function = declaration.function
     assert function is not None
     place = _Place(0, 8 * declaration.type.get_size(), False)
-    # What is done through a pointer comes out where the pointer is set.
-    return sorted(_Follower(unit).variable(function, declaration, place), key=lambda event: event.at.start)
+    found = list(_Follower(unit).variable(function, declaration, place))
+    # What is done through a pointer comes out where the pointer is set. Offsets give no order inside a macro.
+    order = {id(node): number for number, node in enumerate(function.walk())} if len(found) > 1 else {}
+    return sorted(found, key=lambda event: order.get(id(event.at), 0))
 
 
 def literal_events(unit: Unit, literal: Node) -> list[Event]:

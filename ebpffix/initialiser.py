@@ -17,6 +17,7 @@ from ebpffix.source import Source
 
 _BRACKET = re.compile(rb"[(){}\[\],]")
 _DESIGNATOR = re.compile(rb"((?:\s*(?:\.\s*\w+|\[\s*\d+\s*\]))+)\s*=(?!=)\s*")
+_OTHER_DESIGNATOR = re.compile(rb"[.\[]|\w+\s*:")  # ranges, computed indices, and GNU's old `member: value`
 _STEP = re.compile(rb"\.\s*(\w+)|\[\s*(\d+)\s*\]")
 _LITERAL_HEAD = re.compile(rb"\(\s*[\w\s]+?\s*\)\s*(?=\{)")
 _STRING = re.compile(rb'"((?:[^"\\\n]|\\[^\n])*)"\Z')
@@ -42,6 +43,7 @@ class Assignments:
 
     made: list[Assignment] = field(default_factory=list)
     bits: int = 0
+    given: int = 0  # the bits that have a value of their own
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def assignments(unit: Unit, items: Node, opening: int, target: bytes, type_: Any
     if re.search(rb"^[ \t]*#", source.code[opening : closing(source, opening)], re.MULTILINE):
         raise CannotRewrite("a preprocessor line stands in the initialiser")
     found = Assignments()
-    _list(source, items, opening, target, type_, 0, found, set())
+    _list(source, items, opening, target, type_, 0, found)
     return found
 
 
@@ -108,6 +110,8 @@ def _split(source: Source, opening: int) -> Iterator[_Item]:
             if text.strip():
                 first = start + len(text) - len(text.lstrip())
                 designator = _DESIGNATOR.match(source.uncommented, first, match.start())
+                if not designator and _OTHER_DESIGNATOR.match(source.code, first):
+                    raise CannotRewrite("a designator is not understood")
                 path = re.sub(rb"\s", b"", designator[1]) if designator else b""
                 value = designator.end() if designator else first
                 yield _Item(first, start + len(text.rstrip()), path, value)
@@ -117,16 +121,16 @@ def _split(source: Source, opening: int) -> Iterator[_Item]:
 
 
 def _list(
-    source: Source, items: Node, opening: int, target: bytes, type_: Any, offset: int, out: Assignments,
-    seen: set[bytes],
-) -> None:  # fmt: skip
+    source: Source, items: Node, opening: int, target: bytes, type_: Any, offset: int, out: Assignments
+) -> None:
     split = list(_split(source, opening))
     if len(split) != len(items.children):
         raise CannotRewrite("a macro holds several initialisers")
     places = list(_places(type_))
     at = 0
-    union = layout.is_record(type_) and layout.is_union(type_)
-    if not split or not union:
+    if split and layout.is_union(type_):
+        out.bits &= ~(layout.all_bits(type_) << offset)
+    else:
         out.bits |= layout.zeroed_bits(type_) << offset
     for item, node in zip(split, items.children, strict=True):
         if item.path:
@@ -136,15 +140,24 @@ def _list(
             names = [p for p, *_ in places]
             at = names.index(top[0]) + 1 if top[0] in names else len(places)
             node = node.children[-1] if node.children else node
+            out.bits &= ~(_union_around(type_, place) << offset)
         else:
             if at >= len(places):
                 raise CannotRewrite("it has an initialiser for no member")
             path, value_type, place, bits = places[at]
             at += 1
-        if target + path in seen and path:
+        if out.given & bits << offset:
             raise CannotRewrite("a member is initialised twice")
-        seen.add(target + path)
-        _value(source, item, node, target + path, value_type, offset + place, bits << offset, out, seen)
+        _value(source, item, node, target + path, value_type, offset + place, bits << offset, out)
+
+
+def _union_around(type_: Any, place: int) -> int:
+    """All bits of the union that is a member of a record and holds bit `place`: a value in it clears no more."""
+    for member in layout.members(type_) if layout.is_record(type_) else ():
+        size = 8 * member.type.get_size()
+        if layout.is_union(member.type) and member.offset <= place < member.offset + size:
+            return layout.span(member.offset, size)
+    return 0
 
 
 _Target = tuple[bytes, Any, int, int]  # the path to a member, its type, its offset and its bits
@@ -186,9 +199,8 @@ def _designated(type_: Any, path: bytes) -> _Target:
 
 
 def _value(
-    source: Source, item: _Item, node: Node, target: bytes, type_: Any, offset: int, bits: int, out: Assignments,
-    seen: set[bytes],
-) -> None:  # fmt: skip
+    source: Source, item: _Item, node: Node, target: bytes, type_: Any, offset: int, bits: int, out: Assignments
+) -> None:
     if type_.is_const_qualified():
         raise CannotRewrite("it has a const member")
     literal = _LITERAL_HEAD.match(source.code, item.value, item.end)
@@ -198,9 +210,11 @@ def _value(
     if aggregate and source.code[opening : opening + 1] == b"{" and inner is not None:
         if closing(source, opening) != item.end:
             raise CannotRewrite("a value is not understood")
-        _list(source, inner, opening, target, type_, offset, out, seen)
+        _list(source, inner, opening, target, type_, offset, out)
+        out.given |= bits
         return
     out.bits |= bits
+    out.given |= bits
     text = source.data[item.value : item.end]
     if layout.is_array(type_):
         statement = _copy(target, text, type_.get_canonical())
@@ -241,7 +255,7 @@ def lines(source: Source, opening: int, made: list[Assignment], indent: bytes) -
             start, stop = pending[0]
             if source.line_end(start) <= following or number + 1 == len(made):
                 pending.pop(0)
-                text += b" " + source.data[start:stop].rstrip()
+                text += b" " + _shift(source.data[start:stop].rstrip(), source.indent(assignment.start), indent)
         found.append(text)
     return found + [_dedent(source, start, stop, indent) for start, stop in pending]
 

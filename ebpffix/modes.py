@@ -40,7 +40,8 @@ class Output:
 def check(report: Report, output: Output) -> int:
     """List the findings."""
     found = report.findings
-    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode()
+    looked = bool(report.files) or not report.errors
+    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked else b""
     return _finish(report, output, _listing(report, output, found) + summary, bool(_fixable(found)))
 
 

@@ -86,7 +86,8 @@ class Transform:
 
     `pattern` is the lesson's number; `triggers` are regexes over the bytes of a file with comments and literals
     blanked: a file in which none matches is not parsed for this transform. `kernel` says which kernels the form
-    before the change concerns.
+    before the change concerns. `neighbours` are the endings of files next to the program that the transform reads
+    (`Unit.neighbours`): a result is kept only as long as these stay the same.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Transform:
     triggers: tuple[bytes, ...]
     summary: str
     kernel: str = ""
+    neighbours: tuple[str, ...] = ()
 
     @cached_property
     def trigger(self) -> re.Pattern[bytes]:

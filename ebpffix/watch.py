@@ -31,8 +31,9 @@ def watch(paths: Sequence[str], settings: Settings, config: Config) -> int:
         if not Path(path).exists():
             print(f"ebpffix: {path}: no such file or directory; check the path")
             return 2
-    found = discover(paths, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
-    print(f"watching {text.plural(len(found.programs), 'program')}; end with Ctrl-C", flush=True)
+    settings = replace(settings, precompile_from=1)  # the second save of a file is to be quick
+    _print(_answer([Path(path) for path in paths], replace(settings, verifier=None), config))
+    print("watching; end with Ctrl-C", flush=True)
     # A file is replaced when an editor renames over it: its folder is what can be watched.
     folders = {path if Path(path).is_dir() else str(Path(path).resolve().parent) for path in paths}
     wanted = [Path(path).resolve() for path in paths]
@@ -43,13 +44,16 @@ def watch(paths: Sequence[str], settings: Settings, config: Config) -> int:
         return change is not Change.deleted and path.suffix in _SUFFIXES and inside
 
     for changes in events(*folders, watch_filter=relevant, debounce=_SETTLE, step=10, raise_interrupt=False):
-        began = time.monotonic()
         saved = sorted({Path(name) for _, name in changes})
-        lines = list(_answer(saved, settings, config))
-        stamp = time.strftime("%H:%M:%S")
-        names = ", ".join(text.name(path) for path in saved)
-        print(f"-- {stamp} {names} ({time.monotonic() - began:.2f} s)", *lines, sep="\n", flush=True)
+        print(f"-- {time.strftime('%H:%M:%S')} {', '.join(text.name(path) for path in saved)}", flush=True)
+        _print(_answer(saved, settings, config))
     return 0
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Each line as soon as it is known: compiling takes longer than analysing."""
+    for line in lines:
+        print(line, flush=True)
 
 
 def _answer(saved: Sequence[Path], settings: Settings, config: Config) -> Iterable[str]:

@@ -23,7 +23,6 @@ from ebpffix.frontend.pch import PrecompiledHeaders
 from ebpffix.transform import Registered
 
 _STALL = 60.0  # seconds without one finished program after which the worker counts as hung
-_WORTH = 3  # programs that must share a prefix before it is precompiled
 
 _context = multiprocessing.get_context("fork")
 
@@ -31,7 +30,10 @@ _context = multiprocessing.get_context("fork")
 class Worker:
     """Runs jobs. The process starts with the first one and lives until `close`."""
 
-    def __init__(self, transforms: Mapping[str, Registered], jobs: int, cache: Path | None) -> None:
+    def __init__(
+        self, transforms: Mapping[str, Registered], jobs: int, cache: Path | None, precompile_from: int = 3
+    ) -> None:
+        self._precompile_from = precompile_from
         self._transforms = transforms
         self._threads = max(jobs, 1)
         self._cache = cache
@@ -108,7 +110,7 @@ class Worker:
         threading.stack_size(64 << 20)  # libclang recurses over nested expressions
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 2)  # libclang prints its crashes; the parent tells of them
-        prefixes = _Prefixes(PrecompiledHeaders(self._cache / "pch") if self._cache else None)
+        prefixes = _Prefixes(PrecompiledHeaders(self._cache / "pch") if self._cache else None, self._precompile_from)
         with contextlib.suppress(EOFError, OSError):
             while True:
                 threads, batch = pipe.recv()
@@ -143,10 +145,12 @@ class Worker:
 
 
 class _Prefixes:
-    """The precompiled headers of a run: each made once, by the first thread that needs it while others wait."""
+    """The precompiled headers of a run: each made once, by the first thread that needs it while others wait, if as many
+    programs as `precompile_from` share it."""
 
-    def __init__(self, store: PrecompiledHeaders | None) -> None:
+    def __init__(self, store: PrecompiledHeaders | None, precompile_from: int) -> None:
         self._store = store
+        self._precompile_from = precompile_from
         self._users: Counter[object] = Counter()
         self._locks: dict[object, threading.Lock] = {}
         self._made: dict[object, Path | None] = {}
@@ -168,7 +172,7 @@ class _Prefixes:
             if key not in self._made:
                 prefix, args, digest = key
                 found = self._store.find(prefix, args, digest)
-                if found is None and self._users[key] >= _WORTH:
+                if found is None and self._users[key] >= self._precompile_from:
                     found = self._store.build(prefix, args, digest)
                 elif found is None:
                     return None  # asked again should more programs want it

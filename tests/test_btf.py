@@ -277,9 +277,9 @@ def exercise(btf: Btf, type_id: int) -> None:
 
 
 def both_stubs(btf: Btf, record: Struct) -> None:
-    for flavour in (True, False):
+    for core in (True, False):
         try:
-            stub(btf, record.name, [m.name for m in record.members if m.name], flavour=flavour, release="6.1")
+            stub(btf, record.name, [m.name for m in record.members if m.name], core=core, release="6.1")
         except ValueError as error:
             assert str(error) and "\n" not in str(error)
 
@@ -579,10 +579,10 @@ def test_kernel_types_are_those_of_bpftool(kernel_header: Path) -> None:
 
 
 def test_stub_for_co_re() -> None:
-    made = stub(awkward(), "task", ["high", "comm", "run"], flavour=True, release="6.1")
-    assert made.needs == () and "kernel 6.1" in made.text
+    made = stub(awkward(), "task", ["high", "comm", "run"], core=True, release="6.1")
+    assert made.needs == () and "kernel 6.1" not in made.text
     assert made.text.split("*/\n")[1] == (
-        "struct sock;\nstruct task___ebpffix {\n\tint high;\n\tconst char comm[16];\n"
+        "struct sock;\nstruct task {\n\tint high;\n\tconst char comm[16];\n"
         "\tint (*run)(struct sock *, int);\n} __attribute__((preserve_access_index));\n"
     )
 
@@ -591,11 +591,11 @@ def test_stub_looks_into_structs() -> None:
     m = Maker()
     state = m.record("css", 16, ("id", m.int("int", 4, 1), 0), ("group", m.ptr(0), 64))
     m.record("task_group", 32, ("css", state, 0), ("shares", m.ptr(0), 192))
-    cut = stub(m.btf(), "task_group", ["css.group"], flavour=True, release="6.1")
+    cut = stub(m.btf(), "task_group", ["css.group"], core=True, release="6.1")
     assert "\tstruct {\n\t\tvoid *group;\n\t} css;\n" in cut.text and not cut.needs
-    whole = stub(m.btf(), "task_group", ["css.group", "css"], flavour=True, release="6.1")
+    whole = stub(m.btf(), "task_group", ["css.group", "css"], core=True, release="6.1")
     assert "\tstruct css css;\n" in whole.text and whole.needs == ("struct css",)
-    padded = stub(m.btf(), "task_group", ["css.group", "shares"], flavour=False, release="6.1")
+    padded = stub(m.btf(), "task_group", ["css.group", "shares"], core=False, release="6.1")
     assert padded.needs == ("struct css",) and "[8];\n\tvoid *shares;\n" in padded.text
     assert "(struct task_group, css.group) == 8," in padded.text
 
@@ -609,7 +609,7 @@ def test_stub_refuses() -> None:
         ("bits_packed", "b", "no padding can place it"),
     ):
         with pytest.raises(ValueError, match=reason):
-            stub(btf, name, [path], flavour=False, release="6.1")
+            stub(btf, name, [path], core=False, release="6.1")
 
 
 STUBBED = {
@@ -625,19 +625,19 @@ STUBBED = {
 }
 
 
-@pytest.mark.parametrize("flavour", [True, False])
+@pytest.mark.parametrize("core", [True, False])
 def test_stubs_against_the_kernel(
-    kernel: Btf, kernel_header: Path, clang: str, tmp_path: Path, flavour: bool
+    kernel: Btf, kernel_header: Path, clang: str, tmp_path: Path, core: bool
 ) -> None:
     """Each stub, in a file where only what it says that it needs is complete, has the real layout."""
     alone, with_header = "", f'#include "{kernel_header}"\n'
     for name, paths in STUBBED.items():
         record = the(kernel, name)
-        made = stub(kernel, name, paths, flavour=flavour, release="6.18")
-        tag = f"{name}___ebpffix" if flavour else f"{name}_stub"
-        text = made.text if flavour else re.sub(rf"\bstruct {name}\b", f"struct {tag}", made.text)
+        made = stub(kernel, name, paths, core=core, release="6.18")
+        tag = f"{name}_stub"
+        text = re.sub(rf"\bstruct {name}\b", f"struct {tag}", made.text)
         text += f"extern struct {tag} *use_{name};\n"
-        if not flavour:
+        if not core:
             text += f'_Static_assert(sizeof(struct {tag}) == {record.size}, "");\n'
             plain = [(p, m.offset // 8) for p in paths if (m := record.find(p)) and not m.bits]
             text += "".join(f'_Static_assert(__builtin_offsetof(struct {tag}, {p}) == {o}, "");\n' for p, o in plain)
@@ -661,8 +661,8 @@ int pid;
 void *group;
 SEC("raw_tp/sched_switch") int switched(void *ctx)
 {
-	struct task_struct___ebpffix *task = (void *)get_current_task();
-	struct task_group___ebpffix *tg;
+	struct task_struct *task = (void *)get_current_task();
+	struct task_group *tg;
 
 	probe_read_kernel(&pid, sizeof(pid), &task->pid);
 	probe_read_kernel(&tg, sizeof(tg), (void *)&task->sched_task_group);
@@ -693,7 +693,7 @@ def test_co_re_stub_loads(kernel: Btf, clang: str, tmp_path: Path) -> None:
     if os.geteuid():
         missing("root")
     stubs = [("task_struct", ["pid", "sched_task_group"]), ("task_group", ["css.cgroup"])]
-    text = "".join(stub(kernel, name, paths, flavour=True, release="6.18").text for name, paths in stubs)
+    text = "".join(stub(kernel, name, paths, core=True, release="6.18").text for name, paths in stubs)
     source = tmp_path / "x.c"
     source.write_text(CO_RE_PROGRAM % text)
     compiles(clang, source, "-g", "-Wno-unused-parameter")

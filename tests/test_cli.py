@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -364,3 +365,93 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(tree: Path) -> None:
     done = ebpffix(cwd=tree, env={"EBPFFIX_CACHE_DIR": "/proc/no-such-folder"})
     assert done.code == 1
     assert "redundant-map-update" in done.out
+
+
+# -- proof
+
+
+def test_verify_names_the_verdict_and_the_diff_still_applies(tree: Path, verifier: None, compiled: object) -> None:
+    done = ebpffix("--diff", "--verify", cwd=tree)
+    assert done.code == 1
+    assert done.out.startswith("# redundant-map-update: still-accepted: count accepted, ")
+    assert "1  still-accepted" in done.err
+    subprocess.run(["git", "apply"], cwd=tree, input=done.out.encode("latin-1"), check=True)
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+
+
+def test_verify_in_json(tree: Path, verifier: None) -> None:
+    report = json.loads(ebpffix("--verify", "--output-format", "json", cwd=tree).out)
+    proof = report["findings"][0]["proof"]
+    assert proof["verdict"] == "still-accepted"
+    assert proof["kernel"] == os.uname().release
+    (program,) = proof["programs"]
+    assert (program["name"], program["before"], program["after"]) == ("count", "accepted", "accepted")
+    assert program["insns_after"] < program["insns_before"]
+
+
+def test_step(tree: Path, verifier: None) -> None:
+    other = PROGRAM.replace(b"count(", b"again(").replace(b"counts", b"others")
+    (tree / "src" / "other.bpf.c").write_bytes(other)
+    done = ebpffix("--apply", "--verify", "--step", cwd=tree)
+    assert done.code == 0
+    assert [line[:3] for line in done.out.splitlines()[::2]] == ["1/2", "2/2"]
+    assert done.out.count("still-accepted") == 2
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+
+
+def test_verify_without_a_compiler_is_told_once(tree: Path) -> None:
+    (tree / "src" / "other.bpf.c").write_bytes(PROGRAM)
+    done = ebpffix("--diff", "--verify", "--clang", "/nowhere/clang", cwd=tree)
+    assert done.code == 1
+    assert done.out.startswith("diff --git")
+    assert done.err.count("/nowhere/clang") == 1
+    report = json.loads(ebpffix("--verify", "--clang", "/nowhere/clang", "--output-format", "json", cwd=tree).out)
+    assert [f["proof"] for f in report["findings"]] == [None, None]
+
+
+@pytest.mark.parametrize("args", [["--step"], ["--cap-bpf"], ["--clang", "clang"], ["--verify", "--step"]])
+def test_flags_that_need_others(tree: Path, args: list[str]) -> None:
+    done = ebpffix(*args, cwd=tree)
+    assert (done.code, done.out) == (2, "")
+    assert "goes with" in done.err
+
+
+def test_log(tree: Path) -> None:
+    folder = Path(__file__).parent.parent / "fixtures" / "logs" / "null-check"
+    (log,) = (p for p in sorted(folder.glob("*.6.18.log"))[:1])
+    done = ebpffix("--log", log, folder, cwd=tree)
+    assert done.code == 1
+    assert "[null-check]" in done.out
+    assert "// refused" in done.out
+    piped = ebpffix("--log", "-", folder, cwd=tree, text=log.read_bytes())
+    assert piped.out == done.out
+    nothing = ebpffix("--log", "-", cwd=tree, text=b"all is well\n")
+    assert (nothing.code, nothing.out) == (0, "No refused load in this log.\n")
+    assert ebpffix("--log", "no.log", cwd=tree).code == 2
+
+
+def test_watch_answers_a_save_by_rename(tree: Path) -> None:
+    path = tree / "src" / "count.bpf.c"
+    path.write_bytes(FIXED)
+    watching = subprocess.Popen(
+        [sys.executable, "-u", "-m", "ebpffix", "--watch", "."],
+        cwd=tree,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"EBPFFIX_CACHE_DIR": str(CACHE)},
+    )
+    assert watching.stdout
+    try:
+        lines: list[bytes] = []
+        for line in watching.stdout:
+            lines.append(line)
+            if line.startswith(b"watching"):
+                # The watch begins a moment after it is told of; a save before that would be lost.
+                time.sleep(1)
+                (tree / "src" / ".count.swp").write_bytes(PROGRAM)
+                (tree / "src" / ".count.swp").replace(path)
+            if b"redundant-map-update" in line:
+                break
+        assert lines[-1].startswith(b"src/count.bpf.c:20:2: ")
+    finally:
+        watching.kill()
+        watching.wait()

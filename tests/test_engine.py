@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support import CACHE
 
-from ebpffix import engine, worker
+from ebpffix import engine, modes, worker
 from ebpffix.discover import discover
 from ebpffix.engine import Report, Settings, run
 from ebpffix.frontend import Unit
@@ -216,3 +218,17 @@ def test_undeclared_names_keep_their_statements(tree: Path, cache: Path) -> None
     calls = report.findings[0].fix.message.split(",")
     assert "unknown_function" in calls
     assert str(report.files[0].status) == "analysed"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([*"{}();/*\"'\\#\n\r\t", "\r\n", "é", "int x;", "//", "#if 0\n", "\xff"]), max_size=12))
+def test_without_fixes_no_byte_changes(tree: Path, cache: Path, pieces: list[str]) -> None:
+    """Whatever the file holds, also what is no C: what no transform changes comes back as it was."""
+    data = PROGRAM.encode() + "".join(pieces).encode("latin-1")
+    path = tree / "a.bpf.c"
+    path.write_bytes(data)
+    report = go(tree, cache, known(lambda unit: iter(())))
+    assert report.changed == {}
+    assert [file.path for file in report.files] == [path]
+    assert modes.apply(report, modes.Output(file=tree / "report.txt")) in (0, 2)
+    assert path.read_bytes() == data

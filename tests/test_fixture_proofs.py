@@ -65,6 +65,8 @@ def check(case: Case, before: Built, after: Built) -> None:
     for built in (before, after):
         for program in built.programs:
             if program.verdict == "untried":
+                if built is before and expected == "untried" and program.reason.startswith("its map "):
+                    continue  # the map's definition is what is wrong
                 assert program.section.lstrip("?").split("/")[0].startswith(UNTRIED), built.why()
 
 
@@ -84,10 +86,14 @@ def test_libbpf(case: Case, clang: Clang, vmlinux_dir: Path, verifier: None, tmp
 
 def _check_run(case: Case, before: Built, after: Built) -> None:
     assert before.made and after.made
-    # A per-CPU map holds what was counted on the CPU of the run.
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     program, _, results = case.keys["run"].partition(":")
-    first, last = test_run(before.made, program, PACKET), test_run(after.made, program, PACKET)
+    allowed = os.sched_getaffinity(0)
+    # A per-CPU map holds what was counted on the CPU of the run: both runs go to one.
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        first, last = test_run(before.made, program, PACKET), test_run(after.made, program, PACKET)
+    finally:
+        os.sched_setaffinity(0, allowed)
     if results:
         wanted = [int(value) for value in results.split("/")]
         assert [first.retval, last.retval] == [wanted[0], wanted[-1]]

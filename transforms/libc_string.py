@@ -1,12 +1,322 @@
-"""Being written."""
+"""String functions of the C library, which BPF does not have.
 
-from collections.abc import Iterator
+`strcmp(comm, "sshd")` compiles, with a warning at most, to a call of a function that is nowhere: the program does not
+load. Only what the compiler can work out by itself is gone by then: strcpy and strncpy of a literal, strlen of one, and
+memcmp of a constant size (clang 19 up to 64 bytes at least; clang 14 only 1, 2 and 4 bytes, BCC 0.26 not even 4).
+Where no header declares the function, clang 19 refuses these too.
 
-from ebpffix.frontend import Unit
-from ebpffix.transform import BCC, LIBBPF, Fix, Transform
+Safe: a literal into an array that holds it, `__builtin_memcpy(d, "abc", sizeof("abc"))`; strncpy and strlen of a
+literal and, in libbpf, memcmp of a constant size by their `__builtin_` names (same object code).
+Suggested: `strcpy(d, s)`, `strncpy(d, s, n)`: `bpf_probe_read_kernel_str(d, sizeof(d), s)`, which always ends the
+string and does not clear the rest. `strlen(buf)` where a `_str` read filled buf: that read's result minus one, which
+is negative where the read failed. `strcmp(buf, "abc")` and strncmp: `bpf_strncmp` if the target kernel is 5.17 or
+later (not in BCC, which has no read-only data), else byte by byte for up to 8 bytes.
+Advice: what has no such form (strstr, strchr, strcat, sprintf and so on), longer literals, buffers whose size is not
+known, kernel memory that must be read first, memcmp of over 2 bytes in BCC.
+Left alone: functions of these names that the project defines, as macros or functions; macros' bodies; calls whose
+arguments are all literals.
+"""
 
-TRANSFORM = Transform("libc-string", 4, (BCC, LIBBPF), (rb"\bmemcpy\b",), "being written")
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from ebpffix.edits import has_comment
+from ebpffix.flow import Flow
+from ebpffix.frontend import Node, Unit
+from ebpffix.frontend.node import is_pointer
+from ebpffix.libc import LibcCall, libc_calls, read_helper, readable_source
+from ebpffix.provenance import Origin, origin
+from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
+
+_NO_FORM = {
+    **dict.fromkeys(("strcat", "strncat"), "write the parts to their places in the buffer one after the other"),
+    **dict.fromkeys(("strchr", "strrchr", "strstr", "memchr"), "search in a loop of a constant number of steps"),
+    **dict.fromkeys(("strcasecmp", "strncasecmp"), "compare in a loop of a constant number of steps"),
+    "strnlen": "count in a loop of a constant number of steps",
+    **dict.fromkeys(
+        ("sprintf", "snprintf"), "use BPF_SNPRINTF (5.13), or send the values and let user space format them"
+    ),
+    **dict.fromkeys(("atoi", "strtol", "strtoul"), "use bpf_strtol or bpf_strtoul where the program type has them"),
+}
+_COPIES = frozenset(("strcpy", "strncpy", "strlcpy", "strscpy"))
+_NAMES = (*_COPIES, "strlen", "strcmp", "strncmp", "memcmp", *_NO_FORM)
+TRANSFORM = Transform(
+    name="libc-string",
+    pattern=4,
+    dialects=(BCC, LIBBPF),
+    triggers=(rb"\b(?:%s)\s*\(" % "|".join(_NAMES).encode(),),
+    kernel=">=3.18",
+    summary="string functions of libc, which BPF does not have",
+)
+
+_STRNCMP = (5, 17)  # bpf_strncmp
+_LONGEST = 8  # bytes that are compared one by one in an expression
+_STR_READ = re.compile(r"bpf_(?:probe|core)_read(?:_kernel|_user)?_str\Z")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
-    return iter(())
+    for call in libc_calls(unit, _NAMES):
+        if call.name in _NO_FORM:
+            if not all(_literal(a) or a.constant is not None for a in call.arguments):
+                what = f"there is no {call.name} in BPF: the program will not load"
+                yield Fix(call.node, what, Safety.ADVICE, reason=_NO_FORM[call.name])
+            continue
+        wanted = 2 if call.name in ("strcpy", "strcmp") else 1 if call.name == "strlen" else 3
+        if len(call.arguments) == wanted:
+            yield _careful(unit, _REWRITES[call.name](unit, call))
+
+
+def _careful(unit: Unit, fix: Fix) -> Fix:
+    shared = fix.safety is Safety.SAFE and fix.at.path in unit.shared_with_user_space
+    reason = "user-space code includes this header too"
+    return Fix(fix.at, fix.message, Safety.SUGGESTED, fix.edits, reason) if shared else fix
+
+
+def _literal(node: Node) -> bool:
+    return node.uncast.kind == "STRING_LITERAL"
+
+
+def _builtin(call: LibcCall, message: str) -> Fix:
+    return Fix(call.node, message, Safety.SAFE, [call.renamed(b"__builtin_" + call.name.encode())])
+
+
+def _advice(call: LibcCall, reason: str) -> Fix:
+    return Fix(call.node, f"there is no {call.name} in BPF: the program will not load", Safety.ADVICE, reason=reason)
+
+
+def _length(node: Node) -> int:
+    """Bytes of an array, 0 for anything else."""
+    bare = node.uncast
+    return max(bare.type.get_size(), 0) if bare.type.get_canonical().kind.name == "CONSTANTARRAY" else 0
+
+
+# -- copies
+
+
+def _copy(unit: Unit, call: LibcCall) -> Fix:
+    target, source = call.arguments[:2]
+    room = _length(target)
+    if _literal(source):
+        return _copy_literal(call, room, _length(source))
+    where = origin(unit, source)
+    helper = read_helper(unit, "user" if where is Origin.USER else "kernel", string=True)
+    simple = target.uncast.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR")
+    if not room or not simple or not call.is_statement:
+        why = "the size of what it writes is not known" if call.is_statement else "its result is used"
+        return _advice(call, f"{why}: use {helper.decode()}(to, size, from)")
+    found = readable_source(unit, call, 1)
+    if found is None:
+        return _advice(call, f"its source must be read link by link: use {helper.decode()}(to, size, from)")
+    text, includes = found
+    size = b"sizeof(" + call.arguments[0].text + b")"
+    limit = call.arguments[2].constant if len(call.arguments) == 3 else None
+    if limit is not None and 0 < limit <= room:
+        size = call.text(2)
+    edits = [call.renamed(helper), *includes]
+    if len(call.arguments) == 3:
+        edits += [call.argument(1, size), call.argument(2, text)]
+    else:
+        edits.append(call.argument(1, size + b", " + text))
+    message = (
+        f"there is no {call.name} in BPF; `{helper.decode()}` reads a string into `{target.text.decode('latin-1')}`"
+    )
+    reason = "the string is cut to fit and always ends in NUL; what was behind it in the buffer stays"
+    return Fix(call.node, message, Safety.SUGGESTED, edits, reason)
+
+
+def _copy_literal(call: LibcCall, room: int, size: int) -> Fix:
+    if call.name == "strncpy":
+        return _builtin(call, "there is no libc in BPF: `strncpy` is only what the compiler makes of it")
+    if call.name != "strcpy":
+        return _advice(call, "copy the literal with __builtin_memcpy")
+    if 0 < room < size:
+        return Fix(
+            call.node,
+            f"a string of {size} bytes does not fit into {room}",
+            Safety.ADVICE,
+            reason="make the array larger, or copy less with __builtin_memcpy",
+        )
+    text = call.expression(1)
+    end = call.spans[1][1]
+    edits = [call.renamed(b"__builtin_memcpy"), Edit(call.at.path, end, end, b", sizeof(" + text + b")")]
+    message = "there is no libc in BPF: a literal is copied by `__builtin_memcpy`"
+    if room:
+        return Fix(call.node, message, Safety.SAFE, edits)
+    return Fix(call.node, message, Safety.SUGGESTED, edits, "the size of what it writes is not known")
+
+
+# -- lengths
+
+
+def _strlen(unit: Unit, call: LibcCall) -> Fix:
+    buffer = call.arguments[0].uncast
+    if buffer.kind == "STRING_LITERAL":
+        return _builtin(call, "there is no libc in BPF: `strlen` of a literal is only what the compiler makes of it")
+    edits = _length_of_read(unit, call, buffer)
+    if edits is None:
+        return _advice(call, "the helper that read the string returns its size, with the NUL")
+    message = f"there is no strlen in BPF; the read of `{buffer.text.decode('latin-1')}` returned its size"
+    return Fix(call.node, message, Safety.SUGGESTED, edits, "it is negative where the read failed")
+
+
+def _length_of_read(unit: Unit, call: LibcCall, buffer: Node) -> list[Edit] | None:
+    """The result of the only `_str` read into a local array, kept in a variable that nothing else sets."""
+    function = call.node.function
+    if function is None or buffer.kind != "DECL_REF_EXPR" or not _length(buffer):
+        return None
+    flow = Flow(function)
+    here = flow.step(call.node)
+    writes = [u for u in flow.changes(buffer.decl) if u.node.kind != "VAR_DECL" and not _is_strlen(u.call)]
+    if flow.opaque or here is None or len(writes) != 1:
+        return None
+    read = writes[0].call
+    step = flow.step(writes[0].node)
+    if read is None or step is None or not _STR_READ.match(read.name) or not flow.dominates(step, here):
+        return None
+    if read.arguments[0].uncast.text.lstrip(b"&") != buffer.text:
+        return None
+    variable = _kept_in(read)
+    if (
+        variable is None
+        or is_pointer(variable.type)
+        or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable)
+    ):
+        return None
+    value = variable.name.encode() + b" - 1"
+    outer = call.node.outer
+    alone = outer is not None and (outer.kind in ("VAR_DECL", "RETURN_STMT") or outer.operator == "=")
+    if not unit.editable(call.at.path, call.node.start, call.node.end):
+        return None
+    if has_comment(unit, call.at.path, call.node.start, call.node.end):
+        return None
+    return [unit.edit(call.node, value if alone else b"(" + value + b")")]
+
+
+def _is_strlen(call: Node | None) -> bool:
+    return call is not None and call.name == "strlen"
+
+
+def _is_plain(flow: Flow, variable: Node) -> int:
+    """1 if a variable is declared without a value and set later, so that its declaration is no other value."""
+    declared = [u.node for u in flow.uses(variable.decl) if u.node.kind == "VAR_DECL"]
+    return int(len(declared) == 1 and not declared[0].children)
+
+
+def _kept_in(read: Node) -> Node | None:
+    """The variable that a call's result is stored in."""
+    outer = read.outer
+    while outer is not None and outer.kind == "CSTYLE_CAST_EXPR":
+        outer = outer.outer
+    if outer is not None and outer.kind == "VAR_DECL":
+        return outer
+    if outer is not None and outer.kind == "BINARY_OPERATOR" and outer.operator == "=":
+        left = outer.children[0].bare
+        return left if left.kind == "DECL_REF_EXPR" else None
+    return None
+
+
+# -- comparisons
+
+
+def _memcmp(unit: Unit, call: LibcCall) -> Fix:
+    if any(origin(unit, a).is_kernel for a in call.arguments[:2]):
+        return _advice(call, "read the kernel's memory with bpf_probe_read_kernel first")
+    size = call.arguments[2].constant
+    if size is None:
+        return _advice(call, "compare in a loop of a constant number of steps")
+    if unit.dialect == BCC and size > 2:
+        what = f"memcmp of {size} bytes does not load where BCC was built with LLVM 14"
+        return Fix(call.node, what, Safety.ADVICE, reason="compare in a loop of a constant number of steps")
+    limits = "" if size in (1, 2, 4) else ", which clang 14 does for 1, 2 and 4 bytes only"
+    return _builtin(call, f"there is no libc in BPF: `memcmp` is only what the compiler makes of it{limits}")
+
+
+def _compare(unit: Unit, call: LibcCall) -> Fix:
+    first, second = call.arguments[:2]
+    literal = 1 if _literal(second) else 0 if _literal(first) else -1
+    if literal < 0 or (_literal(first) and _literal(second)):
+        return _advice(call, "compare in a loop of a constant number of steps")
+    buffer, text = call.arguments[1 - literal], call.text(literal)
+    if origin(unit, buffer).is_kernel:
+        return _advice(call, f"read the string with {read_helper(unit, 'kernel', string=True).decode()} first")
+    size = _length(call.arguments[literal])
+    if call.name == "strncmp":
+        limit = call.arguments[2].constant
+        if limit is None or limit <= 0:
+            return _advice(call, "compare in a loop of a constant number of steps")
+        size = min(size, limit)
+    if _length(buffer) < size:
+        return _advice(
+            call, "the array is not known to be as long as the literal: compare its bytes in a constant loop"
+        )
+    name = buffer.uncast.text.decode("latin-1")
+    test = _Test.around(call.node)
+    if unit.dialect != BCC and unit.target_kernel >= _STRNCMP and (literal == 1 or test is not None):
+        bound = b"sizeof(" + call.expression(literal) + b")"
+        if call.name == "strncmp" and size == call.arguments[2].constant:
+            bound = call.text(2)
+        edits = [call.renamed(b"bpf_strncmp"), call.argument(0, call.text(1 - literal)), call.argument(1, bound)]
+        if call.name == "strncmp":
+            edits.append(call.argument(2, text))
+        else:
+            edits[-1] = call.argument(1, bound + b", " + text)
+        message = f"there is no {call.name} in BPF; `bpf_strncmp` compares `{name}`"
+        return Fix(call.node, message, Safety.SUGGESTED, edits, "needs Linux 5.17 wherever the program runs")
+    if test is None or size > _LONGEST:
+        return _advice(call, "compare in a loop of a constant number of steps, or with bpf_strncmp from Linux 5.17 on")
+    edit = test.byte_by_byte(unit, buffer.uncast, call.arguments[literal].uncast, size)
+    if edit is None:
+        return _advice(call, "compare byte by byte")
+    message = f"there is no {call.name} in BPF; the bytes of `{name}` can be compared one by one"
+    return Fix(call.node, message, Safety.SUGGESTED, [edit], "a longer string needs a loop, or bpf_strncmp (5.17)")
+
+
+class _Test:
+    """A comparison that is only asked whether the strings are equal: the expression that asks, and which answer it
+    is true for."""
+
+    def __init__(self, node: Node, equal: bool) -> None:
+        self.node, self.equal = node, equal
+
+    @classmethod
+    def around(cls, call: Node) -> _Test | None:
+        outer = call.outer
+        if outer is None:
+            return None
+        if outer.kind == "UNARY_OPERATOR" and outer.operator == "!":
+            return cls(outer, True)
+        if outer.operator in ("==", "!="):
+            other = next((c for c in outer.children if c.bare is not call), None)
+            return cls(outer, outer.operator == "==") if other is not None and other.constant == 0 else None
+        if outer.operator in ("&&", "||") or (outer.kind == "IF_STMT" and outer.children[0].bare is call):
+            return cls(call, False)
+        return None
+
+    def byte_by_byte(self, unit: Unit, buffer: Node, literal: Node, size: int) -> Edit | None:
+        """The expression written out over the first `size` bytes of the literal, None where that cannot be."""
+        plain = re.fullmatch(rb'"([^"\\\n]*)"', literal.text)
+        if plain is None or buffer.kind not in ("DECL_REF_EXPR", "MEMBER_REF_EXPR"):
+            return None
+        node = self.node
+        if not unit.editable(node.path, node.start, node.end) or has_comment(unit, node.path, node.start, node.end):
+            return None
+        letters = [b"'\\''" if c == 39 else b"'%c'" % c for c in plain[1]] + [b"'\\0'"]
+        if any(c > 126 for c in plain[1]):
+            return None
+        sign, glue = (b"==", b" && ") if self.equal else (b"!=", b" || ")
+        tests = [b"%s[%d] %s %s" % (buffer.text, i, sign, letter) for i, letter in enumerate(letters[:size])]
+        text = glue.join(tests)
+        outer = node.outer
+        same = outer is not None and (outer.kind == "IF_STMT" or outer.operator == glue.decode().strip())
+        inside = node.parent is not None and node.parent.kind == "PAREN_EXPR"
+        return unit.edit(node, text if same or inside else b"(" + text + b")")
+
+
+_REWRITES: dict[str, Callable[[Unit, LibcCall], Fix]] = {
+    **dict.fromkeys(_COPIES, _copy),
+    "strlen": _strlen,
+    "memcmp": _memcmp,
+    **dict.fromkeys(("strcmp", "strncmp"), _compare),
+}

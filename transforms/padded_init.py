@@ -12,10 +12,10 @@ Suggested when the struct has no padding but bitfields that fill their unit (com
 them, today's take them); when every value is a constant (clang 14 and 19 copy such an object with its padding cleared,
 C does not promise it); when the layout depends on names that no header declares; in a header that user space shares.
 Advice where no list of assignments does the same: initialisers out of macros, `&(struct t){ … }` in a call, an #if in
-the list, const members, a list that mentions its own object.
+the list, const members, a list that mentions its own object or may reach it through a pointer.
 Left alone: structs without padding; objects that no helper reads; static, global and const objects; copies (`= *p`,
 `= f()`); objects cleared by memset or filled whole by a helper first; `= {}` and `= {0}`, which clang 14 and 19 both
-turn into a clearing of all bytes (tried on holes, tails, spare bits, unions and nested structs, at -mcpu=v1 to v4). A
+turn into a clearing of all bytes (tried on holes, tails, spare bits, unions and nested structs). A
 later `x = (struct t){0}` is no such thing: there the padding stays as it was.
 
 Limits: an address kept in another object, returned, or handed to a function whose body is not in the run counts as
@@ -43,6 +43,10 @@ TRANSFORM = Transform(
 
 _OLD_BITFIELDS = "compilers and kernels of 2020 refused bitfields in an initialiser, today's take them"
 _CONSTANT = "all values are constants: today's clang clears the padding with them, C does not promise it"
+
+
+# Where the bytes of an object are kept or handed out: lesson 3 is about these, not about a checksum over a header.
+_KEPT = re.compile(r"map_|storage|output|submit|^(?:lookup|update|insert|delete|increment|push)")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -129,12 +133,15 @@ def _initialised(
         bits = made.bits
         if any(n.decl == declaration.decl for n in items.find("DECL_REF_EXPR")):
             raise CannotRewrite("the initialiser refers to the object itself")
+        if at is not declaration and _aliased(declaration) and not initialiser.is_constant(items):
+            raise CannotRewrite("the initialiser may read the object through a pointer to it")
         lines = [_clearing(declaration), *initialiser.lines(source, opening, made.made, source.indent(at.start))]
     except CannotRewrite as why:
         refused = str(why)
     found = _escape(events, following, bits, declaration)
     if found is None:
-        if layout.has_bitfields(type_) and not layout.all_bits(type_) & ~bits and (first := _first(following)):
+        first = next((event for event in following if _KEPT.search(event.to)), None)
+        if layout.has_bitfields(type_) and not layout.all_bits(type_) & ~bits and first:
             message = f"`{declaration.name}` goes to {first.to} with bitfields set by an initialiser; zero it first"
             yield _fix(unit, declaration, at, opening, lines, message, refused, [_OLD_BITFIELDS])
         return
@@ -143,8 +150,17 @@ def _initialised(
     yield _fix(unit, declaration, at, opening, lines, message, refused, doubts)
 
 
-def _first(events: list[Event]) -> Event | None:
-    return next((e for e in events if e.to), None)
+def _aliased(declaration: Node) -> bool:
+    """Whether the object's address is kept anywhere, other than for the time of a call."""
+    mentions = declaration.function.find("DECL_REF_EXPR") if declaration.function else ()
+    for mention in mentions:
+        address = mention.parent
+        if mention.decl == declaration.decl and address is not None and address.operator == "&":
+            while address.outer is not None and address.outer.kind == "CSTYLE_CAST_EXPR":
+                address = address.outer
+            if address.outer is not None and address.outer.kind != "CALL_EXPR":
+                return True
+    return False
 
 
 def _message(declaration: Node, escape: Event, unset: int) -> str:

@@ -59,6 +59,10 @@ def library() -> Any:
         ("clang_EvalResult_getAsLongLong", ctypes.c_longlong, [ctypes.c_void_p]),
         ("clang_EvalResult_dispose", None, [ctypes.c_void_p]),
         ("clang_getSkippedRanges", ctypes.POINTER(_RangeList), [cindex.TranslationUnit, ctypes.c_void_p]),
+        ("clang_Cursor_Evaluate", ctypes.c_void_p, [cindex.Cursor]),
+        ("clang_EvalResult_getKind", ctypes.c_int, [ctypes.c_void_p]),
+        ("clang_EvalResult_getAsLongLong", ctypes.c_longlong, [ctypes.c_void_p]),
+        ("clang_EvalResult_dispose", None, [ctypes.c_void_p]),
         ("clang_disposeSourceRangeList", None, [ctypes.POINTER(_RangeList)]),
     ):
         function = getattr(fast, name)
@@ -127,6 +131,19 @@ def integer(cursor: Any) -> int | None:
     try:
         # CXEval_Int
         return int(lib.clang_EvalResult_getAsLongLong(result)) if lib.clang_EvalResult_getKind(result) == 1 else None
+    finally:
+        lib.clang_EvalResult_dispose(result)
+
+
+def evaluate(cursor: Any) -> int | None:
+    """The value of an integer expression that is a constant (sizeof, enumerators and macros among it), else None."""
+    lib = library()
+    result = lib.clang_Cursor_Evaluate(cursor)
+    if not result:
+        return None
+    try:
+        # CXEval_Int
+        return lib.clang_EvalResult_getAsLongLong(result) if lib.clang_EvalResult_getKind(result) == 1 else None
     finally:
         lib.clang_EvalResult_dispose(result)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from ebpffix.source import Source
 from ebpffix.transform import BCC
 
-_BUNDLED = Path(__file__).parent.parent / "headers"
+BUNDLED = Path(__file__).parent.parent / "headers"
 _KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
 _ARCH = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "powerpc", "s390x": "s390"}
 
@@ -94,12 +94,12 @@ class Environment:
                 folders.append(header.parent)
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
-        if not header or header.stat().st_size < _HEAVY:
+        if not header or header.stat().st_size < _HEAVY or _renames(source, str(header)):
             return Setup(args, notes=notes)
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
             fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
         own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
-        where = own[0] if own else _BUNDLED / "libbpf"
+        where = own[0] if own else BUNDLED / "libbpf"
         # The bundled stand-ins for the kernel's headers then leave out the types that a whole vmlinux.h has.
         fixed = (*fixed, "-DEBPFFIX_VMLINUX")
         args = (*args, "-DEBPFFIX_VMLINUX")
@@ -125,11 +125,11 @@ class Environment:
 
     def _bcc(self, dirs: Sequence[Path], flags: Sequence[str]) -> Setup:
         header, notes = self._made_header()
-        types = header or _BUNDLED / "bcc" / "fallback_types.h"
-        paths = (str(types), str(_BUNDLED / "bcc" / "prelude.h"))
+        types = header or BUNDLED / "bcc" / "fallback_types.h"
+        paths = (str(types), str(BUNDLED / "bcc" / "prelude.h"))
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
-        return Setup(args, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(_BUNDLED / "bcc")]), notes)
+        return Setup(args, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(BUNDLED / "bcc")]), notes)
 
     def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
         """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
@@ -162,7 +162,7 @@ class Environment:
         if btf_file != _KERNEL_BTF:
             what += f":{seen.st_mtime_ns}"
         for part in ("btf.py", "btf_c.py"):
-            writer = _BUNDLED.parent / part
+            writer = BUNDLED.parent / part
             what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
         folder = self._folder / "vmlinux" / blake2b(what.encode(), digest_size=16).hexdigest()
         header = folder / "vmlinux.h"
@@ -200,6 +200,23 @@ class Environment:
         scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
         self._scratch = scratch  # removed with the Environment
         return Path(scratch.name)
+
+
+_DEFINE = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
+_FIRST_INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include\b", re.MULTILINE)
+
+
+def _renames(source: Source, header: str) -> bool:
+    """Whether a program defines macros before its first include that the header has as names: then it means the
+    header to be read with them."""
+    first = _FIRST_INCLUDE.search(source.uncommented)
+    names = [m[1] for m in _DEFINE.finditer(source.uncommented, 0, first.start())] if first else []
+    return any(re.search(rb"\b%s\b" % name, _bytes(header)) for name in names)
+
+
+@functools.lru_cache(2)
+def _bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 @functools.cache
@@ -250,9 +267,9 @@ _BASE = (
     f"-D__TARGET_ARCH_{_ARCH_NAME}",
 )
 _BCC_DIRS = (
-    *("-isystem", str(_BUNDLED / "libbpf"), "-isystem", str(_BUNDLED / "builtin")),
-    *("-idirafter", str(_BUNDLED / "system")),
+    *("-isystem", str(BUNDLED / "libbpf"), "-isystem", str(BUNDLED / "builtin")),
+    *("-idirafter", str(BUNDLED / "system")),
 )
-_PROVIDERS = (*(_BUNDLED / part for part in ("libbpf", "builtin", "system")), *map(Path, _system_dirs()))
+_PROVIDERS = (*(BUNDLED / part for part in ("libbpf", "builtin", "system")), *map(Path, _system_dirs()))
 # The bundled ones come before the system's, so that a run gives the same result on every machine.
 _LIBBPF_DIRS = (*_BCC_DIRS, *(part for folder in _system_dirs() for part in ("-idirafter", folder)))

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix.frontend import clang
-from ebpffix.frontend.environment import Setup
+from ebpffix.frontend.environment import BUNDLED, Setup
 from ebpffix.source import Source
 
+OWN = "ebpffix_own_"  # before a name that both the program and the kernel's types define
 MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory
 _ROUNDS = 4
 
@@ -24,6 +25,8 @@ _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type 
 _REDEFINED = re.compile(r"(?:redefinition of|conflicting types for) (?:enumerator )?'(\w+)'")
 _TYPEDEF_REDEFINED = re.compile(r"typedef redefinition")
 _UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
+# clang knows these functions and declares them itself: an error, but nothing is lost.
+_LIBRARY = "call to undeclared library function"
 # Types that everybody means the same by, whoever forgot to declare them.
 _BASIC = {
     "size_t": b"unsigned long",
@@ -39,6 +42,7 @@ _BASIC = {
 # Keywords of C23, in which some projects are written.
 _BOOL = {"bool": b"typedef _Bool bool;", "true": b"enum { true = 1 };", "false": b"enum { false = 0 };"}
 _NAME = re.compile(rb"[A-Za-z_]\w*")
+_NOT_THE_PROJECT = ("/usr/", str(BUNDLED))
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Parsed:
     @property
     def missing(self) -> tuple[str, ...]:
         """What the file still lacks, one phrase each, without repeats."""
-        return tuple(dict.fromkeys(error.message for error in self.errors))
+        return tuple(dict.fromkeys(e.message for e in self.errors if not e.message.startswith(_LIBRARY)))
 
 
 def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
@@ -120,7 +124,7 @@ def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
         named = _UNKNOWN_TYPE.match(error.message) or _UNDECLARED.search(error.message)
         if own := _own_name(source, error):
             # The program has a thing of its own where the kernel's types have one too: it keeps it, under a name apart.
-            found[own] = b"#define %s ebpffix_own_%s" % (own.encode(), own.encode())
+            found[own] = b"#define %s %s%s" % (own.encode(), OWN.encode(), own.encode())
             continue
         if named and named[1] in ("bool", "true", "false"):
             found[named[1]] = _BOOL[named[1]]
@@ -139,12 +143,13 @@ def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
 
 
 def _own_name(source: Source, error: Diagnostic) -> str | None:
-    if error.file != str(source.path):
+    if error.file.startswith(_NOT_THE_PROJECT):
         return None
     if match := _REDEFINED.match(error.message):
         return match[1]
-    if _TYPEDEF_REDEFINED.match(error.message) and (name := _NAME.match(source.data, error.offset)):
-        return name[0].decode()
+    if error.file == str(source.path) and _TYPEDEF_REDEFINED.match(error.message):
+        name = _NAME.match(source.data, error.offset)
+        return name[0].decode() if name else None
     return None
 
 

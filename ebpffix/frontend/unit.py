@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ebpffix import neighbours
 from ebpffix.frontend import clang
 from ebpffix.frontend.node import Node, is_pointer
 from ebpffix.frontend.parse import MADE_UP
@@ -115,7 +116,7 @@ class Unit:
                     continue
                 # An expansion inside another macro's body is recorded at the outer one's place: not a person's text.
                 if source.data.startswith(name, node.start):
-                    start, end, args = _macro_span(source, node.start, node.start + len(name), node.end)
+                    start, end, args = macro_span(source, node.start, node.start + len(name), node.end)
                     found.setdefault(node.path, {})[start, end] = Macro(node.path, node.name, start, end, args)
         return {p: sorted(m.values(), key=lambda m: (m.start, -m.end)) for p, m in found.items()}
 
@@ -135,6 +136,11 @@ class Unit:
             for match in _DIRECTIVE.finditer(source.uncommented):
                 found[path].append(match.span())
         return found
+
+    def argument_spans(self, path: Path, name_end: int) -> tuple[tuple[int, int], ...]:
+        """Of a call whose function's name ends at a byte: its arguments' spans without the blanks around them."""
+        source = self.sources[path]
+        return macro_span(source, name_end, name_end, len(source.data))[2]
 
     def in_directive(self, path: Path, offset: int) -> bool:
         """Whether a byte belongs to a preprocessor directive, such as a macro's definition."""
@@ -264,6 +270,12 @@ class Unit:
                 found.append(made)
         return found
 
+    # -- around it
+
+    def neighbours(self, *suffixes: str) -> Iterator[bytes]:
+        """The contents of the files next to the program whose names end so; see `Transform.neighbours`."""
+        return neighbours.texts(self.path, suffixes)
+
     # -- edits
 
     def edit(self, at: Spanned, text: bytes) -> Edit:
@@ -280,11 +292,11 @@ _METHODS = frozenset(
 
 
 def _holds(node: Node, path: Path, offset: int) -> bool:
-    return node.path == path and node.start <= offset < node.end
+    return node.start <= offset < node.end and node.path == path
 
 
-def _macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """The whole span of an expansion, and its arguments' spans without the blanks around them."""
+def macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
+    """The whole span of an expansion whose name ends at `name_end`, and its arguments, without blanks around them."""
     code = source.code
     opening = re.compile(rb"(?:\s|\\\r?\n)*\(").match(code, name_end)
     if end <= name_end or not opening:

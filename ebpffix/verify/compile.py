@@ -175,34 +175,3 @@ def _complaint(path: Path, done: Finished, timeout: float) -> tuple[str, ...]:
     if done.code < 0 or not any("error:" in line for line in lines):
         return (f"{path}: error: clang ended with {done.code}", *lines[:20])
     return tuple(lines)
-
-
-_JOINED_OR_SEPARATE = ("-isystem", "-iquote", "-include", "-I", "-D", "-U")
-_JOINED = ("-std=", "--target=", "-m")
-
-
-def safe_flags(argv: Iterable[str], directory: Path | None = None) -> list[str]:
-    """What may be kept of a command that a repository gives, such as an entry of compile_commands.json.
-
-    Kept are include folders, macros, -include, -std, -m… and the target, in both spellings; dropped is all else: the
-    compiler, plugins, -mllvm, response files. Relative paths are made absolute from `directory`.
-    """
-    kept: list[str] = []
-    rest = iter(argv)
-    for flag in rest:
-        name = next((n for n in _JOINED_OR_SEPARATE if flag.startswith(n)), None)
-        if name is not None or flag == "-target":
-            name = name or flag
-            value = flag[len(name) :] or next(rest, "")
-            # A value with a dash would make another flag (-include-pch); clang reads more flags from a file @….
-            if value and value[0] not in "-@":
-                kept += [name, value if name in ("-D", "-U", "-target") else _absolute(name, value, directory)]
-        elif flag.startswith(_JOINED) and not flag.startswith("-mllvm"):
-            kept.append(flag)
-    return kept
-
-
-def _absolute(name: str, value: str, directory: Path | None) -> str:
-    if directory is None or (name == "-include" and not (directory / value).exists()):  # then searched like <…>
-        return value
-    return str(directory / value)

@@ -1,0 +1,48 @@
+"""The files next to a program, for what only its user space tells: who sizes a map, which symbols are probed.
+
+Looked at are the program's folder and the one above it, not what is below them: `src/main.rs` for `src/bpf/x.bpf.c`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+_MOST_BYTES = 1 << 20  # of one file: what is larger was generated
+
+
+def _files(program: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
+    for folder in (program.parent, program.parent.parent):
+        for name, path, seen in _listing(folder):
+            if name.endswith(suffixes) and not name.endswith((".bpf.c", ".bpf.h")) and path != str(program):
+                yield path, seen
+
+
+def _listing(folder: Path) -> list[tuple[str, str, os.stat_result]]:
+    """The plain files of a folder as (name, path, what stat says); [] for a folder that cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e.name, e.path, e.stat()) for e in entries if e.is_file())
+    except OSError:
+        return []
+
+
+def texts(program: Path, suffixes: tuple[str, ...]) -> Iterator[bytes]:
+    """The contents of the files next to a program whose names end so, BPF programs aside. Unreadable ones are left
+    out."""
+    for path, seen in _files(program, suffixes):
+        if seen.st_size <= _MOST_BYTES:
+            try:
+                yield Path(path).read_bytes()
+            except OSError:
+                continue
+
+
+def digest(program: Path, suffixes: tuple[str, ...]) -> bytes:
+    """Changes when `texts` may."""
+    state = blake2b(digest_size=16)
+    for path, seen in _files(program, suffixes):
+        state.update(f"{path}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return state.digest()

@@ -1,0 +1,53 @@
+"""Kernel structs that eBPF programs use and public kernel headers only declare.
+
+They stand in the kernel's own sources: kernel/sched/sched.h, fs/mount.h, drivers/base/base.h and the like. A program
+that is compiled with a distribution's headers has to define what it uses of them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Private(NamedTuple):
+    """A struct that public headers only declare. `header` gives the types of its members; `first` is the member at
+    offset 0 of every kernel from 4.0 on, as C, "" where that changed."""
+
+    header: bytes
+    first: str = ""
+
+
+# Found by comparing BTF (6.1, 6.18) with the headers that distributions install; `first` by the kernel's history.
+PRIVATE = {
+    "task_group": Private(b"linux/cgroup.h", "struct cgroup_subsys_state css"),
+    "cfs_rq": Private(b"linux/sched.h", "struct load_weight load"),
+    "rt_rq": Private(b"linux/sched.h"),
+    "dl_rq": Private(b"linux/sched.h"),
+    "rq": Private(b"linux/sched.h"),
+    "autogroup": Private(b"linux/kref.h", "struct kref kref"),
+    "cpuset": Private(b"linux/cgroup.h", "struct cgroup_subsys_state css"),
+    "mount": Private(b"linux/mount.h", "struct hlist_node mnt_hash"),
+    "mnt_namespace": Private(b"linux/ns_common.h"),
+    "nameidata": Private(b"linux/path.h", "struct path path"),
+    "proc_inode": Private(b"linux/fs.h", "struct pid *pid"),
+    "proc_dir_entry": Private(b"linux/fs.h"),
+    "eventpoll": Private(b"linux/fs.h"),
+    "eventfd_ctx": Private(b"linux/kref.h", "struct kref kref"),
+    "audit_context": Private(b"linux/audit.h", "int dummy"),
+    "worker": Private(b"linux/workqueue.h"),
+    "worker_pool": Private(b"linux/workqueue.h"),
+    "pool_workqueue": Private(b"linux/workqueue.h", "struct worker_pool *pool"),
+    "workqueue_struct": Private(b"linux/workqueue.h", "struct list_head pwqs"),
+    "subsys_private": Private(b"linux/kobject.h", "struct kset subsys"),
+    "device_private": Private(b"linux/klist.h", "struct klist klist_children"),
+    "driver_private": Private(b"linux/kobject.h", "struct kobject kobj"),
+    "netlink_sock": Private(b"net/sock.h", "struct sock sk"),
+    "packet_sock": Private(b"net/sock.h", "struct sock sk"),
+    "tun_file": Private(b"net/sock.h", "struct sock sk"),
+    "net_bridge_port": Private(b"linux/netdevice.h", "struct net_bridge *br"),
+    "bpf_htab": Private(b"linux/bpf.h", "struct bpf_map map"),
+    "scan_control": Private(b"linux/mm.h"),
+    "compact_control": Private(b"linux/mm.h"),
+}
+# Members of public structs that point at one of them, so that a program need not name it.
+LEADS = "sched_task_group cfs_rq my_q rt_rq autogroup mnt_ns nameidata audit_context proc_net proc_entry".split()

@@ -1,0 +1,105 @@
+"""libc-string: what fixtures cannot say, which is messages, reasons, target kernels and odd shapes."""
+
+from __future__ import annotations
+
+import pytest
+from support import UNSAFE, findings, fixed
+
+from ebpffix.transform import BCC, LIBBPF, Safety
+
+HEAD = b"""#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+struct record { char name[16]; char path[64]; u32 len; };
+"""
+
+
+def program(body: str) -> bytes:
+    text = 'SEC("xdp")\nint f(struct xdp_md *ctx)\n{\n\tstruct record a = {}, b = {};\n\tu32 len = 0;\n'
+    return HEAD + text.encode() + body.encode() + b"\treturn len;\n}\n"
+
+
+def after(body: str) -> str:
+    done = fixed(program(body), "libc-string", dialect=LIBBPF, safeties=UNSAFE).decode()
+    return done.partition("\tu32 len = 0;\n")[2].partition("\treturn len;")[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'len = __builtin_strlen("a");',
+        'len = bpf_strncmp(a.name, 4, "strlen(a)");',
+        "len = strchr(\"abc\", 'b') != 0;",
+        'len = sizeof("strcmp(a, b)"); /* strcmp(a, b) */',
+    ],
+)
+def test_left_alone(body: str) -> None:
+    assert findings(program("\t" + body + "\n"), "libc-string") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ('strcpy(a.name, "x");', '__builtin_memcpy(a.name, "x", sizeof("x"));'),
+        ("strlcpy(a.name, b.path, sizeof(a.name));", "bpf_probe_read_kernel_str(a.name, sizeof(a.name), b.path);"),
+        ("strncpy(a.name, b.path, 17);", "bpf_probe_read_kernel_str(a.name, sizeof(a.name), b.path);"),
+        ('if (strcmp(a.name, "")) len++;', "if (a.name[0] != '\\0') len++;"),
+        (
+            'if (0 == strncmp(a.name, "ab", 9)) len++;',
+            "if (a.name[0] == 'a' && a.name[1] == 'b' && a.name[2] == '\\0') len++;",
+        ),
+        ('len = !strncmp(a.name, "ab", 2);', "len = (a.name[0] == 'a' && a.name[1] == 'b');"),
+        ('if (!(strcmp(a.name, "a"))) len++;', "if (a.name[0] == 'a' && a.name[1] == '\\0') len++;"),
+    ],
+)
+def test_text(before: str, expected: str) -> None:
+    assert after(f"\t{before}\n") == f"\t{expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ('strcpy(a.name, "seventeen letters");', "make the array larger"),
+        ("char *p = a.name; strcpy(p, b.name);", "size of what it writes is not known"),
+        ("if (strcpy(a.name, b.name)) len++;", "its result is used"),
+        ("len = strlen(a.name);", "with the NUL"),
+        ("len = strcmp(a.name, b.name);", "loop of a constant number"),
+        ('len = strcmp(a.name, "abc");', "bpf_strncmp from Linux 5.17"),
+        ('if (!strcmp(a.name, "a\\n")) len++;', "byte by byte"),
+        ('if (!strcmp(a.name, "seventeen letters")) len++;', "as long as the literal"),
+        ("len = memcmp(a.name, b.name, len);", "loop of a constant number"),
+        ('if (strstr(a.name, "x")) len++;', "search in a loop"),
+        ('snprintf(a.name, 16, "%d", len);', "BPF_SNPRINTF"),
+    ],
+)
+def test_advice(body: str, why: str) -> None:
+    (fix,) = findings(program(f"\t{body}\n"), "libc-string")
+    assert (fix.safety, fix.edits) == (Safety.ADVICE, [])
+    assert why in fix.reason
+
+
+def test_the_helper_needs_its_kernel_and_read_only_data() -> None:
+    text = program('\tif (!strcmp(a.name, "abc")) len++;\n')
+    told = {
+        (kernel, dialect): findings(text, "libc-string", dialect=dialect, kernel=kernel)[0].message
+        for kernel in ((5, 16), (5, 17))
+        for dialect in (LIBBPF, BCC)
+    }
+    helper = [key for key, message in told.items() if "`bpf_strncmp` compares `a.name`" in message]
+    assert helper == [((5, 17), LIBBPF)]
+
+
+def test_memcmp_says_which_compilers_take_it() -> None:
+    four, five = (program(f"\tlen = memcmp(a.name, b.name, {n});\n") for n in (4, 5))
+    assert "clang 14" not in findings(four, "libc-string")[0].message
+    assert "clang 14 does for 1, 2 and 4 bytes only" in findings(five, "libc-string")[0].message
+    (fix,) = findings(four, "libc-string", dialect=BCC)
+    assert fix.safety is Safety.ADVICE
+    assert "LLVM 14" in fix.message
+
+
+def test_a_length_is_only_taken_from_the_read_that_made_it() -> None:
+    read = "\tchar s[8]; long n = bpf_probe_read_kernel_str(s, sizeof(s), b.path);\n"
+    assert after(read + "\tlen = strlen(s);\n") == read + "\tlen = n - 1;\n"
+    for between in ("\tn = 3;\n", "\ts[2] = 0;\n", "\tbpf_probe_read_kernel_str(s, 4, b.path);\n"):
+        (fix,) = findings(program(read + between + "\tlen = strlen(s);\n"), "libc-string")
+        assert fix.safety is Safety.ADVICE

@@ -1,0 +1,161 @@
+"""State how many entries a map holds.
+
+What it does: gives BCC's map macros the size that they have anyway, `BPF_HASH(start, u32, u64, 10240)` for
+`BPF_HASH(start, u32)`, key and value spelled out; all maps of a file are one finding. In libbpf's map definitions it
+adds the `max_entries` that is missing.
+
+Why: BCC's BPF_HASH, BPF_PERCPU_HASH, BPF_LRU_HASH, BPF_LPM_TRIE, BPF_ARRAY and BPF_PERCPU_ARRAY hold 10240 entries
+unless told, and nothing in the program says so. A hash that is full answers every new key with -E2BIG, which few
+programs look at: the data is lost without a word (in an LRU map an old entry goes instead). A number in the source is
+one that a reader can doubt. In libbpf there is no default: a map without entries cannot be made ("failed to create:
+Invalid argument(-22)"), and the whole object does not load.
+
+Suggested, always. BCC: the object code is the same; that 10240 is right for this program is what nobody here knows.
+For a cache BPF_LRU_HASH is often better than a bigger hash; never for what an entry probe leaves for a return probe,
+because an evicted entry is a call that is never seen. libbpf: user space may set the size before it loads
+(`bpf_map__set_max_entries`), and the number that is added is BCC's, or 256 KiB for a ring buffer.
+Advice where a size is missing and cannot be put in: in a macro's body, or of a type whose size is not a matter of
+taste (device, CPU, socket and program maps).
+
+Left alone: a stated size, also one that a macro states; BPF_HISTOGRAM, BPF_STACK_TRACE, BPF_TABLE and all other macros
+that demand a size; maps that have none (perf event arrays, storage of sockets, tasks, inodes and cgroups: there
+max_entries must be 0, measured on 6.18); a map that a file of user space next to the program, or one folder up, sizes
+or reuses: one that has both the map's name and such a call; maps of libbpf that a header defines.
+
+Limits: an update whose result is not looked at is no finding of its own: nearly every tracing program has one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ebpffix.frontend import Node, Unit
+from ebpffix.frontend.node import is_pointer, pointee
+from ebpffix.frontend.unit import Macro
+from ebpffix.source import Source
+from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
+
+TRANSFORM = Transform(
+    name="map-size",
+    pattern=9,
+    dialects=(BCC, LIBBPF),
+    triggers=(
+        rb"\bBPF_(?:(?:PERCPU_|LRU_)?HASH|LPM_TRIE)\s*\((?:[^,;]*,){0,2}[^,;]*\)\s*;",
+        rb"\bBPF_(?:PERCPU_)?ARRAY\s*\((?:[^,;]*,)?[^,;]*\)\s*;",
+        rb"\{(?:(?!max_entries)[^{}])*__uint\s*\(\s*type\s*,"
+        rb"(?!\s*BPF_MAP_TYPE_(?:PERF_EVENT_ARRAY|\w*STORAGE|STRUCT_OPS)\b)(?:(?!max_entries)[^{}])*\}\s*\w+\s*SEC\b",
+    ),
+    summary="map whose size is not stated: BCC's silent default, or none at all in libbpf",
+    neighbours=(".c", ".cc", ".cpp", ".h", ".hpp", ".go", ".rs", ".py"),
+)
+
+DEFAULT = b"10240"
+# What the macros of BCC fill in, by position behind the name.
+_DEFAULTS = {
+    **dict.fromkeys(("BPF_HASH", "BPF_PERCPU_HASH", "BPF_LRU_HASH", "BPF_LPM_TRIE"), (b"u64", b"u64", DEFAULT)),
+    **dict.fromkeys(("BPF_ARRAY", "BPF_PERCPU_ARRAY"), (b"u64", DEFAULT)),
+}
+
+# enum bpf_map_type: those in which max_entries may, or must, be 0; and the size to add where one is as good as another.
+_SIZELESS = frozenset((4, 19, 21, 24, 26, 28, 29, 32))
+_ADDED = dict.fromkeys((1, 2, 5, 6, 7, 9, 10, 11, 22, 23), DEFAULT) | {27: b"256 * 1024", 31: b"256 * 1024"}
+_SIZED_BY_USER_SPACE = re.compile(
+    rb"set_max_entries|map__resize|set_map_max_entries|\bMaxEntries\b|map__reuse_fd|\breuse_(?:fd|pinned_map)\b"
+)
+
+
+def find(unit: Unit) -> Iterator[Fix]:
+    if unit.dialect == BCC:
+        for path, source in unit.sources.items():
+            yield from _defaults(unit, source, unit.macros(*_DEFAULTS, path=path))
+        return
+    for variable in unit.declarations:
+        # The user space of a header's maps can be anywhere.
+        if variable.kind == "VAR_DECL" and variable.path == unit.path:
+            yield from _missing(unit, variable)
+
+
+# -- BCC
+
+
+def _defaults(unit: Unit, source: Source, macros: list[Macro]) -> Iterator[Fix]:
+    """One finding for all maps of a file that have the default size."""
+    sized: list[tuple[Macro, Edit]] = []
+    for macro in macros:
+        missing = _DEFAULTS[macro.name][len(macro.args) - 1 :]
+        if not missing or not source.data[slice(*macro.args[0])] or _redefined(unit, macro.name):
+            continue
+        start, end = macro.args[-1]
+        end = start + len(source.code[start:end].rstrip())  # a comment behind the last argument stays there
+        if unit.editable(macro.path, macro.start, macro.end):
+            sized.append((macro, Edit(macro.path, end, end, b"".join(b", " + word for word in missing))))
+    if not sized:
+        return
+    names = [source.data[slice(*macro.args[0])].decode("utf-8", "replace") for macro, _ in sized]
+    listed = ", ".join(f"`{name}`" for name in names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    subject = f"{listed} has" if len(names) == 1 else f"{len(names)} maps ({listed}) have"
+    kinds = {macro.name for macro, _ in sized}
+    full = []
+    if kinds & {"BPF_HASH", "BPF_PERCPU_HASH", "BPF_LPM_TRIE"}:
+        full.append("a full hash drops new keys with -E2BIG")
+    if "BPF_LRU_HASH" in kinds:
+        full.append("a full LRU hash evicts old keys")
+    if kinds & {"BPF_ARRAY", "BPF_PERCPU_ARRAY"}:
+        full.append("an array has that memory from the start")
+    yield Fix(
+        at=sized[0][0],
+        message=f"{subject} BCC's default size of 10240 entries; {', '.join(full)}; the fix states the size",
+        safety=Safety.SUGGESTED,
+        edits=[edit for _, edit in sized],
+        reason="whether 10240 is enough is not known here; for a cache take BPF_LRU_HASH, but never for what a return "
+        "probe must find",
+    )
+
+
+def _redefined(unit: Unit, name: str) -> bool:
+    """Whether the program has a macro of its own by a name of BCC's."""
+    own = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+%s\b" % name.encode(), re.MULTILINE)
+    return any(own.search(source.uncommented) for source in unit.sources.values())
+
+
+# -- libbpf
+
+
+def _missing(unit: Unit, variable: Node) -> Iterator[Fix]:
+    """The finding for a map definition without max_entries."""
+    fields = {field.spelling: field.type for field in variable.type.get_canonical().get_fields()}
+    if "max_entries" in fields or "type" not in fields or not is_pointer(fields["type"]):
+        return
+    number = pointee(fields["type"]).element_count
+    source = unit.sources.get(variable.path)
+    is_map = number >= 0 and variable.cursor.storage_class.name != "EXTERN"
+    if source is None or not is_map or number in _SIZELESS:
+        return
+    name = variable.name
+    if any(_sizes(text, name) for text in unit.neighbours(*TRANSFORM.neighbours)):
+        return
+    message = f"map `{name}` has no max_entries: it cannot be made (-EINVAL), and nothing of the object loads"
+    edit = _added(unit, source, variable, _ADDED[number]) if number in _ADDED else None
+    if edit is None:
+        reason = "how many entries it needs is not known here: add `__uint(max_entries, …)` by hand"
+        yield Fix(variable, message, Safety.ADVICE, reason=reason)
+        return
+    reason = f"{_ADDED[number].decode()} is a guess, and user space may set the size before it loads the object"
+    yield Fix(variable, f"{message}; the fix adds one", Safety.SUGGESTED, [edit], reason)
+
+
+def _added(unit: Unit, source: Source, variable: Node, size: bytes) -> Edit | None:
+    """A line behind the one that states the type."""
+    typed = re.compile(rb"__uint\s*\(\s*type\s*,[^()]*\)\s*;").search(source.code, variable.start, variable.end)
+    if typed is None or not unit.editable(variable.path, typed.start(), typed.end()):
+        return None
+    line = b"__uint(max_entries, " + size + b");"
+    before = source.data[source.line_start(typed.start()) : typed.start()]
+    glue = b" " if before.strip(b" \t") else source.newline + before
+    return Edit(variable.path, typed.end(), typed.end(), glue + line)
+
+
+def _sizes(text: bytes, name: str) -> bool:
+    """Whether a file of user space gives sizes to maps, and knows this one."""
+    return bool(_SIZED_BY_USER_SPACE.search(text) and re.search(rb"\b%s\b" % name.encode(), text))
