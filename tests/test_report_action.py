@@ -113,7 +113,7 @@ def test_nothing_found(runner: Runner) -> None:
 
 @pytest.mark.parametrize("name", ["PATHS", "DIFF_BASE", "BASELINE"])
 def test_hostile_inputs(runner: Runner, name: str) -> None:
-    value = '$(touch broken) `touch broken`"; touch broken; \' --apply'
+    value = "$(touch broken) `touch broken`\"; touch broken; ' --apply"
     _, outputs, _ = runner.check(**{name: value})
     assert outputs["exit-code"] == "2"
     assert not (runner.folder / "broken").exists()
@@ -164,3 +164,16 @@ def test_a_hook_run_over_files_that_are_no_ebpf(tree: Path) -> None:
     done = subprocess.run([*command, "--apply", "main.c", "src/count.bpf.c"], cwd=tree, env=env, capture_output=True)
     assert done.returncode == 0
     assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
+
+
+# -- what the documentation tells people to copy
+
+
+def test_snippets_are_yaml_with_inputs_that_exist() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "review.md").read_text(), re.DOTALL)
+    assert len(blocks) == 4
+    for block in map(yaml.safe_load, blocks):
+        steps = [step for job in block.get("jobs", {}).values() for step in job["steps"]]
+        for step in steps:
+            if "/ebpffix@" in step["uses"]:
+                assert step["with"].keys() <= ACTION["inputs"].keys()
