@@ -62,6 +62,8 @@ _BCC_CODE = re.compile(
     rb"|\bcursor_advance\s*\(|\bbpf_usdt_readarg(?:_p)?\s*\("
     rb"|\w\.(?:perf_submit|perf_submit_skb|ringbuf_output|ringbuf_reserve|lookup_or_init|lookup_or_try_init)\s*\("
 )
+# A probe that a host attaches by hand: BCC calls its argument ctx, where kernel code has regs.
+_BCC_PROBE = re.compile(rb"^\w[\w \t*]*\(\s*struct\s+pt_regs\s*\*\s*ctx\b", re.MULTILINE)
 # A plain probe: a function of a program's context that prints. Alone this is weak.
 _BCC_PLAIN = re.compile(rb"^\w[\w \t*]*\(\s*(?:void|struct\s+\w+)\s*\*\s*(?:ctx|skb|regs|args)\b", re.MULTILINE)
 _BCC_PRINT = re.compile(rb"^[ \t]+bpf_trace_printk[ \t]*\(", re.MULTILINE)
@@ -77,7 +79,7 @@ _NOT_BPF_HINTS = b"main MODULE_ module_init EXPORT_ BPF_CALL_ SYSCALL_ _initcall
 _BCC_HINTS = (
     *_BCC_MACROS,
     *b"probe__ tracepoint__ cursor_advance bpf_usdt_readarg".split(),
-    *b".perf_submit .ringbuf_ .lookup_or_ bpf_trace_printk".split(),
+    *b".perf_submit .ringbuf_ .lookup_or_ bpf_trace_printk pt_regs".split(),
 )
 _DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
 
@@ -110,7 +112,7 @@ def _is_bcc(source: Source) -> bool:
     code = source.code
     if any(hint in code for hint in _NOT_BPF_HINTS) and _NOT_BPF.search(code):
         return False
-    if _BCC_MACRO.search(code) or _BCC_CODE.search(code):
+    if _BCC_MACRO.search(code) or _BCC_CODE.search(code) or _BCC_PROBE.search(code):
         return True
     return _BCC_PRINT.search(code) is not None and _BCC_PLAIN.search(code) is not None
 

@@ -289,3 +289,12 @@ def test_headers_in_the_given_include_folders(repo: Path) -> None:
     write(repo, p_DOT_bpf_DOT_c=b"#include <linux/own.h>\n" + LIBBPF, inc__linux__own_DOT_h=b"")
     assert discover([repo]).headers == []
     assert [h.path.name for h in discover([repo], include_dirs=[repo / "inc"]).headers] == ["own.h"]
+
+
+def test_a_probe_that_a_host_attaches_is_bcc_and_kernel_code_is_not() -> None:
+    probe = b"#include <net/sock.h>\n\nint probe(struct pt_regs *ctx, struct sock *sk)\n{\n\treturn 0;\n}\n"
+    assert dialect_of(Source(Path("/x/probe.c"), probe)) == "bcc"
+    kernel = probe.replace(b"*ctx", b"*regs")
+    assert dialect_of(Source(Path("/x/traps.c"), kernel)) is None
+    module = probe + b'MODULE_LICENSE("GPL");\n'
+    assert dialect_of(Source(Path("/x/module.c"), module)) is None

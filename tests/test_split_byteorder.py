@@ -34,6 +34,7 @@ def body_after(body: str, **more: str) -> str:
         f"    typeof(({DPORT})) dport = ntohs(3);",
         f"    likely({DPORT} = 3);",
         "    u32 first = min_t(u32, ctx->di, 3);",
+        "    bool bad = IS_ERR(sk->__sk_common.skc_prot);",  # a function in the kernel
         "    u32 first = ntohs(PT_REGS_PARM1(ctx));",
         "    u32 *words = likely(1) ? 0 : max(sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32, 0);",
         "    struct sock local = {}; struct sock *p = &local; u16 d = ntohs(p->__sk_common.skc_dport);",
@@ -133,7 +134,9 @@ def test_result(body: str, wanted: str) -> None:
 def test_member_named_by_a_macro_gives_no_such_local() -> None:
     # `s6_addr32` is a macro itself.
     after = body_after("    u32 a = likely(sk->__sk_common.skc_v6_daddr.s6_addr32[1]);")
-    assert after.startswith("    u32 addr32 = sk->__sk_common.skc_v6_daddr.s6_addr32[1];")
+    assert after.startswith(
+        "    u32 addr32;\n    bpf_probe_read_kernel(&addr32, sizeof(addr32), &sk->__sk_common.skc_v6_daddr."
+    )
 
 
 def test_a_tracepoints_pointer_is_read_explicitly() -> None:

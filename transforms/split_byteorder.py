@@ -21,7 +21,7 @@ it is not certain whose memory it is, and where the read can be moved nowhere.
 Left alone: locals, the context, packets, map values, arguments of fentry programs; `&sk->f` and `sizeof`; libbpf, where
 splitting changes nothing.
 
-Limits: a pointer whose origin the file does not tell is left alone.
+Limits: a pointer whose origin the file does not tell is left alone, also one that is set from itself (`sk = sk->next`).
 """
 
 from __future__ import annotations

@@ -64,8 +64,6 @@
 #define list_first_entry(list, type, member) list_entry((list)->next, type, member)
 #define IS_ENABLED(option) 1
 #define IS_ERR_VALUE(x) ((unsigned long)(void *)(x) >= (unsigned long)-4095)
-#define IS_ERR(x) IS_ERR_VALUE(x)
-#define PTR_ERR(x) ((long)(x))
 #define MKDEV(major, minor) (((major) << 20) | (minor))
 #define MAJOR(device) ((unsigned int)((device) >> 20))
 #define MINOR(device) ((unsigned int)((device) & 0xfffff))
@@ -176,6 +174,8 @@ int strncmp(const char *a, const char *b, size_t size);
 size_t strlen(const char *text);
 
 /* Inline functions of the kernel's headers, by what they are for rather than how they do it. */
+static inline bool IS_ERR(const void *ptr) { return IS_ERR_VALUE(ptr); }
+static inline long PTR_ERR(const void *ptr) { return (long)ptr; }
 u64 div_u64(u64 n, u32 d);
 u64 div64_u64(u64 n, u64 d);
 struct inet_sock *inet_sk(const struct sock *sk);
