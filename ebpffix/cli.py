@@ -168,13 +168,18 @@ def _check(flags: dict[str, Any]) -> None:
         raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
     if flags["format_patch"]:
         raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
+    if flags["write_baseline"]:
+        from ebpffix import baseline
+
+        everything = baseline.Everything()
+        settings = dataclasses.replace(settings, wanted=everything)
     try:
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
     except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
         fail(str(error))
     if flags["write_baseline"]:
-        raise SystemExit(modes.write_baseline(report, Path(flags["write_baseline"])))
+        raise SystemExit(modes.write_baseline(report, everything.found, Path(flags["write_baseline"])))
     mode = modes.diff if flags["diff"] else modes.apply if flags["apply"] else modes.check
     output = modes.Output(
         format=flags["output_format"],

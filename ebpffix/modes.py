@@ -132,16 +132,16 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
     return code or int(bool(series))
 
 
-def write_baseline(report: Report, path: Path) -> int:
-    """Write down all findings, advice too: none of them is told of with --baseline."""
+def write_baseline(report: Report, found: Sequence[Found], path: Path) -> int:
+    """Write down all that was found, advice too: none of it is told of with --baseline."""
     from ebpffix import baseline
 
     try:
-        baseline.write(path, report.findings, report.before)
+        baseline.write(path, found, report.before)
     except OSError as error:
         _say([f"ebpffix: {path}: {error.strerror}; give a file that can be written"])
         return 2
-    print(f"{text.counts(report.findings)} written to {text.name(path)}")
+    print(f"{text.counts(found)} written to {text.name(path)}")
     return _finish(report, Output(), b"", False)
 
 
