@@ -11,7 +11,7 @@ from ebpffix.edits import delete_statement, statement_end
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.unit import Macro
 from ebpffix.signature import Use
-from ebpffix.stash import head
+from ebpffix.stash import body_of, head
 from ebpffix.transform import BCC, Edit
 
 # Registers of struct pt_regs, as kernel and user space spell them: the number of the argument that they hold on entry.
@@ -73,12 +73,6 @@ class Read:
     @property
     def path(self) -> Path:
         return body_of(self.function).path
-
-
-def body_of(function: Node) -> Node:
-    """The body of a function definition."""
-    assert function.body is not None
-    return function.body
 
 
 def programs(unit: Unit) -> Iterator[Program]:
