@@ -8,7 +8,7 @@ probe: look up, leave if there is nothing, copy out, delete.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ebpffix.edits import before, indent_step, statement_end
@@ -86,8 +86,7 @@ class Stash:
 
     @property
     def body(self) -> Node:
-        assert self.function.body is not None
-        return self.function.body
+        return body_of(self.function)
 
     @property
     def _is_bcc(self) -> bool:
@@ -327,9 +326,9 @@ def _plain(type_: bytes) -> bytes:
 
 def head(unit: Unit, function: Node) -> int:
     """The offset of the line where a function's definition begins, with SEC() and the comment right above it."""
-    assert function.body is not None
-    source = unit.source_of(function.body)
-    code, end = source.code, function.body.start
+    body = body_of(function)
+    source = unit.source_of(body)
+    code, end = source.code, body.start
     start = max(code.rfind(b"}", 0, end), code.rfind(b";", 0, end)) + 1
     for directive in _DIRECTIVE.finditer(source.uncommented, start, end):
         start = directive.end()
@@ -351,9 +350,8 @@ _HARMLESS = re.compile(r"bpf_get_\w+|bpf_ktime_\w+|bpf_map_lookup_elem|lookup|__
 def leading(unit: Unit, function: Node, limit: int | None = None) -> tuple[bytes | None, Node | None]:
     """Of the declarations that begin a function, up to the offset `limit`, and hold nothing that must be given back:
     a 64-bit variable among them with the thread's id, and the last of them; each None if there is none."""
-    assert function.body is not None
     key, last = None, None
-    for statement in function.body.children:
+    for statement in body_of(function).children:
         source, end = unit.source_of(statement), statement_end(unit, statement)
         if statement.kind != "DECL_STMT" or (limit is not None and end > limit):
             break
@@ -379,8 +377,8 @@ def open_body(
 
     A blank line follows unless there is one, where the edits `deleted` take away what stood next.
     """
-    assert function.body is not None
-    source, body = unit.source_of(function.body), function.body
+    body = body_of(function)
+    source = unit.source_of(body)
     newline = source.newline
     step = source.indent(body.end - 1) + indent_step(source)
     text = b"".join(newline + (step + line if line else b"") for line in lines)
@@ -398,9 +396,10 @@ def open_body(
     return [Edit(body.path, at, at, text)]
 
 
-def before_function(unit: Unit, function: Node, lines: Iterator[bytes] | Sequence[bytes]) -> list[Edit]:
+def before_function(unit: Unit, function: Node, lines: Sequence[bytes]) -> list[Edit]:
     """Put lines in front of a function's definition."""
-    source, at = unit.source_of(body_of(function)), head(unit, function)
-    indent = source.indent(function.body.end - 1)
+    body, at = body_of(function), head(unit, function)
+    source = unit.source_of(body)
+    indent = source.indent(body.end - 1)
     text = b"".join((indent + line if line else b"") + source.newline for line in lines)
-    return [Edit(function.body.path, at, at, text)]
+    return [Edit(body.path, at, at, text)]

@@ -210,8 +210,7 @@ class _Pair:
 
     def _check(self, reads: list[Read]) -> None:
         unit, program = self.unit, self.program
-        body = program.function.body
-        assert body is not None
+        body = body_of(program.function)
         if program.is_syscall:
             raise _Cannot("a system call's wrapper has its arguments behind a pointer: store them in a probe on entry")
         if program.by_loader and unit.dialect == BCC:
