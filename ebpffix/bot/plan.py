@@ -131,11 +131,12 @@ def plan(report: Report, state: State, flavour: Flavour, refused: Mapping[str, s
     `refused` are fingerprints whose comments the host would not take, with its reasons: they go into the summary.
     """
     refused = refused or {}
-    theirs = {comment.key for comment in state.comments}
+    ours = [comment for comment in state.comments if comment.key]  # without the mark it is not for the bot to touch
+    theirs = {comment.key for comment in ours}
     possible = [note for f in report.findings if f.fingerprint not in refused and (note := _note(f, state, flavour))]
     possible.sort(key=lambda note: note.key not in theirs)  # what is there already stays
     wanted = {note.key: note for note in possible[:MAX_COMMENTS]}
-    changes, settled = _reconciled(wanted, state.comments)
+    changes, settled = _reconciled(wanted, ours)
     new = tuple(note for key, note in wanted.items() if key not in settled)
     told = {f.fingerprint for f in report.findings if f.fingerprint in wanted or f.fingerprint in settled}
     body = _summary(report, state, told, {note.key for note in possible}, refused)
@@ -271,7 +272,7 @@ def _patch(finding: Finding) -> str:
     for hunk in finding.hunks:
         if hunk.path != path:
             path = hunk.path
-            lines.append(f"--- {path}\n")
+            lines += shown_lines([f"--- {path}\n"])
         # As in every unified diff, a side of no lines is named by the line before it.
         start = hunk.start_line - (not hunk.old)
         lines.append(f"@@ -{start},{len(hunk.old)} @@\n")
@@ -312,9 +313,7 @@ def _program(program: Program) -> str:
 # The summary
 
 
-def _summary(
-    report: Report, state: State, told: set[str], possible: set[str], refused: Mapping[str, str]
-) -> str:
+def _summary(report: Report, state: State, told: set[str], possible: set[str], refused: Mapping[str, str]) -> str:
     """The table of findings and proofs, and the patches of those that have no comment; as much as there is room for."""
     head = f"**ebpffix**: {_count(report)} at `{report.head_sha[:12]}`."
     rest = [f for f in report.findings if f.fingerprint not in told]
