@@ -18,6 +18,8 @@ _HIDDEN = ("C", "Zl", "Zp")  # controls, formats (they turn text around), surrog
 def visible(text: str) -> str:
     """`text` in one line, its characters that nobody sees replaced by U+FFFD."""
     shown = " ".join(text.split())
+    if shown.isprintable():
+        return shown
     return "".join("\ufffd" if unicodedata.category(c).startswith(_HIDDEN) else c for c in shown)
 
 
