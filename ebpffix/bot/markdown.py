@@ -72,7 +72,7 @@ def faithful(lines: Iterable[str]) -> bool:
     """
     for line in lines:
         text = line.removesuffix("\n").removesuffix("\r").replace("\t", " ")
-        if re.match(r" *(/[a-z]|[`~]{3})", text) or any(unicodedata.category(c).startswith(_HIDDEN) for c in text):
+        if re.match(r" */[a-z]", text) or any(unicodedata.category(c).startswith(_HIDDEN) for c in text):
             return False
     return True
 
