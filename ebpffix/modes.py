@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ from ebpffix.discover import Discovery
 from ebpffix.engine import Report, Settings, run
 from ebpffix.patch import format_patch as write_series
 from ebpffix.patch import unified
-from ebpffix.report import text
+from ebpffix.report import FORMATS, render, text
 from ebpffix.report.model import display, model
 from ebpffix.rewrite import Applied, Found, apply_all
 from ebpffix.transform import Safety
@@ -133,6 +132,19 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
     return code or int(bool(series))
 
 
+def write_baseline(report: Report, path: Path) -> int:
+    """Write down all findings, advice too: none of them is told of with --baseline."""
+    from ebpffix import baseline
+
+    try:
+        baseline.write(path, report.findings, report.before)
+    except OSError as error:
+        _say([f"ebpffix: {path}: {error.strerror}; give a file that can be written"])
+        return 2
+    print(f"{text.counts(report.findings)} written to {text.name(path)}")
+    return _finish(report, Output(), b"", False)
+
+
 def _described(report: Report) -> Iterable[str]:
     for found in report.applied:
         reason = f" ({found.fix.reason})" if found.fix.reason else ""
@@ -171,8 +183,8 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
 
 
 def _formatted(report: Report, output: Output) -> bytes | None:
-    if output.format == "json":
-        return (json.dumps(model(report, head_sha=_head()), indent=1, ensure_ascii=False) + "\n").encode()
+    if output.format in FORMATS:
+        return render(model(report, head_sha=_head()), output.format)
     if output.file:
         return _listing(report, replace(output, colour=False), report.findings)
     return None
