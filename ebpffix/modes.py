@@ -168,8 +168,12 @@ def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bo
 def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
     """Print the result, or the report in its place; tell what was not understood; the exit code."""
     made = _formatted(report, output)
+    unwritten = ""
     if made is not None and output.file:
-        replace_content(output.file, made)
+        try:
+            replace_content(output.file, made)
+        except OSError as error:
+            unwritten = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
     elif made is not None:
         result = made
     sys.stdout.buffer.write(result)
@@ -178,7 +182,8 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
         print("\n".join(text.statistics(report.findings)), file=sys.stderr if output.format != "text" else sys.stdout)
     _say(text.notes(report))
     _say(text.proof_table(report))
-    failed = bool(report.errors) or any(file.status is Status.FAILED for file in report.files)
+    _say([unwritten] if unwritten else [])
+    failed = bool(unwritten or report.errors) or any(file.status is Status.FAILED for file in report.files)
     return 2 if failed else int(found)
 
 
@@ -192,7 +197,10 @@ def _formatted(report: Report, output: Output) -> bytes | None:
 
 def _head() -> str:
     """The commit that the working tree is at, for whoever reads the report elsewhere; "" without git."""
-    done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
     return done.stdout.strip()
 
 

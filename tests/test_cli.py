@@ -264,6 +264,18 @@ def test_json_is_the_same_for_diff_and_names_what_apply_did(tree: Path) -> None:
     assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
 
 
+def test_json_without_git(tree: Path) -> None:
+    done = ebpffix("--output-format", "json", cwd=tree, env={"PATH": str(tree)})
+    assert (done.code, json.loads(done.out)["head_sha"]) == (1, "")
+
+
+def test_output_file_that_cannot_be_written(tree: Path) -> None:
+    for given in ("nowhere/report.json", "src"):
+        done = ebpffix("--diff", "--output-format", "json", "--output-file", given, cwd=tree)
+        assert (done.code, done.err.count(f"ebpffix: --output-file {given}: ")) == (2, 1)
+        assert done.out.startswith("diff --git ")
+
+
 def test_output_file_leaves_the_diff_where_it_is(tree: Path) -> None:
     done = ebpffix("--diff", "--output-format", "json", "--output-file", "report.json", cwd=tree)
     assert done.out.startswith("diff --git")
