@@ -179,7 +179,8 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
     sys.stdout.buffer.write(result)
     sys.stdout.buffer.flush()
     if output.statistics:
-        print("\n".join(text.statistics(report.findings)), file=sys.stderr if output.format != "text" else sys.stdout)
+        for line in text.statistics(report.findings):
+            print(line, file=sys.stderr if output.format != "text" else sys.stdout)
     _say(text.notes(report))
     _say(text.proof_table(report))
     _say([unwritten] if unwritten else [])
