@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -82,6 +83,8 @@ def main(**flags: Any) -> None:
     PATHS are files or folders, the current folder unless given; `-` is standard input. Without --diff or --apply the
     findings are listed. Exit: 0 nothing found, 1 something, 2 an error.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be what the locale can write
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if flags["list_transforms"]:
         return _list_transforms()
     if flags["explain"]:

@@ -162,7 +162,7 @@ def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bo
     lines = list(text.lines(report, found, colour=output.colour))
     if done:
         lines = [f"{line} fixed" for line in lines]
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
 def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
