@@ -261,7 +261,9 @@ def use_of(unit: Unit, read: Read) -> Use:
     if read.parameter is not None:
         return Use(read.parameter.type.spelling, read.parameter.name)
     code, start = unit.sources[read.path].code, casts_before(unit, read)
-    target = re.compile(rb"(\w+)\s*=\s*\Z").search(code, max(body_of(read.function).start, start - 200), start)
+    target = re.compile(rb"(?<![\w.>])(\w+)\s*=\s*\Z").search(
+        code, max(body_of(read.function).start, start - 200), start
+    )
     if target:
         name = target[1].decode()
         variable = next((v for v in read.function.find("VAR_DECL") if v.name == name), None)

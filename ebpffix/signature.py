@@ -101,11 +101,13 @@ def _load(path: Path):  # type: ignore[no-untyped-def]
 def meant(use: Use, index: int, parameters: Sequence[Parameter]) -> int | None:
     """The number (from 1) of the parameter that a program means by register number `index` (0 for one that holds no
     argument); None where several fit, or none."""
-    if 0 < index <= len(parameters) and use.fits(parameters[index - 1]):
+    is_argument = 0 < index <= len(parameters)
+    if is_argument and use.fits(parameters[index - 1]):
         return index
     fitting = [n for n, p in enumerate(parameters, 1) if use.fits(p)]
     named = [n for n in fitting if parameters[n - 1].name == use.name]
-    certain = [n for n, p in enumerate(parameters, 1) if use.certainly_is(p)]
+    # The register of an argument that does not fit is a mistake of which the type alone tells too little.
+    certain = [] if is_argument else [n for n, p in enumerate(parameters, 1) if use.certainly_is(p)]
     for candidates in (named, certain):
         if len(candidates) == 1:
             return candidates[0]

@@ -78,6 +78,15 @@ def test_every_way_to_read(read: str, number: int) -> None:
     assert f"return arg{number} + 1;" in text
 
 
+def test_a_member_is_not_the_variable_of_its_name() -> None:
+    text = rewritten(
+        'SEC("kretprobe/f")\nint p(struct pt_regs *ctx)\n{\n\tstruct file *a = NULL;\n\tstruct { u64 a; } k = {};\n\n'
+        "\tk.a = (u64)ctx->di;\n\treturn k.a + (a != NULL);\n}\n"
+    )
+    assert "int BPF_KPROBE(p_entry, u64 arg1)" in text
+    assert "k.a = arg1;" in text
+
+
 def test_an_alias_of_the_context() -> None:
     (fix,) = found('struct pt_regs *regs = ctx; bpf_printk("%lx", regs->di);')
     assert fix.safety is Safety.SUGGESTED
@@ -177,6 +186,8 @@ STATE = [Parameter("sk", "struct sock *", False), Parameter("state", "int", Fals
         (Use("unsigned long", ""), 2, STATE, 2),
         (Use("struct file *", "file"), 1, STATE, None),  # neither by type nor by name
         (Use("struct sock *", "sk"), 2, STATE, 1),  # the second is a number
+        (Use("struct sock *", "other"), 2, STATE, None),
+        (Use("bool", "b"), 1, STATE, None),  # the first is a pointer
         (Use("int", ""), 0, [*STATE, Parameter("flags", "int", False)], None),
         (Use("int", "flags"), 0, [*STATE, Parameter("flags", "int", False)], 3),
         (Use("int", "flags"), 0, [], None),
@@ -233,11 +244,11 @@ def test_helper_arguments_in_a_declaration_come_after_the_lookup() -> None:
 
 def test_names_that_clash_differ() -> None:
     text = rewritten(
-        '#define args 1\nSEC("kretprobe/vfs_read")\nint BPF_KPROBE(p, int id, long saved)\n{\n\treturn id + saved;\n}\n'
+        '#define args 1\nSEC("kretprobe/f")\nint BPF_KPROBE(p, int id, long saved)\n{\n\treturn id + saved;\n}\n'
     )
-    assert "struct vfs_read_args args2;" in text
+    assert "struct f_args args2;" in text
     assert "u64 id2 = bpf_get_current_pid_tgid();" in text
-    assert "*saved2 = bpf_map_lookup_elem(&vfs_read_stash, &id2);" in text
+    assert "*saved2 = bpf_map_lookup_elem(&f_stash, &id2);" in text
 
 
 CALLS = """struct call { u64 ts; };
