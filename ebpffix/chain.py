@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ebpffix.edits import local_name
 from ebpffix.frontend import Node, Unit
 from ebpffix.provenance import pointer
 
@@ -90,6 +91,9 @@ def by_locals(
     members in a row are read by that. `given` are names that are taken; the new ones join them. None where a local's
     type has no simple name.
     """
+    function = chain.root.function
+    if function is None:
+        return None
     lines: list[bytes] = []
     text, rest = first, list(chain.links)
     while rest:
@@ -100,7 +104,8 @@ def by_locals(
         members, last = rest[:run], index or rest[run - 1]
         if members:
             text = core + b"(" + arguments(text, tuple(members)) + b")" if core else text
-        name = _free_name(chain.unit, last, given)
+        name = local_name(chain.unit, function, last.name if last.is_member else b"entry", given)
+        given.add(name)
         declared = declaration(last.node, name)
         if declared is None:
             return None
@@ -145,21 +150,3 @@ def can_move(node: Node, statement: Node) -> bool:
         or (n.kind == "UNARY_OPERATOR" and ("++" in n.operator or "--" in n.operator))
     } | {n.decl for n in statement.walk() if n.kind == "VAR_DECL"}
     return not changed & {n.decl for n in node.find("DECL_REF_EXPR")}
-
-
-def _free_name(unit: Unit, link: Link, given: set[bytes]) -> bytes:
-    """The link's name, or with a number behind it, so that nothing that the function can see is called so."""
-    function = link.node.function
-    taken = set(given)
-    if function is not None and function.body is not None:
-        code = unit.source_of(function).code[function.start : function.body.end]
-        taken |= set(re.findall(rb"(?<![\w.])(?<!->)[A-Za-z_]\w*", code))
-    taken |= {d.name.encode() for d in unit.declarations}
-    taken |= {m.name.encode() for m in unit.root.children if m.kind == "MACRO_DEFINITION"}
-    wanted = link.name if link.is_member else b"entry"
-    name, number = wanted, 1
-    while name in taken:
-        number += 1
-        name = wanted + b"%d" % number
-    given.add(name)
-    return name

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ebpffix.edits import indent_step, statement_end
+from ebpffix.edits import indent_step, numbered, statement_end
 from ebpffix.frontend import Node, Unit
 from ebpffix.source import Source
 from ebpffix.transform import BCC, Edit
@@ -215,10 +215,7 @@ class Stash:
 
 def fresh(wanted: bytes, used: set[bytes]) -> bytes:
     """`wanted`, or with a number behind it, so that it is not in `used`; added there."""
-    name, number = wanted, 1
-    while name in used:
-        number += 1
-        name = wanted + b"%d" % number
+    name = numbered(wanted, used)
     used.add(name)
     return name
 

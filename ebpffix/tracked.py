@@ -12,9 +12,9 @@ What it does not track is a plain number for the verifier: an integer argument, 
 kernel memory or out of the context of a probe. A load through it is refused whatever the program does with it first, so
 that each way by which a pointer got its value counts, and one that cannot be followed leaves the answer open.
 
-Measured with BCC 0.26 and the verifier of kernel 6.18 on small kprobes and tracepoints: a plain access is accepted where
-the pointer is tracked, and refused ("invalid mem access 'scalar'") where it is not. The fixtures of split-byteorder are
-such programs, each with the verdict in its first line.
+Measured with BCC 0.26 and the verifier of kernel 6.18 on small kprobes and tracepoints: a plain access is accepted
+where the pointer is tracked, and refused ("invalid mem access 'scalar'") where it is not. The fixtures of
+split-byteorder are such programs, each with the verdict in its first line.
 """
 
 from __future__ import annotations

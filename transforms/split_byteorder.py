@@ -33,7 +33,7 @@ from enum import Enum
 from pathlib import Path
 
 from ebpffix.chain import ACCESS
-from ebpffix.edits import after, before
+from ebpffix.edits import after, before, local_name
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.frontend.node import pointee
 from ebpffix.provenance import is_evaluated, is_load, is_local, is_written, pointer
@@ -328,7 +328,7 @@ class _Read:
         key = (body.start if body else 0, statement.start, b"".join(self.text.split()))
         if key not in names:
             given = {name for (function, _, _), name in names.items() if function == key[0]}
-            names[key] = _free_name(self.unit, self.function, _field(self.node), given)
+            names[key] = local_name(self.unit, self.function, _field(self.node), given)
         return names[key]
 
 
@@ -401,20 +401,6 @@ def _field(node: Node) -> bytes:
     while node.kind in ("ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR") and node.children:
         node = node.children[0].uncast
     return _PREFIX.sub(b"", node.name.encode()) or b"value"
-
-
-def _free_name(unit: Unit, function: Node, wanted: bytes, given: set[bytes]) -> bytes:
-    """`wanted`, or with a number behind it, so that no variable, function, type or macro is called so."""
-    source, body = unit.source_of(function), function.body
-    end = body.end if body is not None else function.end
-    taken = set(re.findall(rb"(?<![\w.])(?<!->)[A-Za-z_]\w*", source.code[function.start : end])) | given
-    taken |= {d.name.encode() for d in unit.declarations}
-    taken |= {m.name.encode() for m in unit.root.children if m.kind == "MACRO_DEFINITION"}
-    name, number = wanted, 1
-    while name in taken:
-        number += 1
-        name = wanted + b"%d" % number
-    return name
 
 
 def _line(text: bytes) -> str:
