@@ -57,10 +57,10 @@ def _is_element_by_macro(unit: Unit, access: Node) -> bool:
     )
 
 
-def _known(unit: Unit, through: Node) -> Root | None:
+def _known(unit: Unit, through: Node, depth: int = _DEPTH) -> Root | None:
     found = origin(unit, through)
     if found is Origin.UNKNOWN:
-        return _refused(unit, through, _DEPTH)
+        return _refused(unit, through, depth)
     if not found.is_kernel:
         return None
     tracked = found is Origin.KERNEL_TRACKED and through.path == unit.path and not _is_behind_its_calls(unit, through)
@@ -106,7 +106,7 @@ def _returned(unit: Unit, call: Node, depth: int) -> Root | None:
         return _all(_refused(unit, value, depth - 1) for value in returns if not _is_zero(value))
     if target is None or target.kind != "FUNCTION_DECL" or not call.arguments:
         return None
-    given = _known(unit, call.arguments[0])
+    given = _known(unit, call.arguments[0], depth - 1)
     if given is None or call.name in _CASTS:
         return Root.KERNEL if given else None
     return Root.HEADER if is_pointer(call.type) else None
