@@ -14,7 +14,6 @@ from ebpffix.frontend import Node, Unit
 from ebpffix.provenance import pointer
 
 ACCESS = ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR")
-_LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 
 
 @dataclass(frozen=True)
@@ -132,21 +131,3 @@ def declaration(node: Node, name: bytes) -> bytes | None:
     if "(" in spelled or "[" in spelled or not spelled:
         return None  # a pointer to a function, an array, or a type without a name
     return spelled.encode() + (b"" if spelled.endswith("*") else b" ") + name
-
-
-def can_move(node: Node, statement: Node) -> bool:
-    """Whether an expression means the same in front of its statement. A probe read does no harm where a condition
-    kept the access from being made; loops, and variables that the statement changes, do."""
-    part = node
-    while part is not statement and part.parent is not None:
-        if part.parent.kind in _LOOPS or part.parent.kind == "StmtExpr":
-            return False
-        part = part.parent
-    changed = {
-        n.children[0].bare.decl
-        for n in statement.walk()
-        if n.kind == "COMPOUND_ASSIGNMENT_OPERATOR"
-        or (n.kind == "BINARY_OPERATOR" and n.operator in ("=", ","))
-        or (n.kind == "UNARY_OPERATOR" and ("++" in n.operator or "--" in n.operator))
-    } | {n.decl for n in statement.walk() if n.kind == "VAR_DECL"}
-    return not changed & {n.decl for n in node.find("DECL_REF_EXPR")}

@@ -29,13 +29,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 from ebpffix.chain import ACCESS
 from ebpffix.edits import after, before, local_name
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.frontend.node import pointee
+from ebpffix.hoist import Place, place, statement_of
 from ebpffix.provenance import is_evaluated, is_load, is_local, is_written, pointer
 from ebpffix.tracked import Root, root
 from ebpffix.transform import BCC, Edit, Fix, Safety, Span, Transform
@@ -57,7 +58,6 @@ _FUNCTIONS = {
     b"htonl": b"bpf_htonl", b"cpu_to_be32": b"bpf_htonl", b"__cpu_to_be32": b"bpf_htonl",
     b"cpu_to_be64": b"bpf_htonll", b"__cpu_to_be64": b"bpf_htonll",
 }  # fmt: skip
-_LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 _TYPES = {
     "unsigned char": b"u8", "unsigned short": b"u16", "unsigned int": b"u32", "unsigned long": b"u64",
     "unsigned long long": b"u64", "signed char": b"s8", "short": b"s16", "long long": b"s64",
@@ -68,14 +68,6 @@ _PREFIX = re.compile(rb"(?:skc|sk|inet|ir|tw|u6)_(?=[a-z])")
 
 # The locals put in, by function, statement and what they hold: the same field twice in a statement is read once.
 _Names = dict[tuple[int, int, bytes], bytes]
-
-
-class _Place(Enum):
-    """How often a part of a statement is evaluated."""
-
-    ONCE = "always, before anything that it depends on changes"
-    GUARDED = "only where a condition holds"
-    FIXED = "in its place only"
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -161,14 +153,13 @@ class _Read:
         obstacle = self._obstacle()
         if obstacle:
             return self._advice(*obstacle)
-        place = self._place()
-        made = self._unwrapped() or self._split() or self._hoisted(names, place) or self._function()
+        made = self._unwrapped() or self._split() or self._hoisted(names) or self._function()
         if made is None:
             reason = "the read can be moved in front of no statement without changing its value"
             return self._advice("read it into a local first", reason)
         cure, edits = made
         reason = ""
-        if place is _Place.GUARDED and cure.startswith("read it"):
+        if self._place is Place.GUARDED and cure.startswith("read it"):
             reason = "the field is then read also where the condition before it does not hold"
         if self.path in self.unit.shared_with_user_space:
             reason = "the file is a header that user space includes too"
@@ -259,10 +250,10 @@ class _Read:
         same = type_.get_size() == field.get_size()
         return same or (self.known is Root.TRACKED and type_.get_size() > field.get_size())
 
-    def _hoisted(self, names: _Names, place: _Place) -> tuple[str, list[Edit]] | None:
-        statement, declared = self._statement(), _declared(self.node)
-        only_here = place is _Place.GUARDED and self._function() is not None
-        if place is _Place.FIXED or only_here or statement is None or declared is None:
+    def _hoisted(self, names: _Names) -> tuple[str, list[Edit]] | None:
+        statement, declared = self._statement, _declared(self.node)
+        only_here = self._place is Place.GUARDED and self._function() is not None
+        if self._place is Place.FIXED or only_here or statement is None or declared is None:
             return None
         name = self._name(statement, names)
         lines = [declared + name + b" = " + self.text + b";"]
@@ -287,41 +278,13 @@ class _Read:
 
     # -- places
 
+    @cached_property
     def _statement(self) -> Node | None:
-        """The statement that holds the outermost macro, where others can be put in front of it."""
-        statement, outer = self.node.statement, self.around[0]
-        # A macro's body may have blocks of its own: up to what stands in one that a person wrote.
-        while (parent := statement.parent) is not None and (
-            statement.start > outer.start or statement.end < outer.end or _within(parent, outer)
-        ):
-            statement = parent.statement
-        # Behind an else, the braces that a declaration needs would leave the lines within them badly indented.
-        if parent is None or (parent.kind == "IF_STMT" and statement.kind == "IF_STMT"):
-            return None
-        return statement
+        return statement_of(self.node, self.around[0])
 
-    def _place(self) -> _Place:
-        statement = self._statement()
-        if statement is None:
-            return _Place.FIXED
-        guarded, node = False, self.node
-        while node is not statement and node.parent is not None:
-            parent = node.parent
-            once = parent.kind == "DO_STMT" and parent.children[-1].bare.integer == 0
-            if (parent.kind in _LOOPS and not once) or (
-                parent.kind == "COMPOUND_STMT" and parent.text.startswith(b"{")
-            ):
-                return _Place.FIXED
-            if parent.kind == "BINARY_OPERATOR" and node is parent.children[-1]:
-                if parent.operator == ",":
-                    return _Place.FIXED
-                guarded |= parent.operator in ("&&", "||")
-            guarded |= parent.kind == "CONDITIONAL_OPERATOR" and node is not parent.children[0]
-            node, part = parent, node
-        changed = _changed(part if statement.kind in ("IF_STMT", "SWITCH_STMT") else statement)
-        if changed & {n.decl for n in self.node.find("DECL_REF_EXPR")}:
-            return _Place.FIXED
-        return _Place.GUARDED if guarded else _Place.ONCE
+    @cached_property
+    def _place(self) -> Place:
+        return Place.FIXED if self._statement is None else place(self.node, self._statement)
 
     def _name(self, statement: Node, names: _Names) -> bytes:
         body = self.function.body
@@ -335,10 +298,6 @@ class _Read:
 # -- the tree
 
 
-def _within(node: Node, macro: Macro) -> bool:
-    return macro.start <= node.start and node.end <= macro.end
-
-
 def _is_load(node: Node, around: list[Macro]) -> bool:
     """Whether the program reads a number or a pointer there, and does not write it; READ_ONCE reads by an address."""
     if node.type.get_canonical().kind.name == "RECORD" or is_written(node):
@@ -347,20 +306,6 @@ def _is_load(node: Node, around: list[Macro]) -> bool:
     if around[-1].name == "READ_ONCE" and outer is not None and outer.operator == "&":
         return is_evaluated(node)
     return is_load(node)
-
-
-def _changed(part: Node) -> set[int]:
-    """The variables that a part of a statement declares, writes, or hands out the address of."""
-    found = set()
-    for node in part.walk():
-        if node.kind == "VAR_DECL":
-            found.add(node.decl)
-        writes = node.kind == "COMPOUND_ASSIGNMENT_OPERATOR" or (
-            node.kind == "BINARY_OPERATOR" and node.operator == "="
-        )
-        if writes or (node.kind == "UNARY_OPERATOR" and node.operator in ("&", "++", "--", "++post", "--post")):
-            found.add(node.children[0].bare.decl)
-    return found
 
 
 def _set_to(unit: Unit, node: Node, macro: Macro) -> tuple[Node | None, Node | None]:
