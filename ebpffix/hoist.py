@@ -1,8 +1,7 @@
 """Reading a value into a local in front of its statement: where that goes, and whether it is the same there.
 
-statement(node, outer) -> Node | None   the statement to put it in front of
-place(node, statement) -> Place         how often, and when, the value is evaluated in it
-can_move(node, statement) -> bool       the same for a probe read, which a condition need not guard
+`statement_of()` finds the statement, `place()` says how often and when the value is evaluated in it, `can_move()` asks
+the same for a probe read, which no condition need guard.
 """
 
 from __future__ import annotations
