@@ -1,4 +1,4 @@
-"""Where a program uses the structs of `private_structs`, whose members no public kernel header declares.
+"""Where a program uses the structs of `private_structs`, which no public kernel header defines.
 
     find_uses(unit) -> dict[str, Uses]   of each struct, by name
     is_written(unit, name) -> bool       whether the files of the run define the struct, if only in an #if
