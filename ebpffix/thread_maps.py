@@ -31,6 +31,8 @@ class ThreadMap:
 
 
 def thread_maps(unit: Unit, probes: Probes) -> Iterator[ThreadMap]:
+    """The plain hashes that only entry probes fill, only return probes read, both by the thread, and that are neither
+    shared nor handed to a function."""
     by_map: dict[int, list[MapCall]] = {}
     for call in unit.map_calls:
         by_map.setdefault(map_decl(call.map), []).append(call)
@@ -99,6 +101,7 @@ def _calls_another(caller: Node, function: Node, deleters: set[int]) -> bool:
 
 
 def deletes_in(node: Node, stash: ThreadMap, deleters: set[int]) -> bool:
+    """Whether an expression or statement deletes from the map, itself or by a function that it calls."""
     calls = {(c.call.path, c.call.start) for c in stash.deletes}
     for call in node.find("CALL_EXPR"):
         callee = call.callee
