@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -82,6 +83,8 @@ def main(**flags: Any) -> None:
     PATHS are files or folders, the current folder unless given; `-` is standard input. Without --diff or --apply the
     findings are listed. Exit: 0 nothing found, 1 something, 2 an error.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be what the locale can write
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if flags["list_transforms"]:
         return _list_transforms()
     if flags["explain"]:
@@ -168,13 +171,18 @@ def _check(flags: dict[str, Any]) -> None:
         raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
     if flags["format_patch"]:
         raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
+    if flags["write_baseline"]:
+        from ebpffix import baseline
+
+        everything = baseline.Everything()
+        settings = dataclasses.replace(settings, wanted=everything)
     try:
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
     except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
         fail(str(error))
     if flags["write_baseline"]:
-        raise SystemExit(modes.write_baseline(report, Path(flags["write_baseline"])))
+        raise SystemExit(modes.write_baseline(report, everything.found, Path(flags["write_baseline"])))
     mode = modes.diff if flags["diff"] else modes.apply if flags["apply"] else modes.check
     output = modes.Output(
         format=flags["output_format"],

@@ -132,16 +132,16 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
     return code or int(bool(series))
 
 
-def write_baseline(report: Report, path: Path) -> int:
-    """Write down all findings, advice too: none of them is told of with --baseline."""
+def write_baseline(report: Report, found: Sequence[Found], path: Path) -> int:
+    """Write down all that was found, advice too: none of it is told of with --baseline."""
     from ebpffix import baseline
 
     try:
-        baseline.write(path, report.findings, report.before)
+        baseline.write(path, found, report.before)
     except OSError as error:
         _say([f"ebpffix: {path}: {error.strerror}; give a file that can be written"])
         return 2
-    print(f"{text.counts(report.findings)} written to {text.name(path)}")
+    print(f"{text.counts(found)} written to {text.name(path)}")
     return _finish(report, Output(), b"", False)
 
 
@@ -162,7 +162,7 @@ def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bo
     lines = list(text.lines(report, found, colour=output.colour))
     if done:
         lines = [f"{line} fixed" for line in lines]
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
 def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
@@ -199,7 +199,8 @@ def _formatted(report: Report, output: Output) -> bytes | None:
 def _head() -> str:
     """The commit that the working tree is at, for whoever reads the report elsewhere; "" without git."""
     try:
-        done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True, check=False)
+        command = ["git", "rev-parse", "--verify", "-q", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
     return done.stdout.strip()
