@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ebpffix.edits import local_name
 from ebpffix.frontend import Node, Unit
 from ebpffix.provenance import pointer
 
 ACCESS = ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR")
-_LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,9 @@ def by_locals(
     members in a row are read by that. `given` are names that are taken; the new ones join them. None where a local's
     type has no simple name.
     """
+    function = chain.root.function
+    if function is None:
+        return None
     lines: list[bytes] = []
     text, rest = first, list(chain.links)
     while rest:
@@ -100,7 +103,8 @@ def by_locals(
         members, last = rest[:run], index or rest[run - 1]
         if members:
             text = core + b"(" + arguments(text, tuple(members)) + b")" if core else text
-        name = _free_name(chain.unit, last, given)
+        name = local_name(chain.unit, function, last.name if last.is_member else b"entry", given)
+        given.add(name)
         declared = declaration(last.node, name)
         if declared is None:
             return None
@@ -127,39 +131,3 @@ def declaration(node: Node, name: bytes) -> bytes | None:
     if "(" in spelled or "[" in spelled or not spelled:
         return None  # a pointer to a function, an array, or a type without a name
     return spelled.encode() + (b"" if spelled.endswith("*") else b" ") + name
-
-
-def can_move(node: Node, statement: Node) -> bool:
-    """Whether an expression means the same in front of its statement. A probe read does no harm where a condition
-    kept the access from being made; loops, and variables that the statement changes, do."""
-    part = node
-    while part is not statement and part.parent is not None:
-        if part.parent.kind in _LOOPS or part.parent.kind == "StmtExpr":
-            return False
-        part = part.parent
-    changed = {
-        n.children[0].bare.decl
-        for n in statement.walk()
-        if n.kind == "COMPOUND_ASSIGNMENT_OPERATOR"
-        or (n.kind == "BINARY_OPERATOR" and n.operator in ("=", ","))
-        or (n.kind == "UNARY_OPERATOR" and ("++" in n.operator or "--" in n.operator))
-    } | {n.decl for n in statement.walk() if n.kind == "VAR_DECL"}
-    return not changed & {n.decl for n in node.find("DECL_REF_EXPR")}
-
-
-def _free_name(unit: Unit, link: Link, given: set[bytes]) -> bytes:
-    """The link's name, or with a number behind it, so that nothing that the function can see is called so."""
-    function = link.node.function
-    taken = set(given)
-    if function is not None and function.body is not None:
-        code = unit.source_of(function).code[function.start : function.body.end]
-        taken |= set(re.findall(rb"(?<![\w.])(?<!->)[A-Za-z_]\w*", code))
-    taken |= {d.name.encode() for d in unit.declarations}
-    taken |= {m.name.encode() for m in unit.root.children if m.kind == "MACRO_DEFINITION"}
-    wanted = link.name if link.is_member else b"entry"
-    name, number = wanted, 1
-    while name in taken:
-        number += 1
-        name = wanted + b"%d" % number
-    given.add(name)
-    return name

@@ -7,7 +7,7 @@ these they return None, and the transform gives advice instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ebpffix.frontend import Node, Unit
@@ -168,7 +168,22 @@ def indent_step(source: Source) -> bytes:
 def fresh_name(unit: Unit, around: Node, wanted: bytes) -> bytes:
     """`wanted`, or with a number behind it, so that nothing in the file around a node is called so."""
     source = unit.source_of(around)
-    taken = set(_IDENTIFIER.findall(source.code))
+    return numbered(wanted, set(_IDENTIFIER.findall(source.code)))
+
+
+def local_name(unit: Unit, function: Node, wanted: bytes, given: Collection[bytes]) -> bytes:
+    """`wanted`, or with a number behind it, for a local of a function: no variable, type or macro that the function can
+    see is called so, and none of the names `given` to other new locals is."""
+    source, body = unit.source_of(function), function.body
+    code = source.code[function.start : body.end if body is not None else function.end]
+    taken = set(re.findall(rb"(?<![\w.])(?<!->)[A-Za-z_]\w*", code)) | set(given)
+    taken |= {d.name.encode() for d in unit.declarations}
+    taken |= {m.name.encode() for m in unit.root.children if m.kind == "MACRO_DEFINITION"}
+    return numbered(wanted, taken)
+
+
+def numbered(wanted: bytes, taken: Collection[bytes]) -> bytes:
+    """`wanted`, or with the first number behind it that makes it none of `taken`."""
     name, number = wanted, 1
     while name in taken:
         number += 1

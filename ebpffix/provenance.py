@@ -5,6 +5,7 @@
     memory(unit, node) -> frozenset[Origin]    the same of the memory that an lvalue such as `p->m` lies in
     pointer(node) -> Node | None               the pointer that an access goes through last
     is_load(node) -> bool                      whether the program reads the memory there
+    is_local(name) -> bool                     whether it is a parameter or a variable on the stack
 
 `node` is an expression that stands for an address: a pointer, an array, `&x`. Local variables are followed through
 their definitions (NULL aside), parameters of programs by the program's kind, parameters of static functions through
@@ -139,7 +140,7 @@ def is_load(node: Node) -> bool:
         or (outer.kind == "MEMBER_REF_EXPR" and not outer.arrow)
     ):
         return False
-    return _is_evaluated(node)
+    return is_evaluated(node)
 
 
 def is_written(node: Node) -> str:
@@ -154,7 +155,8 @@ def is_written(node: Node) -> str:
     return operator if assigns or "++" in operator or "--" in operator else ""
 
 
-def _is_evaluated(node: Node) -> bool:
+def is_evaluated(node: Node) -> bool:
+    """Whether an expression is no part of an operand of sizeof, typeof or a question about a field."""
     while node.parent is not None and not node.is_statement:
         parent = node.parent
         if parent.kind == "CXX_UNARY_EXPR" or parent.name.startswith("__builtin_preserve_field_info"):
@@ -165,6 +167,15 @@ def _is_evaluated(node: Node) -> bool:
             return False
         node = parent
     return True
+
+
+def is_local(name: Node) -> bool:
+    """Whether an expression is the name of a parameter or of a variable on the stack."""
+    target = name.declaration if name.kind == "DECL_REF_EXPR" else None
+    if target is None or target.kind != "VAR_DECL":
+        return target is not None and target.kind == "PARM_DECL"
+    kind, parent = target.cursor.storage_class.name, target.cursor.semantic_parent
+    return kind not in ("STATIC", "EXTERN") and parent is not None and parent.kind.name != "TRANSLATION_UNIT"
 
 
 class _Definitions:
@@ -244,8 +255,7 @@ class _Tracer:
             target = node.declaration
             if target is None or target.kind not in ("VAR_DECL", "PARM_DECL"):
                 return _UNKNOWN
-            own = target.kind == "PARM_DECL" or _is_automatic(target)
-            return _only(Origin.STACK if own else Origin.GLOBAL)
+            return _only(Origin.STACK if is_local(node) else Origin.GLOBAL)
         if node.kind == "MEMBER_REF_EXPR" and node.children:
             base = node.children[0]
             return self.address(base, depth - 1) if node.arrow else self.place(base, depth - 1)
@@ -376,9 +386,7 @@ class _Tracer:
 
     def _decl_ref_expr(self, node: Node, depth: int) -> Origins:
         target, function = node.declaration, node.function
-        if target is None or function is None or target.kind not in ("VAR_DECL", "PARM_DECL"):
-            return _UNKNOWN
-        if target.kind == "VAR_DECL" and not _is_automatic(target):
+        if target is None or function is None or not is_local(node):
             return _UNKNOWN
         if node.decl in self.followed:
             return frozenset()
@@ -480,12 +488,6 @@ def _user_program(unit: Unit, function: Node) -> bool:
 def _map_method(call: Node) -> str:
     callee = call.callee
     return callee.name if callee is not None and callee.kind == "MEMBER_REF_EXPR" else ""
-
-
-def _is_automatic(declaration: Node) -> bool:
-    name = declaration.cursor.storage_class.name
-    parent = declaration.cursor.semantic_parent
-    return name not in ("STATIC", "EXTERN") and parent is not None and parent.kind.name != "TRANSLATION_UNIT"
 
 
 def _is_static(function: Node) -> bool:

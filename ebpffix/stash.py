@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ebpffix.edits import before, indent_step, statement_end
+from ebpffix.edits import before, indent_step, numbered, statement_end
 from ebpffix.flow import Flow
 from ebpffix.frontend import MapCall, Node, Unit
 from ebpffix.maps import map_decl
@@ -306,10 +306,7 @@ def _held_at(function: Node, lookup: Node, deletes: Sequence[Node], places: Sequ
 
 def fresh(wanted: bytes, used: set[bytes]) -> bytes:
     """`wanted`, or with a number behind it, so that it is not in `used`; added there."""
-    name, number = wanted, 1
-    while name in used:
-        number += 1
-        name = wanted + b"%d" % number
+    name = numbered(wanted, used)
     used.add(name)
     return name
 

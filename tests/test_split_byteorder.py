@@ -57,6 +57,10 @@ def test_other_programs_are_left_alone(head: str) -> None:
     assert not findings(head.encode() + b"\n", NAME, dialect=BCC)
 
 
+def test_a_pointer_set_from_a_call_with_itself_is_left_alone() -> None:
+    assert not found("    struct sk_buff *skb = lost(); skb = skb_get(skb); return ntohs(skb->network_header);")
+
+
 def test_message_names_field_and_macro() -> None:
     (fix,) = found(f"    if (likely(ntohs({DPORT}) == 80)) return 1;")
     assert fix.message == (f"BCC does not rewrite `{DPORT}` inside `likely()`, a macro: read it into `dport` first")

@@ -31,8 +31,8 @@ from dataclasses import dataclass
 from ebpffix.edits import after, before
 from ebpffix.flow import Edge, Effect, Flow, Step, Use
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.maps import HASH, describe, map_decl
-from ebpffix.probes import Probes, Role
+from ebpffix.probes import Probes
+from ebpffix.thread_maps import ThreadMap, callers_delete, deleters_of, deletes_in, is_state, thread_maps
 from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
 
 TRANSFORM = Transform(
@@ -43,8 +43,6 @@ TRANSFORM = Transform(
     summary="what an entry probe stored is not deleted on every path of the return probe",
 )
 
-_STORES = frozenset(("update", "insert"))
-_NOEXIST = 1
 # Functions that overlayfs and its like enter again for the file below.
 _STACKED = re.compile(
     r"vfs_(?:unlink|rmdir|mkdir|mknod|create|link|symlink|rename|statfs|getattr|fallocate|fsync_range)\Z"
@@ -54,7 +52,7 @@ _STACKED = re.compile(
 def find(unit: Unit) -> Iterator[Fix]:
     probes = Probes(unit)
     nested = False
-    for stash in _stashes(unit, probes):
+    for stash in thread_maps(unit, probes):
         for lookup in stash.lookups:
             yield from _Return.check(unit, probes, stash, lookup)
         if not nested and (advice := _nesting(unit, stash)) is not None:
@@ -62,52 +60,7 @@ def find(unit: Unit) -> Iterator[Fix]:
             yield advice
 
 
-# -- which maps
-
-
-@dataclass(frozen=True)
-class _Stash:
-    """A hash that entry probes fill per thread, and return probes read: all that is done with it."""
-
-    name: str
-    stores: list[MapCall]
-    lookups: list[MapCall]
-    deletes: list[MapCall]
-
-
-def _stashes(unit: Unit, probes: Probes) -> Iterator[_Stash]:
-    by_map: dict[int, list[MapCall]] = {}
-    for call in unit.map_calls:
-        by_map.setdefault(map_decl(call.map), []).append(call)
-    by_map.pop(0, None)
-    for decl, calls in by_map.items():
-        stores = [c for c in calls if c.op in _STORES]
-        lookups = [c for c in calls if c.op == "lookup"]
-        deletes = [c for c in calls if c.op == "delete"]
-        if not stores or not lookups or len(stores) + len(lookups) + len(deletes) < len(calls):
-            continue
-        known = describe(unit, calls[0].map)
-        if known is None or known.type != HASH or known.shared or _handed_on(unit, decl, calls):
-            continue
-        if not all(probes.roles(c.call.function) == {Role.ENTRY} and probes.is_thread(c.key) for c in stores):
-            continue
-        if not all(probes.roles(c.call.function) == {Role.RETURN} and probes.is_thread(c.key) for c in lookups):
-            continue
-        if not any(Role.OTHER in probes.roles(c.call.function) for c in deletes):
-            yield _Stash(known.name, stores, lookups, deletes)
-
-
-def _handed_on(unit: Unit, decl: int, calls: list[MapCall]) -> bool:
-    """Whether a map is named elsewhere than in these calls: then more is done with it than can be seen."""
-    places = {(c.map.path, c.map.start) for c in calls}
-    return any(
-        node.decl == decl and (node.path, node.start) not in places
-        for function in unit.functions
-        for node in function.find("DECL_REF_EXPR")
-    )
-
-
-def _nesting(unit: Unit, stash: _Stash) -> Fix | None:
+def _nesting(unit: Unit, stash: ThreadMap) -> Fix | None:
     for store in stash.stores:
         function = store.call.function
         if function is None:
@@ -134,7 +87,7 @@ class _Return:
 
     unit: Unit
     flow: Flow
-    stash: _Stash
+    stash: ThreadMap
     lookup: MapCall
     step: Step
     variable: int
@@ -142,20 +95,20 @@ class _Return:
     absent: list[Edge]
 
     @classmethod
-    def check(cls, unit: Unit, probes: Probes, stash: _Stash, lookup: MapCall) -> Iterator[Fix]:
+    def check(cls, unit: Unit, probes: Probes, stash: ThreadMap, lookup: MapCall) -> Iterator[Fix]:
         function = lookup.call.function
         if function is None or sum(other.call.function is function for other in stash.lookups) > 1:
             return
-        deleters = _deleters(probes, stash)
-        if function.decl not in deleters and (stash.deletes or _is_state(stash)):
+        deleters = deleters_of(probes, stash)
+        if function.decl not in deleters and (stash.deletes or is_state(stash)):
             return
-        if _callers_delete(probes, function, deleters) or _delete_left_out(unit, function):
+        if callers_delete(probes, function, deleters) or _delete_left_out(unit, function):
             return
         flow, variable = Flow(function), _given_to(lookup.call)
         step = flow.step(lookup.call)
         if flow.opaque or step is None or not variable or not _only_from(flow, variable, step):
             return
-        deletes = {s for s in flow.steps if s.node is not None and _deletes(s.node, stash, deleters)}
+        deletes = {s for s in flow.steps if s.node is not None and deletes_in(s.node, stash, deleters)}
         found = cls(unit, flow, stash, lookup, step, variable, deletes, _absent(flow, variable))
         if found.uses and found.leaving and not (not stash.deletes and found.adds_up):
             yield found.fix()
@@ -303,54 +256,6 @@ def _next(statement: Node) -> Node | None:
     return siblings[at + 1] if at + 1 < len(siblings) else None
 
 
-# -- what else touches the entry
-
-
-def _deleters(probes: Probes, stash: _Stash) -> set[int]:
-    """The functions that delete from the map, themselves or by what they call."""
-    found: set[int] = set()
-    todo = [c.call.function for c in stash.deletes]
-    while todo:
-        function = todo.pop()
-        if function is not None and function.decl not in found:
-            found.add(function.decl)
-            todo += [call.function for call in probes.callers.get(function.decl, [])]
-    return found
-
-
-def _callers_delete(probes: Probes, function: Node, deleters: set[int]) -> bool:
-    """Whether a function above this one deletes from the map in another way than by calling this one."""
-    calls = probes.callers.get(function.decl, [])
-    return any(
-        call.function is not None
-        and (
-            (call.function.decl in deleters and function.decl not in deleters)
-            or _calls_another(call.function, function, deleters)
-            or _callers_delete(probes, call.function, deleters)
-        )
-        for call in calls
-    )
-
-
-def _calls_another(caller: Node, function: Node, deleters: set[int]) -> bool:
-    for call in caller.find("CALL_EXPR"):
-        callee = call.callee
-        if callee is not None and callee.decl in deleters and callee.decl != function.decl:
-            return True
-        if "delete" in call.name or (callee is not None and callee.name == "delete"):
-            return True
-    return False
-
-
-def _deletes(node: Node, stash: _Stash, deleters: set[int]) -> bool:
-    calls = {(c.call.path, c.call.start) for c in stash.deletes}
-    for call in node.find("CALL_EXPR"):
-        callee = call.callee
-        if (call.path, call.start) in calls or (callee is not None and callee.decl in deleters):
-            return True
-    return False
-
-
 def _delete_left_out(unit: Unit, function: Node) -> bool:
     """Whether an #if leaves a delete out of the function."""
     body = function.body
@@ -358,13 +263,6 @@ def _delete_left_out(unit: Unit, function: Node) -> bool:
         return True
     matches = re.compile(rb"delete").finditer(unit.source_of(body).code, body.start, body.end)
     return any(unit.inactive(body.path, match.start()) for match in matches)
-
-
-def _is_state(stash: _Stash) -> bool:
-    """Whether entries are set up once, to be kept."""
-    return any(c.flags is not None and c.flags.uncast.integer == _NOEXIST for c in stash.stores) or any(
-        c.op == "insert" for c in stash.stores
-    )
 
 
 # -- the pointer

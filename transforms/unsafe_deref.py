@@ -35,9 +35,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.chain import ACCESS, Chain, arguments, by_locals, can_move, chain
+from ebpffix.chain import ACCESS, Chain, arguments, by_locals, chain
 from ebpffix.edits import add_include, after, before, has_comment
 from ebpffix.frontend import Macro, Node, Unit
+from ebpffix.hoist import can_move, takes_braces
 from ebpffix.provenance import Origin, is_load, is_written, memory, pointer
 from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Span, Transform
 
@@ -332,10 +333,7 @@ class _Access:
         start = self.around[0].start if self.around else statement.start
         while statement.parent is not None and statement.start > start:
             statement = statement.parent.statement
-        parent = statement.parent
-        if parent is None or (parent.kind == "IF_STMT" and statement.kind == "IF_STMT"):
-            return None
-        return statement
+        return statement if takes_braces(statement) else None
 
 
 def _in_argument(macro: Macro, node: Node) -> bool:
