@@ -480,10 +480,3 @@ def test_names_that_are_not_plain_text(tree: Path, name: bytes) -> None:
     subprocess.run(["git", "apply"], cwd=tree, input=diff.out.encode("latin-1"), check=True)
     with open(path, "rb") as fixed:
         assert fixed.read() == FIXED
-
-
-def test_include_of_a_name_that_is_no_utf8(tree: Path) -> None:
-    path = tree / "src" / "count.bpf.c"
-    path.write_bytes(PROGRAM.replace(b'vmlinux.h"', b'vmlinux.h"\n#include "caf\xe9.h"', 1) + b"caf\xe9 x;\n")
-    done = ebpffix(cwd=tree)
-    assert (done.code, done.out.count("redundant-map-update")) == (1, 1), done
