@@ -472,7 +472,7 @@ def _behind_its_callers(unit: Unit, node: Node) -> bool:
     function = node.function
     if function is None or function.cursor.storage_class.name != "STATIC":
         return False
-    return any(c.name == function.name and c.path == function.path and c.start < function.start for c in unit.calls)
+    return any(c.path == function.path and c.start < function.start for c in unit.calls_of(function.name))
 
 
 def _refused(unit: Unit, pointer: Node, depth: int) -> _Root | None:
@@ -530,7 +530,7 @@ def _variable(unit: Unit, node: Node, depth: int) -> _Root | None:
         parameters = [p.decl for p in function.children if p.kind == "PARM_DECL"]
         index = parameters.index(node.decl)
         if function.cursor.storage_class.name == "STATIC":
-            calls = [c for c in unit.calls if c.name == function.name and len(c.arguments) > index]
+            calls = [c for c in unit.calls_of(function.name) if len(c.arguments) > index]
             found.append(_all(_refused(unit, c.arguments[index], depth - 1) for c in calls))
         else:
             # Whatever a kprobe has behind its context is an integer for the verifier.
