@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support import CACHE, cases
 
+from ebpffix.cli import main
 from ebpffix.patch import changed_lines
 
 PROGRAM = b"""#include "vmlinux.h"
@@ -267,6 +269,20 @@ def test_json_is_the_same_for_diff_and_names_what_apply_did(tree: Path) -> None:
 def test_json_without_git(tree: Path) -> None:
     done = ebpffix("--output-format", "json", cwd=tree, env={"PATH": str(tree)})
     assert (done.code, json.loads(done.out)["head_sha"]) == (1, "")
+
+
+def test_what_cannot_be_written_is_not_called_fixed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ebpffix.modes.replace_content", full)
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
+    done = CliRunner().invoke(main, ["--apply", "."])
+    assert done.exit_code == 2
+    assert "cannot be written: No space left on device" in done.stderr
+    assert "0 fixes in 0 files made" in done.stderr
+    assert done.stdout.splitlines()[-1].endswith("[safe]")
 
 
 def test_output_file_that_cannot_be_written(tree: Path) -> None:
