@@ -208,7 +208,8 @@ def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
             given[name] = _existing(flags[name], f"--{name.replace('_', '-')}")
     if flags["include"]:
         given["include"] = tuple(_existing(folder, "-I") for folder in flags["include"])
-    config = load_config([p for p in flags["paths"] if p != _STDIN], known)
+    named = [flags["stdin_filename"] if path == _STDIN else path for path in flags["paths"]]
+    config = load_config([path for path in named if path], known)
     return dataclasses.replace(config, **given)
 
 

@@ -285,6 +285,12 @@ def test_what_cannot_be_written_is_not_called_fixed(tree: Path, monkeypatch: pyt
     assert done.stdout.splitlines()[-1].endswith("[safe]")
 
 
+def test_standard_input_has_the_settings_of_its_name(tree: Path) -> None:
+    (tree / "src" / "ebpffix.toml").write_text('ignore = ["redundant-map-update"]\n')
+    assert ebpffix("-", "--stdin-filename", "src/count.bpf.c", cwd=tree, text=PROGRAM).code == 0
+    assert ebpffix("-", cwd=tree, text=PROGRAM).code == 1
+
+
 def test_output_file_that_cannot_be_written(tree: Path) -> None:
     for given in ("nowhere/report.json", "src"):
         done = ebpffix("--diff", "--output-format", "json", "--output-file", given, cwd=tree)
