@@ -83,6 +83,8 @@ def main(**flags: Any) -> None:
     PATHS are files or folders, the current folder unless given; `-` is standard input. Without --diff or --apply the
     findings are listed. Exit: 0 nothing found, 1 something, 2 an error.
     """
+    if sys.stdout is None:  # closed
+        fail("standard output is closed; send it where it can be written")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be what the locale can write
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if flags["list_transforms"]:

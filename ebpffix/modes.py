@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -185,8 +186,14 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
             unwritten = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
     elif made is not None:
         result = made
-    sys.stdout.buffer.write(result)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(result)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # click ends the run without a word: whoever read has read enough
+    except OSError as error:
+        unwritten = f"ebpffix: standard output: {error.strerror}; send it where it can be written"
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the buffer must not be tried again
     if output.statistics:
         print("\n".join(text.statistics(report.findings)), file=sys.stderr if output.format != "text" else sys.stdout)
     _say(text.notes(report))

@@ -291,6 +291,16 @@ def test_standard_input_has_the_settings_of_its_name(tree: Path) -> None:
     assert ebpffix("-", cwd=tree, text=PROGRAM).code == 1
 
 
+@pytest.mark.parametrize("to", ["> /dev/full", ">&-"])
+def test_standard_output_that_cannot_be_written(tree: Path, to: str) -> None:
+    env = os.environ | {"EBPFFIX_CACHE_DIR": str(CACHE)}
+    command = f"'{sys.executable}' -m ebpffix --diff . {to}"
+    done = subprocess.run(["sh", "-c", command], cwd=tree, env=env, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ebpffix: standard output")
+    assert "Traceback" not in done.stderr
+
+
 def test_output_file_that_cannot_be_written(tree: Path) -> None:
     for given in ("nowhere/report.json", "src"):
         done = ebpffix("--diff", "--output-format", "json", "--output-file", given, cwd=tree)
