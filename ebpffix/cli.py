@@ -167,13 +167,13 @@ def _check(flags: dict[str, Any]) -> None:
         fail(str(error))
     for line in discovery.errors:
         click.echo(f"ebpffix: {line}", err=True)
-    if flags["watch"]:
-        from ebpffix import watch
-
-        raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
-    if flags["format_patch"]:
-        raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
     try:
+        if flags["watch"]:
+            from ebpffix import watch
+
+            raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
+        if flags["format_patch"]:
+            raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
     except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types

@@ -301,6 +301,13 @@ def test_standard_output_that_cannot_be_written(tree: Path, to: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("mode", [(), ("--format-patch", "patches"), ("--watch",)])
+def test_compile_commands_that_cannot_be_read(tree: Path, mode: tuple[str, ...]) -> None:
+    (tree / "compile_commands.json").write_text("[{}]")
+    done = ebpffix(*mode, cwd=tree)
+    assert (done.code, done.err.count("compile_commands.json: entry 1 needs")) == (2, 1)
+
+
 def test_output_file_that_cannot_be_written(tree: Path) -> None:
     for given in ("nowhere/report.json", "src"):
         done = ebpffix("--diff", "--output-format", "json", "--output-file", given, cwd=tree)
