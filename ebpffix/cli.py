@@ -196,11 +196,12 @@ def _check(flags: dict[str, Any]) -> None:
 
 def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
     """The nearest configuration file with the flags over it."""
-    from ebpffix.config import check_transforms, load_config, parse_kernel
+    from ebpffix.config import check_defines, check_transforms, load_config, parse_kernel
 
     given: dict[str, Any] = {
         name: flags[name] for name in ("select", "ignore", "dialect", "define", "unsafe_fixes") if flags[name]
     }
+    check_defines(flags["define"])
     for name in ("select", "ignore"):
         check_transforms(flags[name], known, f"--{name}")
     if flags["target_kernel"]:

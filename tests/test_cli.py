@@ -308,6 +308,12 @@ def test_compile_commands_that_cannot_be_read(tree: Path, mode: tuple[str, ...])
     assert (done.code, done.err.count("compile_commands.json: entry 1 needs")) == (2, 1)
 
 
+@pytest.mark.parametrize("define", ["1+", "A B", "", "A=1\n#define B"])
+def test_define_that_is_none(tree: Path, define: str) -> None:
+    done = ebpffix("-D", define, cwd=tree)
+    assert (done.code, done.err) == (2, f"ebpffix: {define!r} is neither NAME nor NAME=VALUE\n")
+
+
 def test_output_file_that_cannot_be_written(tree: Path) -> None:
     for given in ("nowhere/report.json", "src"):
         done = ebpffix("--diff", "--output-format", "json", "--output-file", given, cwd=tree)
