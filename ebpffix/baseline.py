@@ -13,12 +13,28 @@ from pathlib import Path
 from ebpffix.files import reason
 from ebpffix.report import plain
 from ebpffix.report.model import display, fingerprint
-from ebpffix.rewrite import Found
+from ebpffix.rewrite import Found, Identity
 from ebpffix.scope import Wanted
 from ebpffix.source import Source
 from ebpffix.write import replace_content
 
 VERSION = 1
+
+
+class Everything:
+    """Stands where a filter of findings does: keeps them all, and lets none be mended. A fix that is made can silence
+    other findings (no update, no advice about it), which are there again once it is known and not made."""
+
+    def __init__(self) -> None:
+        self._by_identity: dict[Identity, Found] = {}
+
+    def __call__(self, found: Found) -> bool:
+        self._by_identity[found.identity] = found
+        return False
+
+    @property
+    def found(self) -> list[Found]:
+        return list(self._by_identity.values())
 
 
 def write(path: Path, found: Iterable[Found], before: Mapping[Path, bytes]) -> None:

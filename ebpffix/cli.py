@@ -167,6 +167,11 @@ def _check(flags: dict[str, Any]) -> None:
         fail(str(error))
     for line in discovery.errors:
         click.echo(f"ebpffix: {line}", err=True)
+    if flags["write_baseline"]:
+        from ebpffix import baseline
+
+        everything = baseline.Everything()
+        settings = dataclasses.replace(settings, wanted=everything)
     try:
         if flags["watch"]:
             from ebpffix import watch
@@ -179,7 +184,7 @@ def _check(flags: dict[str, Any]) -> None:
     except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
         fail(str(error))
     if flags["write_baseline"]:
-        raise SystemExit(modes.write_baseline(report, Path(flags["write_baseline"])))
+        raise SystemExit(modes.write_baseline(report, everything.found, Path(flags["write_baseline"])))
     mode = modes.diff if flags["diff"] else modes.apply if flags["apply"] else modes.check
     output = modes.Output(
         format=flags["output_format"],

@@ -142,16 +142,16 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
     return code or int(bool(series))
 
 
-def write_baseline(report: Report, path: Path) -> int:
-    """Write down all findings, advice too: none of them is told of with --baseline."""
+def write_baseline(report: Report, found: Sequence[Found], path: Path) -> int:
+    """Write down all that was found, advice too: none of it is told of with --baseline."""
     from ebpffix import baseline
 
     try:
-        baseline.write(path, report.findings, report.before)
+        baseline.write(path, found, report.before)
     except OSError as error:
         _say([f"ebpffix: {path}: {error.strerror}; give a file that can be written"])
         return 2
-    print(f"{text.counts(report.findings)} written to {text.name(path)}")
+    print(f"{text.counts(found)} written to {text.name(path)}")
     return _finish(report, Output(), b"", False)
 
 
@@ -195,7 +195,8 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
         unwritten = f"ebpffix: standard output: {error.strerror}; send it where it can be written"
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the buffer must not be tried again
     if output.statistics:
-        print("\n".join(text.statistics(report.findings)), file=sys.stderr if output.format != "text" else sys.stdout)
+        for line in text.statistics(report.findings):
+            print(line, file=sys.stderr if output.format != "text" else sys.stdout)
     _say(text.notes(report))
     _say(text.proof_table(report))
     _say([unwritten] if unwritten else [])

@@ -11,7 +11,7 @@ from ebpffix.edits import delete_statement, statement_end
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.unit import Macro
 from ebpffix.signature import Use
-from ebpffix.stash import head
+from ebpffix.stash import body_of, head
 from ebpffix.transform import BCC, Edit
 
 # Registers of struct pt_regs, as kernel and user space spell them: the number of the argument that they hold on entry.
@@ -75,12 +75,6 @@ class Read:
         return body_of(self.function).path
 
 
-def body_of(function: Node) -> Node:
-    """The body of a function definition."""
-    assert function.body is not None
-    return function.body
-
-
 def programs(unit: Unit) -> Iterator[Program]:
     """The return probes of the files of the run, those of Go binaries aside."""
     for function in unit.functions:
@@ -98,8 +92,7 @@ def _of_bcc(unit: Unit, function: Node) -> Program | None:
     first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
     if is_static or first is None or "pt_regs" not in first.type.spelling or name.startswith(b"kprobe__"):
         return None
-    body = function.body
-    assert body is not None
+    body = body_of(function)
     returned = [m for m in unit.macros("PT_REGS_RC", path=body.path) if body.start < m.start < body.end]
     return Program(function, name, b"", b"", None, True) if returned else None
 
@@ -121,8 +114,7 @@ def _of_libbpf(unit: Unit, function: Node) -> Program | None:
 
 def _macro_of(unit: Unit, function: Node) -> Macro | None:
     """The BPF_KPROBE-like macro that a function's head is."""
-    body = function.body
-    assert body is not None
+    body = body_of(function)
     code = unit.source_of(body).code
     heads = [m for m in unit.macros(path=body.path) if m.end <= body.start and m.args]
     return next((m for m in reversed(heads) if not code[m.end : body.start].strip()), None)
@@ -197,8 +189,7 @@ def register_reads(unit: Unit, function: Node) -> list[Read]:
 def _written_reads(unit: Unit, function: Node, contexts: list[str]) -> Iterator[Read]:
     """The reads by macros that name the register. By text: libclang does not tell of a macro among the variable
     arguments of another."""
-    body = function.body
-    assert body is not None
+    body = body_of(function)
     code = unit.source_of(body).code
     for match in _reads_of(contexts).finditer(code, body.start, body.end):
         name = (match["register"] or b"").decode()

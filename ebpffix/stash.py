@@ -8,11 +8,13 @@ probe: look up, leave if there is nothing, copy out, delete.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ebpffix.edits import indent_step, statement_end
-from ebpffix.frontend import Node, Unit
+from ebpffix.edits import before, indent_step, statement_end
+from ebpffix.flow import Flow
+from ebpffix.frontend import MapCall, Node, Unit
+from ebpffix.maps import map_decl
 from ebpffix.source import Source
 from ebpffix.transform import BCC, Edit
 
@@ -32,6 +34,12 @@ class Argument:
     name: bytes
     type: bytes
     declaration: bytes
+
+
+def body_of(function: Node) -> Node:
+    """The body of a function definition."""
+    assert function.body is not None
+    return function.body
 
 
 def declare(type_: bytes, name: bytes) -> bytes:
@@ -78,8 +86,7 @@ class Stash:
 
     @property
     def body(self) -> Node:
-        assert self.function.body is not None
-        return self.function.body
+        return body_of(self.function)
 
     @property
     def _is_bcc(self) -> bool:
@@ -175,8 +182,7 @@ class Stash:
             lines.append(b"%s = (%s)%s;" % (declare(argument.type, name), argument.type, value))
         key, behind = leading(self.unit, entry)
         store = self._store(key or own[0], own[1], values, key is not None)
-        lines = [*lines, *(store[1:] if lines and not store[0] else store)]
-        return open_body(self.unit, entry, lines, behind)
+        return open_body(self.unit, entry, [*lines, *store], behind)
 
     # -- return probe
 
@@ -204,13 +210,98 @@ class Stash:
         lines.append(delete % place)
         return open_body(self.unit, self.function, lines, behind, deleted)
 
-
     def _other_deletes(self, key: bytes | None) -> list[bytes]:
         """The statements by which the return probe deletes the call's entries of other maps: leaving early, it has to
         delete them too."""
         calls = [c for c in self.unit.map_calls if c.op == "delete" and c.call.function is self.function and c.key]
         ours = [c for c in calls if c.key is not None and key is not None and c.key.text == b"&" + key]
         return list(dict.fromkeys(c.call.text + b";" for c in ours if b"\n" not in c.call.text))
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A pair's own map of structs that can hold one argument more: the update in the entry probe, the struct's
+    definition, and the pointer that the lookup in the return probe gives."""
+
+    unit: Unit
+    entry: Node
+    update: MapCall
+    record: Node
+    pointer: bytes
+
+    @classmethod
+    def of(cls, unit: Unit, entry: Node, function: Node, places: Sequence[int]) -> Existing | None:
+        """The one of an entry and a return probe; None if it does not hold its entry at all `places` of the return
+        probe, or if anything else updates the map."""
+        updates = [c for c in unit.map_calls if c.op == "update" and c.call.function is entry]
+        decl = map_decl(updates[0].map) if len(updates) == 1 else 0
+        calls = [c for c in unit.map_calls if decl and map_decl(c.map) == decl]
+        lookups = [c for c in calls if c.op == "lookup" and c.call.function is function]
+        record = _stored_record(unit, updates[0]) if decl else None
+        if record is None or len(lookups) != 1 or sum(c.op not in ("lookup", "delete") for c in calls) != 1:
+            return None
+        pointer = _held_at(function, lookups[0].call, [c.call for c in calls if c.op == "delete"], places)
+        return cls(unit, entry, updates[0], record, pointer) if pointer else None
+
+    def store(self, argument: Argument) -> tuple[bytes, list[Edit]]:
+        """The name of the argument's member, and the edits of struct and entry probe. No edits if there is no place."""
+        source, closing = self.unit.source_of(self.record), self.record.end - 1
+        name = fresh(argument.name, {c.name.encode() for c in self.record.children})
+        member = declare(argument.type, name) + b";"
+        line = source.line_start(closing)
+        if source.data[line:closing].strip():
+            edit = Edit(self.record.path, closing, closing, member + b" ")
+        else:
+            text = source.indent(closing) + indent_step(source) + member + source.newline
+            edit = Edit(self.record.path, line, line, text)
+        value = self.update.value
+        assert value is not None
+        target = value.uncast.children[0].bare.text
+        parameters = [n for n in self.entry.children if n.kind == "PARM_DECL"]
+        given = parameters[argument.index].name.encode() if argument.index < len(parameters) else b""
+        if not given or _assigned(self.entry, parameters[argument.index].decl):
+            given = b"(%s)PT_REGS_PARM%d(%s)" % (argument.type, argument.index, parameters[0].name.encode())
+        stored = before(self.unit, self.update.call.statement, [b"%s.%s = %s;" % (target, name, given)])
+        return name, [edit, *stored] if stored else []
+
+
+def _assigned(function: Node, decl: int) -> bool:
+    return any(u.may_write and not u.through for u in Flow(function).uses(decl))
+
+
+def _stored_record(unit: Unit, update: MapCall) -> Node | None:
+    """The definition of the struct that an update stores from a local variable, where it can be edited."""
+    value = update.value.uncast if update.value is not None else None
+    variable = value.children[0].bare if value is not None and value.operator == "&" else None
+    target = variable.declaration if variable is not None and variable.kind == "DECL_REF_EXPR" else None
+    if target is None or target.kind != "VAR_DECL":
+        return None
+    name = target.type.get_canonical().get_declaration().spelling
+    found = [d for d in unit.declarations if d.kind == "STRUCT_DECL" and d.name == name and d.text.endswith(b"}")]
+    if len(found) != 1 or found[0].path != unit.path or not unit.editable(unit.path, found[0].start, found[0].end):
+        return None
+    return found[0]
+
+
+def _held_at(function: Node, lookup: Node, deletes: Sequence[Node], places: Sequence[int]) -> bytes:
+    """The pointer variable that holds what `lookup` gave, checked and not deleted, at all places; b"" if none does."""
+    flow = Flow(function)
+    given = flow.step(lookup)
+    node = given.node.bare if given is not None and given.node is not None else None
+    if flow.opaque or given is None or node is None:
+        return b""
+    variable = node if node.kind == "VAR_DECL" else node.children[0].bare if node.operator == "=" else None
+    if variable is None or flow.given(given, variable.decl) is not lookup:
+        return b""
+    gone = {flow.step(d) for d in deletes}
+    for place in places:
+        around = [n for n in body_of(function).walk() if n.start <= place < n.end]
+        step = next((s for s in map(flow.step, reversed(around)) if s is not None), None)
+        if step is None or flow.definitions(step, variable.decl) != {given} or gone & flow.between(given, step):
+            return b""
+        if not flow.always_through(given, step, flow.non_null(variable.decl)):
+            return b""
+    return variable.name.encode()
 
 
 def fresh(wanted: bytes, used: set[bytes]) -> bytes:
@@ -235,9 +326,9 @@ def _plain(type_: bytes) -> bytes:
 
 def head(unit: Unit, function: Node) -> int:
     """The offset of the line where a function's definition begins, with SEC() and the comment right above it."""
-    assert function.body is not None
-    source = unit.source_of(function.body)
-    code, end = source.code, function.body.start
+    body = body_of(function)
+    source = unit.source_of(body)
+    code, end = source.code, body.start
     start = max(code.rfind(b"}", 0, end), code.rfind(b";", 0, end)) + 1
     for directive in _DIRECTIVE.finditer(source.uncommented, start, end):
         start = directive.end()
@@ -259,9 +350,8 @@ _HARMLESS = re.compile(r"bpf_get_\w+|bpf_ktime_\w+|bpf_map_lookup_elem|lookup|__
 def leading(unit: Unit, function: Node, limit: int | None = None) -> tuple[bytes | None, Node | None]:
     """Of the declarations that begin a function, up to the offset `limit`, and hold nothing that must be given back:
     a 64-bit variable among them with the thread's id, and the last of them; each None if there is none."""
-    assert function.body is not None
     key, last = None, None
-    for statement in function.body.children:
+    for statement in body_of(function).children:
         source, end = unit.source_of(statement), statement_end(unit, statement)
         if statement.kind != "DECL_STMT" or (limit is not None and end > limit):
             break
@@ -287,8 +377,8 @@ def open_body(
 
     A blank line follows unless there is one, where the edits `deleted` take away what stood next.
     """
-    assert function.body is not None
-    source, body = unit.source_of(function.body), function.body
+    body = body_of(function)
+    source = unit.source_of(body)
     newline = source.newline
     step = source.indent(body.end - 1) + indent_step(source)
     text = b"".join(newline + (step + line if line else b"") for line in lines)
@@ -306,10 +396,10 @@ def open_body(
     return [Edit(body.path, at, at, text)]
 
 
-def before_function(unit: Unit, function: Node, lines: Iterator[bytes] | Sequence[bytes]) -> list[Edit]:
+def before_function(unit: Unit, function: Node, lines: Sequence[bytes]) -> list[Edit]:
     """Put lines in front of a function's definition."""
-    assert function.body is not None
-    source, at = unit.source_of(function.body), head(unit, function)
-    indent = source.indent(function.body.end - 1)
+    body, at = body_of(function), head(unit, function)
+    source = unit.source_of(body)
+    indent = source.indent(body.end - 1)
     text = b"".join((indent + line if line else b"") + source.newline for line in lines)
-    return [Edit(function.body.path, at, at, text)]
+    return [Edit(body.path, at, at, text)]

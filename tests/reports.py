@@ -21,7 +21,9 @@ from ebpffix.transform import Edit, Fix, Safety, Span
 from ebpffix.verify.proof import ProgramProof, Proof
 
 # What ends a line, an element, an attribute, a fence, a command or a string for somebody.
-HOSTILE = "</td></script><script>alert(1)</script><img src=x onerror='alert(2)'>\"&amp;`````%0A##[error]::stop-commands::"
+HOSTILE = (
+    "</td></script><script>alert(1)</script><img src=x onerror='alert(2)'>\"&amp;`````%0A##[error]::stop-commands::"
+)
 NAME = os.fsdecode(b"evil/a b\n::error file=x,line=1::%25,:<b>\"'\xff\xe2\x80\xae.bpf.c")
 
 
@@ -42,7 +44,7 @@ def of_fixtures() -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def hostile() -> tuple[dict[str, Any], dict[str, bytes]]:
-    """A report whose names, messages, code and logs are hostile, and the files by path; made by `model` from findings."""
+    """A report in which names, messages, code and logs are hostile, and the files by path; `model` makes it."""
     path, plain = Path.cwd() / NAME, Path.cwd() / "evil" / "latin.bpf.c"
     code = f'\ufeffint a = 1; char *s = "\U0001f41d{HOSTILE}"; int b = 2;\r\nint c;\r\nint é = 3; int d;'.encode()
     latin = 'char *s = "é\u00ad"; int e;\n'.encode("latin-1")

@@ -126,6 +126,16 @@ def test_a_mistake_in_a_transform_is_told(tree: Path, cache: Path) -> None:
     assert "gone" in report.files[0].notes[-1]
 
 
+def test_a_mistake_in_the_frontend_is_told(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("gone")
+
+    monkeypatch.setattr(worker, "analyse", broken)
+    (tree / "a.bpf.c").write_text(PROGRAM)
+    report = go(tree, cache, known(replacing(b"OLD", b"NEW")))
+    assert "gone" in report.files[0].notes[-1]
+
+
 def test_a_crash_of_libclang_costs_that_file_alone(tree: Path, cache: Path) -> None:
     (tree / "a.bpf.c").write_text(PROGRAM)
     (tree / "deep.bpf.c").write_text(PROGRAM.replace("OLD", "OLD" + "+a" * 300_000))
@@ -234,7 +244,7 @@ def test_undeclared_names_keep_their_statements(tree: Path, cache: Path) -> None
     assert str(report.files[0].status) == "analysed"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*"{}();/*\"'\\#\n\r\t", "\r\n", "é", "int x;", "//", "#if 0\n", "\xff"]), max_size=12))
 def test_without_fixes_no_byte_changes(tree: Path, cache: Path, pieces: list[str]) -> None:
     """Whatever the file holds, also what is no C: what no transform changes comes back as it was."""

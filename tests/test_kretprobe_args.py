@@ -240,6 +240,39 @@ def test_names_that_clash_differ() -> None:
     assert "*saved2 = bpf_map_lookup_elem(&vfs_read_stash, &id2);" in text
 
 
+CALLS = """struct call { u64 ts; };
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 64); __type(key, u64); __type(value, struct call); }
+    calls SEC(".maps");
+SEC("kprobe/vfs_read") int BPF_KPROBE(before) {
+    u64 id = bpf_get_current_pid_tgid();
+    struct call call = {};
+    bpf_map_update_elem(&calls, &id, &call, BPF_ANY);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "extended"),
+    [
+        ("if (!c) return 0; return (int)PT_REGS_PARM3(ctx);", True),
+        ("if (c) return (int)PT_REGS_PARM3(ctx); return 0;", True),
+        ("return (int)PT_REGS_PARM3(ctx);", False),  # not checked
+        ("if (!c) return 0; bpf_map_delete_elem(&calls, &id); return (int)PT_REGS_PARM3(ctx);", False),
+        ("if (!c) return 0; c = bpf_map_lookup_elem(&calls, &id); return (int)PT_REGS_PARM3(ctx);", False),
+        ("if (!c) return 0; bpf_map_update_elem(&calls, &id, c, 0); return (int)PT_REGS_PARM3(ctx);", False),
+    ],
+)
+def test_a_struct_that_is_stored_already_is_extended_only_where_it_is_at_hand(body: str, extended: bool) -> None:
+    text = rewritten(
+        CALLS + 'SEC("kretprobe/vfs_read") int BPF_KRETPROBE(after) {\n    u64 id = bpf_get_current_pid_tgid();\n'
+        "    struct call *c = bpf_map_lookup_elem(&calls, &id);\n    " + body + "\n}\n"
+    )
+    assert ("return c->count;" in text) == extended
+    assert ("struct call { u64 ts; int count; };" in text or "size_t count; };" in text) == extended
+    assert ("vfs_read_stash" in text) != extended
+
+
 @pytest.mark.parametrize("case", [c for c in cases(NAME) if "suggested" in c.expect], ids=str)
 def test_no_transform_dislikes_the_result(case: Case) -> None:
     """Neither this one nor another has anything to mend in what the rewrite wrote."""

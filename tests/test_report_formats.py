@@ -86,7 +86,7 @@ def test_source_lines(sample: Sample) -> None:
         data = files[finding["path"]]
         encoding = "latin-1" if encodings(report)[finding["path"]] == "latin-1" else "utf-8"
         lines = [line.decode(encoding) for line in io.BytesIO(data)]
-        last = finding["end_line"] - (finding["end_column"] == 1)
+        last = max(finding["line"], finding["end_line"] - (finding["end_column"] == 1))
         assert finding["source"] == lines[finding["line"] - 1 : last]
 
 

@@ -88,7 +88,7 @@ def test_changes_are_marked() -> None:
 # -- in a real browser
 
 
-def shown(tmp_path: Path, data: bytes, address: str = "", *, flags: tuple[str, ...] = ()) -> str:
+def shown(tmp_path: Path, data: bytes, address: str = "") -> str:
     """The document when its script has run, without the script."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if not browser:
@@ -97,7 +97,7 @@ def shown(tmp_path: Path, data: bytes, address: str = "", *, flags: tuple[str, .
     page.write_bytes(data)
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     safe = ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it starts in no other way
-    command = [browser, "--headless", "--disable-gpu", profile, *safe, *flags, "--dump-dom", f"{page.as_uri()}{address}"]
+    command = [browser, "--headless", "--disable-gpu", profile, *safe, "--dump-dom", f"{page.as_uri()}{address}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return re.sub(r"<(script|style)>.*?</\1>", "", done.stdout, flags=re.DOTALL)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+class UnreadableDiff(ValueError):
+    """What a host calls a diff is none; one line."""
+
+
 @dataclass(frozen=True)
 class Line:
     """A line of the new side with its end, and its 1-based number on the old side if it was there too."""
@@ -32,7 +36,7 @@ class ChangedFile:
 def changed_file(path: str, old_path: str, patch: str) -> ChangedFile:
     """What a host says of one file: `patch` is its hunks without the `---` and `+++` lines, empty if there is none.
 
-    ValueError, one line, for what is no such patch.
+    UnreadableDiff for what is no such patch.
     """
     from unidiff.errors import UnidiffParseError
     from unidiff.patch import PatchSet
@@ -40,7 +44,7 @@ def changed_file(path: str, old_path: str, patch: str) -> ChangedFile:
     try:
         read = PatchSet.from_string(f"--- old\n+++ new\n{patch}\n") if patch else []
     except UnidiffParseError as error:
-        raise ValueError(f"the diff of {path} cannot be read: {' '.join(str(error).split())}") from error
+        raise UnreadableDiff(f"the diff of {path} cannot be read: {' '.join(str(error).split())}") from error
     return ChangedFile(path, old_path, tuple(_shown(hunk) for file in read for hunk in file))
 
 

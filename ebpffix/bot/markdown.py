@@ -18,6 +18,8 @@ _HIDDEN = ("C", "Zl", "Zp")  # controls, formats (they turn text around), surrog
 def visible(text: str) -> str:
     """`text` in one line, its characters that nobody sees replaced by U+FFFD."""
     shown = " ".join(text.split())
+    if shown.isprintable():
+        return shown
     return "".join("\ufffd" if unicodedata.category(c).startswith(_HIDDEN) else c for c in shown)
 
 
@@ -70,7 +72,7 @@ def faithful(lines: Iterable[str]) -> bool:
     """
     for line in lines:
         text = line.removesuffix("\n").removesuffix("\r").replace("\t", " ")
-        if re.match(r" *(/[a-z]|[`~]{3})", text) or any(unicodedata.category(c).startswith(_HIDDEN) for c in text):
+        if re.match(r" */[a-z]", text) or any(unicodedata.category(c).startswith(_HIDDEN) for c in text):
             return False
     return True
 

@@ -10,7 +10,7 @@ can hold is in the summary.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -131,11 +131,12 @@ def plan(report: Report, state: State, flavour: Flavour, refused: Mapping[str, s
     `refused` are fingerprints whose comments the host would not take, with its reasons: they go into the summary.
     """
     refused = refused or {}
-    theirs = {comment.key for comment in state.comments}
+    ours = [comment for comment in state.comments if comment.key]  # without the mark it is not for the bot to touch
+    theirs = {comment.key for comment in ours}
     possible = [note for f in report.findings if f.fingerprint not in refused and (note := _note(f, state, flavour))]
     possible.sort(key=lambda note: note.key not in theirs)  # what is there already stays
     wanted = {note.key: note for note in possible[:MAX_COMMENTS]}
-    changes, settled = _reconciled(wanted, state.comments)
+    changes, settled = _reconciled(wanted, ours)
     new = tuple(note for key, note in wanted.items() if key not in settled)
     told = {f.fingerprint for f in report.findings if f.fingerprint in wanted or f.fingerprint in settled}
     body = _summary(report, state, told, {note.key for note in possible}, refused)
@@ -271,7 +272,7 @@ def _patch(finding: Finding) -> str:
     for hunk in finding.hunks:
         if hunk.path != path:
             path = hunk.path
-            lines.append(f"--- {path}\n")
+            lines += shown_lines([f"--- {path}\n"])
         # As in every unified diff, a side of no lines is named by the line before it.
         start = hunk.start_line - (not hunk.old)
         lines.append(f"@@ -{start},{len(hunk.old)} @@\n")
@@ -312,25 +313,18 @@ def _program(program: Program) -> str:
 # The summary
 
 
-def _summary(
-    report: Report, state: State, told: set[str], possible: set[str], refused: Mapping[str, str]
-) -> str:
+def _summary(report: Report, state: State, told: set[str], possible: set[str], refused: Mapping[str, str]) -> str:
     """The table of findings and proofs, and the patches of those that have no comment; as much as there is room for."""
     head = f"**ebpffix**: {_count(report)} at `{report.head_sha[:12]}`."
     rest = [f for f in report.findings if f.fingerprint not in told]
-    rows = [_row(f, state.blob) for f in report.findings]
-    table = ["| where | transform | safety | finding | proof |\n|---|---|---|---|---|", *rows] if rows else []
-    text, left = _fitting(table, "\n", MAX_BODY - 1_000)
-    parts = [head, text]
-    if left:
-        parts.append(f"{left} more in the report.")
-    room = MAX_BODY - 1_000 - sum(len(part.encode()) for part in parts)
-    entries = [_elsewhere(f, possible, refused) for f in rest]
-    if entries and room > 2_000:
-        text, left = _fitting(entries, "\n\n", room - 500)
-        parts += ["### Without a comment of its own", text]
-        if left:
-            parts.append(f"{left} more in the report.")
+    head_row = "| where | transform | safety | finding | proof |\n|---|---|---|---|---|"
+    rows = (_row(f, state.blob) for f in report.findings)
+    taken = _fitting(rows, MAX_BODY - 2_000)
+    parts = [head, "\n".join([head_row, *taken]) if taken else "", _left(report.findings, taken)]
+    room = MAX_BODY - 2_000 - sum(len(part.encode()) for part in parts)
+    taken = _fitting((_elsewhere(f, possible, refused) for f in rest), room)
+    if rest:
+        parts += ["### Without a comment of its own", *taken, _left(rest, taken)]
     return "\n\n".join(part for part in [*parts, SUMMARY] if part)
 
 
@@ -358,12 +352,17 @@ def _elsewhere(finding: Finding, possible: set[str], refused: Mapping[str, str])
     return "\n\n".join(part for part in [*parts, _proven(finding.proof)] if part)
 
 
-def _fitting(parts: list[str], between: str, room: int) -> tuple[str, int]:
-    """As many of the parts, joined, as fit into so many bytes, and how many do not."""
+def _fitting(parts: Iterable[str], room: int) -> list[str]:
+    """As many of the parts, with two more bytes each, as fit into so many bytes."""
     taken: list[str] = []
     for part in parts:
-        room -= len(part.encode()) + len(between)
+        room -= len(part.encode()) + 2
         if room < 0:
             break
         taken.append(part)
-    return between.join(taken), len(parts) - len(taken)
+    return taken
+
+
+def _left(findings: Sequence[Finding], taken: list[str]) -> str:
+    left = len(findings) - len(taken)
+    return f"{left} more in the report." if left else ""

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 MAX_BYTES = 20_000_000
@@ -116,7 +117,7 @@ def _finding(entry: Any, where: str) -> Finding:
     end_line = _number(entry, "end_line", where, line)
     hunks = _each(entry, "hunks", where, MAX_HUNKS, _hunk)
     hunks = tuple(sorted(hunks, key=lambda hunk: (hunk.path, hunk.start_line, hunk.end_line)))
-    for above, below in zip(hunks, hunks[1:], strict=False):
+    for above, below in pairwise(hunks):
         if above.path == below.path and below.start_line <= above.end_line:
             raise BadReport(f"{where}.hunks: two overlap")
     proof = entry.get("proof")
@@ -182,9 +183,7 @@ def _path(entry: dict[str, Any], where: str) -> str:
     return path
 
 
-def _each(
-    entry: dict[str, Any], key: str, where: str, most: int, read_one: Callable[[Any, str], T]
-) -> tuple[T, ...]:
+def _each(entry: dict[str, Any], key: str, where: str, most: int, read_one: Callable[[Any, str], T]) -> tuple[T, ...]:
     entries = entry.get(key)
     if not isinstance(entries, list):
         raise BadReport(f"{where}.{key}: no list")
