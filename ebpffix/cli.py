@@ -83,6 +83,8 @@ def main(**flags: Any) -> None:
     PATHS are files or folders, the current folder unless given; `-` is standard input. Without --diff or --apply the
     findings are listed. Exit: 0 nothing found, 1 something, 2 an error.
     """
+    if sys.stdout is None:  # closed
+        fail("standard output is closed; send it where it can be written")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be what the locale can write
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if flags["list_transforms"]:
@@ -165,18 +167,18 @@ def _check(flags: dict[str, Any]) -> None:
         fail(str(error))
     for line in discovery.errors:
         click.echo(f"ebpffix: {line}", err=True)
-    if flags["watch"]:
-        from ebpffix import watch
-
-        raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
-    if flags["format_patch"]:
-        raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
     if flags["write_baseline"]:
         from ebpffix import baseline
 
         everything = baseline.Everything()
         settings = dataclasses.replace(settings, wanted=everything)
     try:
+        if flags["watch"]:
+            from ebpffix import watch
+
+            raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
+        if flags["format_patch"]:
+            raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
     except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
@@ -199,11 +201,12 @@ def _check(flags: dict[str, Any]) -> None:
 
 def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
     """The nearest configuration file with the flags over it."""
-    from ebpffix.config import check_transforms, load_config, parse_kernel
+    from ebpffix.config import check_defines, check_transforms, load_config, parse_kernel
 
     given: dict[str, Any] = {
         name: flags[name] for name in ("select", "ignore", "dialect", "define", "unsafe_fixes") if flags[name]
     }
+    check_defines(flags["define"])
     for name in ("select", "ignore"):
         check_transforms(flags[name], known, f"--{name}")
     if flags["target_kernel"]:
@@ -213,7 +216,8 @@ def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
             given[name] = _existing(flags[name], f"--{name.replace('_', '-')}")
     if flags["include"]:
         given["include"] = tuple(_existing(folder, "-I") for folder in flags["include"])
-    config = load_config([p for p in flags["paths"] if p != _STDIN], known)
+    named = [flags["stdin_filename"] if path == _STDIN else path for path in flags["paths"]]
+    config = load_config([path for path in named if path], known)
     return dataclasses.replace(config, **given)
 
 

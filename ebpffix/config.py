@@ -176,10 +176,15 @@ def _kernel(value: Any, base: Path) -> tuple[int, int]:
 
 
 def _defines(value: Any, base: Path) -> tuple[str, ...]:
-    for item in _list(value, base):
+    return check_defines(_list(value, base))
+
+
+def check_defines(items: Sequence[str]) -> tuple[str, ...]:
+    """`items` as they are; ValueError for the first that defines no macro."""
+    for item in items:
         if not _DEFINE.fullmatch(item):
             raise ValueError(f"{item!r} is neither NAME nor NAME=VALUE")
-    return tuple(value)
+    return tuple(items)
 
 
 def _patterns(value: Any, base: Path) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -65,21 +66,30 @@ def _proofs_of(report: Report, path: Path) -> bytes:
 
 def apply(report: Report, output: Output) -> int:
     """Write the new content of the files that change; of standard input, print it."""
-    failed = False
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
         return _finish(report, output, result, bool(_fixable(report.remaining)))
+    failed: set[Path] = set()
     for path, data in sorted(report.changed.items()):
         try:
             replace_content(path, data)
         except OSError as error:
-            failed = True
+            failed.add(path)
             _say([f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"])
+    _take_back(report, failed)
     listing = _listing(report, output, report.applied, done=True) + _listing(report, output, report.remaining)
     code = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
     if output.format == "text":
         _say(_summary(report, "made", report.remaining, output))
     return 2 if failed else code
+
+
+def _take_back(report: Report, failed: set[Path]) -> None:
+    """Count the fixes in files that could not be written among those that remain."""
+    lost = [one for one in report.applied if not failed.isdisjoint(e.path for e in one.fix.edits)]
+    report.applied = [one for one in report.applied if one not in lost]
+    report.remaining = [*report.remaining, *lost]
+    report.changed = {path: data for path, data in report.changed.items() if path not in failed}
 
 
 def step(report: Report, output: Output, verifier: Verifier) -> int:
@@ -176,8 +186,14 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
             unwritten = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
     elif made is not None:
         result = made
-    sys.stdout.buffer.write(result)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(result)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # click ends the run without a word: whoever read has read enough
+    except OSError as error:
+        unwritten = f"ebpffix: standard output: {error.strerror}; send it where it can be written"
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the buffer must not be tried again
     if output.statistics:
         for line in text.statistics(report.findings):
             print(line, file=sys.stderr if output.format != "text" else sys.stdout)

@@ -442,7 +442,7 @@ class _Tracer:
             return _only(kind) if not kind.is_kernel or _points_at_record(target) else _UNKNOWN
         if not _is_static(function):
             return _UNKNOWN
-        calls = [c for c in self.unit.calls if c.name == function.name and len(c.arguments) > index]
+        calls = [c for c in self.unit.calls_of(function.name) if len(c.arguments) > index]
         return _union(self.address(call.arguments[index], depth) for call in calls) if calls else _UNKNOWN
 
 

@@ -72,7 +72,7 @@ def _is_behind_its_calls(unit: Unit, node: Node) -> bool:
     function = node.function
     if function is None or function.cursor.storage_class.name != "STATIC":
         return False
-    return any(c.name == function.name and c.path == function.path and c.start < function.start for c in unit.calls)
+    return any(c.path == function.path and c.start < function.start for c in unit.calls_of(function.name))
 
 
 def _refused(unit: Unit, through: Node, depth: int) -> Root | None:
@@ -134,7 +134,7 @@ def _parameter(unit: Unit, node: Node, function: Node, depth: int) -> Root | Non
     parameters = [p.decl for p in function.children if p.kind == "PARM_DECL"]
     index = parameters.index(node.decl)
     if function.cursor.storage_class.name == "STATIC":
-        calls = [c for c in unit.calls if c.name == function.name and len(c.arguments) > index]
+        calls = [c for c in unit.calls_of(function.name) if len(c.arguments) > index]
         return _all(_refused(unit, c.arguments[index], depth - 1) for c in calls)
     # Whatever a kprobe has behind its context is an integer for the verifier.
     return Root.KERNEL if index > 0 and _is_probe(function) else None

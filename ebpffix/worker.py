@@ -130,13 +130,12 @@ class Worker:
                     number, job = todo.get_nowait()
                 except queue.Empty:
                     return
-                header = prefixes.header(job)
                 with sending:
                     pipe.send((number, None))
                 try:
-                    result = analyse(job, self._transforms, header)
-                except Exception as error:  # a thread that ended here would look like a hang
-                    why = f"it could not be analysed ({type(error).__name__}: {error}); please report this"
+                    result = analyse(job, self._transforms, prefixes.header(job))
+                except Exception as error:  # else the thread ends, and the parent waits for it until it stalls
+                    why = f"ebpffix failed on it ({type(error).__name__}: {error}); please report this"
                     result = Result(Status.FAILED, notes=[why])
                 with sending:
                     pipe.send((number, result))

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support import CACHE, cases
 
+from ebpffix.cli import main
 from ebpffix.patch import changed_lines
 
 PROGRAM = b"""#include "vmlinux.h"
@@ -269,6 +271,49 @@ def test_json_without_git(tree: Path) -> None:
     assert (done.code, json.loads(done.out)["head_sha"]) == (1, "")
 
 
+def test_what_cannot_be_written_is_not_called_fixed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ebpffix.modes.replace_content", full)
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
+    done = CliRunner().invoke(main, ["--apply", "."])
+    assert done.exit_code == 2
+    assert "cannot be written: No space left on device" in done.stderr
+    assert "0 fixes in 0 files made" in done.stderr
+    assert done.stdout.splitlines()[-1].endswith("[safe]")
+
+
+def test_standard_input_has_the_settings_of_its_name(tree: Path) -> None:
+    (tree / "src" / "ebpffix.toml").write_text('ignore = ["redundant-map-update"]\n')
+    assert ebpffix("-", "--stdin-filename", "src/count.bpf.c", cwd=tree, text=PROGRAM).code == 0
+    assert ebpffix("-", cwd=tree, text=PROGRAM).code == 1
+
+
+@pytest.mark.parametrize("to", ["> /dev/full", ">&-"])
+def test_standard_output_that_cannot_be_written(tree: Path, to: str) -> None:
+    env = os.environ | {"EBPFFIX_CACHE_DIR": str(CACHE)}
+    command = f"'{sys.executable}' -m ebpffix --diff . {to}"
+    done = subprocess.run(["sh", "-c", command], cwd=tree, env=env, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ebpffix: standard output")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("mode", [(), ("--format-patch", "patches"), ("--watch",)])
+def test_compile_commands_that_cannot_be_read(tree: Path, mode: tuple[str, ...]) -> None:
+    (tree / "compile_commands.json").write_text("[{}]")
+    done = ebpffix(*mode, cwd=tree)
+    assert (done.code, done.err.count("compile_commands.json: entry 1 needs")) == (2, 1)
+
+
+@pytest.mark.parametrize("define", ["1+", "A B", "", "A=1\n#define B"])
+def test_define_that_is_none(tree: Path, define: str) -> None:
+    done = ebpffix("-D", define, cwd=tree)
+    assert (done.code, done.err) == (2, f"ebpffix: {define!r} is neither NAME nor NAME=VALUE\n")
+
+
 def test_output_file_that_cannot_be_written(tree: Path) -> None:
     for given in ("nowhere/report.json", "src"):
         done = ebpffix("--diff", "--output-format", "json", "--output-file", given, cwd=tree)
@@ -480,10 +525,3 @@ def test_names_that_are_not_plain_text(tree: Path, name: bytes) -> None:
     subprocess.run(["git", "apply"], cwd=tree, input=diff.out.encode("latin-1"), check=True)
     with open(path, "rb") as fixed:
         assert fixed.read() == FIXED
-
-
-def test_include_of_a_name_that_is_no_utf8(tree: Path) -> None:
-    path = tree / "src" / "count.bpf.c"
-    path.write_bytes(PROGRAM.replace(b'vmlinux.h"', b'vmlinux.h"\n#include "caf\xe9.h"', 1) + b"caf\xe9 x;\n")
-    done = ebpffix(cwd=tree)
-    assert (done.code, done.out.count("redundant-map-update")) == (1, 1), done

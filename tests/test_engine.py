@@ -145,6 +145,20 @@ def test_a_crash_of_libclang_costs_that_file_alone(tree: Path, cache: Path) -> N
     assert {p.name for p in report.changed} == {"a.bpf.c", "z.bpf.c"}
 
 
+def test_a_mistake_in_the_analysis_is_told_at_once(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def analyse(job: worker.Job, *_: object) -> worker.Result:
+        if job.path.name == "bad.bpf.c":
+            raise ZeroDivisionError("by nothing")
+        return worker.Result(worker.Status.ANALYSED)
+
+    monkeypatch.setattr(worker, "analyse", analyse)
+    (tree / "a.bpf.c").write_text(PROGRAM)
+    (tree / "bad.bpf.c").write_text(PROGRAM)
+    report = go(tree, cache, known(replacing(b"OLD", b"NEW")))
+    assert [str(f.status) for f in report.files] == ["analysed", "failed"]
+    assert "ZeroDivisionError: by nothing" in report.files[1].notes[-1]
+
+
 def test_a_hang_costs_that_file_alone(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def find(unit: Unit) -> Iterator[Fix]:
         if unit.path.name == "hang.bpf.c":

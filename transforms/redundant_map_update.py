@@ -15,7 +15,8 @@ Suggested when the entry can be gone for another reason: an LRU map evicts, the 
 pinned or shared, its type is not known; also where an #if leaves out part of the function, where the file was not
 wholly understood, and in a header that user space includes too.
 Advice where lookup and update have keys that look alike, and the entry was changed in between: it is perhaps a typing
-error; and where the statement cannot be taken out without losing a comment or because a macro's body has it.
+error; where the pointer was looked up under another key first, whose entry the update was perhaps meant to make; and
+where the statement cannot be taken out without losing a comment or because a macro's body has it.
 
 Left alone: insertion of a missing entry, another map or key, a key that may have changed, a pointer that may not be
 the entry any more or was not checked for NULL, a copy that is written back (readers may rely on its being atomic),
@@ -179,8 +180,25 @@ class _Update:
         if edit is None:
             reason = "a comment or a macro's body is in the way: take the update out by hand"
             return Fix(call, message, Safety.ADVICE, reason=reason)
+        if other := self._missed_key():
+            reason = f"`{name}` was looked up under `{_text(other)}` first: is the entry meant to be stored there?"
+            return Fix(call, message, Safety.ADVICE, reason=reason)
         reason = self._doubt()
         return Fix(call, message, Safety.SUGGESTED if reason else Safety.SAFE, [edit], reason)
+
+    def _missed_key(self) -> Node | None:
+        """Another key under which the pointer was looked up before, in the same map: a fallback whose result the
+        update was perhaps meant to store under the key that was missed."""
+        for change in self.flow.changes(self.value.decl):
+            step = self.flow.step(change.node)
+            given = self.flow.given(step, self.value.decl) if step is not None else None
+            lookup = self.effects.call(given) if given is not None else None
+            if lookup is None or lookup.op not in _LOOKUPS or map_decl(lookup.map) != self.map.decl:
+                continue
+            key, ours = lookup.key, self.update.key
+            if key is not None and ours is not None and not same_expression(key, ours):
+                return key
+        return None
 
     def _doubt(self) -> str:
         name, unit, call = self.map.name, self.unit, self.update.call

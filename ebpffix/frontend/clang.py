@@ -39,6 +39,10 @@ def _library_file() -> str:
     return cindex.Config.library_file or os.path.join(folder, "libclang.so")
 
 
+def _decoded(text: Any, *_: object) -> Any:
+    return None if text is None else os.fsdecode(text)
+
+
 @cache
 def library() -> Any:
     """libclang with the functions of cindex: PyDLL keeps Python's lock, CDLL gives it up, for the parser alone."""
@@ -65,7 +69,7 @@ def library() -> Any:
         function.restype, function.argtypes = result, arguments
     # cindex takes all text for UTF-8, and a file's name or a program's words need not be.
     fast.clang_getCString.restype = ctypes.c_char_p
-    fast.clang_getCString.errcheck = lambda text, *_: None if text is None else os.fsdecode(text)  # type: ignore[assignment]
+    fast.clang_getCString.errcheck = _decoded
     # cindex reads this attribute instead of loading a library of its own.
     type(cindex.conf).lib = fast
     return fast

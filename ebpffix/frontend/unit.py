@@ -243,6 +243,17 @@ class Unit:
                     found.append(node)
         return found
 
+    def calls_of(self, name: str) -> list[Node]:
+        """The calls of one function, in order."""
+        return self._calls_by_name.get(name, [])
+
+    @cached_property
+    def _calls_by_name(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for call in self.calls:
+            found.setdefault(call.name, []).append(call)
+        return found
+
     def program_section(self, function: Node) -> bytes:
         """The section that SEC("…") gives a function, such as b"kprobe/tcp_sendmsg"; b"" if it has none."""
         source = self.sources.get(function.path)
