@@ -149,7 +149,8 @@ def test_a_path_that_leads_elsewhere_refuses_the_report(path: str) -> None:
 WRONG = [
     {"line": 0}, {"line": True}, {"line": 10**9}, {"line": "1"}, {"end_line": 1}, {"message": None},
     {"message": "x" * (MAX_TEXT + 1)}, {"safety": "sure"}, {"transform": "<b>"}, {"transform": "a" * 99 + "\n"},
-    {"fingerprint": "x --><script>"}, {"fingerprint": ""}, {"hunks": None}, {"hunks": [1]}, {"hunks": [hunk(1, [], [])] * 300},
+    {"fingerprint": "x --><script>"}, {"fingerprint": ""}, {"hunks": None}, {"hunks": [1]},
+    {"hunks": [hunk(1, [], [])] * 300},
     {"hunks": [{**hunk(3, ["a\n"], []), "end_line": 9}]}, {"hunks": [hunk(3, ["a\nb\n"], [])]},
     {"hunks": [hunk(3, ["a", "b\n"], [])]}, {"hunks": [hunk(3, ["a\n"], []), hunk(3, ["a\n"], [])]},
     {"hunks": [hunk(3, [""], [])]}, {"proof": []}, {"proof": {"verdict": "@team", "kernel": "", "programs": []}},

@@ -129,15 +129,20 @@ class FakeGitLab(Fake):
                 return 200, {"id": ME}
             case "GET", p if p == merge:
                 refs = {"base_sha": "b", "start_sha": "s", "head_sha": self.head}
-                return 200, {"sha": self.head, "diff_refs": refs, "web_url": "https://gitlab.com/g/p/-/merge_requests/5"}
+                return 200, {
+                    "sha": self.head,
+                    "diff_refs": refs,
+                    "web_url": "https://gitlab.com/g/p/-/merge_requests/5",
+                }
             case "GET", p if p == f"{merge}/diffs":
                 return 200, page([{"new_path": n, "old_path": o, "diff": d} for n, o, d in self.files], query)
             case "GET", p if p == f"{merge}/discussions":
                 return 200, page(self.discussions, query)
             case "POST", p if p in (f"{merge}/discussions", f"{merge}/notes"):
                 position = body.get("position")
-                if position and not any(position["new_line"] in lines for lines in self.right_lines(position["new_path"])):
-                    raise Refusal(400, {"message": "400 Bad request - Note {:line_code=>[\"can't be blank\"]}"})
+                shown = self.right_lines(position["new_path"]) if position else []
+                if position and not any(position["new_line"] in lines for lines in shown):
+                    raise Refusal(400, {"message": '400 Bad request - Note {:line_code=>["can\'t be blank"]}'})
                 note = {"id": next(self.ids), "author": {"id": ME}, "body": body["body"], "position": position}
                 self.discussions.append({"id": f"d{note['id']}", "notes": [note]})
                 return 201, self.discussions[-1]
