@@ -39,7 +39,7 @@ class Job:
     setup: Setup
     sources: Mapping[Path, bytes]
     virtual: Mapping[str, bytes]
-    transforms: tuple[str, ...]
+    transforms: tuple[str, ...]  # those that have something to look for in the sources
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()
     btf: Path | None = None
@@ -77,8 +77,7 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
     result = Result(Status.ANALYSED, errors=unit.errors, notes=list(job.setup.notes))
     wanted = [transforms[name] for name in job.transforms]
     for transform in wanted:
-        if any(transform.facts.trigger.search(s.code) for s in unit.sources.values()):
-            _run(transform, unit, result)
+        _run(transform, unit, result)
     result.notes += unit.notes
     unseen = list(_unseen(unit, wanted))
     if unit.missing:
@@ -116,7 +115,7 @@ def _unseen(unit: Unit, transforms: Sequence[Registered]) -> Iterator[tuple[bool
                     note, lost = f"{where}: in a macro's body or directive, not analysed", False
                 elif unit.inactive(path, match.start()):
                     note, lost = f"{where}: left out by an #if, not analysed", False
-                elif not unit.covers(path, match.start()):
+                elif unit.errors and not unit.covers(path, match.start()):  # only an error makes libclang lose text
                     note, lost = f"{where}: not understood by libclang, not analysed", True
                 else:
                     continue

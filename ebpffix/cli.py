@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ebpffix import __version__
+from ebpffix.report import FORMATS
 
 if TYPE_CHECKING:
     from ebpffix.config import Config
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from ebpffix.transform import Registered
     from ebpffix.verify.session import Verifier
 
-_FORMATS = ("text", "json")
 _STDIN = "-"
 
 
@@ -63,7 +64,9 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--compile-commands", metavar="FILE", help="A compile_commands.json with the project's flags.")
 @click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
 @click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
-@click.option("--output-format", type=click.Choice(_FORMATS), default="text", help="The report's format.")
+@click.option("--baseline", metavar="F", help="Not the findings in this file.")
+@click.option("--write-baseline", metavar="F", help="Write all findings to a file for --baseline.")
+@click.option("--output-format", type=click.Choice(["text", *FORMATS]), default="text", help="The report's format.")
 @click.option("--output-file", metavar="F", help="Write the report there.")
 @click.option("--statistics", is_flag=True, help="Count findings by transform.")
 @click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
@@ -80,6 +83,8 @@ def main(**flags: Any) -> None:
     PATHS are files or folders, the current folder unless given; `-` is standard input. Without --diff or --apply the
     findings are listed. Exit: 0 nothing found, 1 something, 2 an error.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be what the locale can write
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if flags["list_transforms"]:
         return _list_transforms()
     if flags["explain"]:
@@ -147,7 +152,7 @@ def _check(flags: dict[str, Any]) -> None:
     for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
         if flags[flag] and not flags[needs]:
             raise click.UsageError(f"--{flag.replace('_', '-')} goes with --{needs}")
-    modes_given = [mode for mode in ("diff", "apply", "format_patch") if flags[mode]]
+    modes_given = [mode for mode in ("diff", "apply", "format_patch", "write_baseline") if flags[mode]]
     if len(modes_given) > 1:
         names = " and ".join(f"--{mode.replace('_', '-')}" for mode in modes_given)
         raise click.UsageError(f"{names} exclude each other: give one of them")
@@ -166,11 +171,18 @@ def _check(flags: dict[str, Any]) -> None:
         raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
     if flags["format_patch"]:
         raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
+    if flags["write_baseline"]:
+        from ebpffix import baseline
+
+        everything = baseline.Everything()
+        settings = dataclasses.replace(settings, wanted=everything)
     try:
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
     except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
         fail(str(error))
+    if flags["write_baseline"]:
+        raise SystemExit(modes.write_baseline(report, everything.found, Path(flags["write_baseline"])))
     mode = modes.diff if flags["diff"] else modes.apply if flags["apply"] else modes.check
     output = modes.Output(
         format=flags["output_format"],
@@ -196,7 +208,7 @@ def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
         check_transforms(flags[name], known, f"--{name}")
     if flags["target_kernel"]:
         given["target_kernel"] = parse_kernel(flags["target_kernel"])
-    for name in ("vmlinux", "btf", "compile_commands"):
+    for name in ("vmlinux", "btf", "compile_commands", "baseline"):
         if flags[name]:
             given[name] = _existing(flags[name], f"--{name.replace('_', '-')}")
     if flags["include"]:
@@ -250,7 +262,7 @@ def _settings(
         jobs=flags["jobs"] or len(os.sched_getaffinity(0)),
         cache=cache,
         unsafe=config.unsafe_fixes,
-        wanted=_wanted(flags),
+        wanted=_wanted(flags, config, contents),
         flags=_compile_flags(config),
         contents=contents,
         verifier=_verifier(flags, cache) if flags["verify"] else None,
@@ -297,17 +309,23 @@ def _cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("ebpffix"))
 
 
-def _wanted(flags: dict[str, Any]) -> Callable[[Found], bool]:
-    """Whether a finding counts: with --changed-lines or --diff-base, those that overlap a changed line."""
+def _wanted(flags: dict[str, Any], config: Config, contents: dict[Path, bytes]) -> Callable[[Found], bool]:
+    """Whether a finding counts: with --changed-lines or --diff-base, those that overlap a changed line; with a
+    baseline, those that are not in it."""
     from ebpffix import scope
 
     if flags["changed_lines"] and flags["diff_base"]:
         raise click.UsageError("--changed-lines and --diff-base say the same twice: give one of them")
+    filters: list[Callable[[Found], bool]] = []
     if flags["changed_lines"]:
-        return scope.of_diff(Path(flags["changed_lines"]))
+        filters.append(scope.of_diff(Path(flags["changed_lines"])))
     if flags["diff_base"]:
-        return scope.since(flags["diff_base"])
-    return lambda found: True
+        filters.append(scope.since(flags["diff_base"]))
+    if config.baseline and not flags["write_baseline"]:
+        from ebpffix import baseline
+
+        filters.append(baseline.outside(config.baseline, contents))
+    return lambda found: all(wanted(found) for wanted in filters)
 
 
 def _colour(when: str) -> bool:

@@ -75,7 +75,7 @@ def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | 
     """
     start, end = statement.start, statement_end(unit, statement)
     source = unit.source_of(statement)
-    if not unit.editable(statement.path, start, end):
+    if not unit.editable(statement.path, start, end) or _owner_in_macro(statement):
         return None
     newline, indent = source.newline, source.indent(start)
     alone = not source.data[source.line_start(start) : start].strip(b" \t")
@@ -88,24 +88,38 @@ def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | 
     return _braced(unit, statement, start, end, lines)
 
 
+def _owner_in_macro(statement: Node) -> bool:
+    """Whether what a statement stands in comes out of the same macro: what is put there would stand around both."""
+    parent = statement.parent
+    return parent is not None and (parent.path, parent.start) == (statement.path, statement.start)
+
+
 def _braced(unit: Unit, body: Node, start: int, end: int, lines: Sequence[bytes]) -> list[Edit] | None:
     source = unit.source_of(body)
     owner = body.parent
-    if owner is None or _has_comment(source, source.code.rfind(b")", 0, start), start):
+    if owner is None:
         return None
     newline, step = source.newline, indent_step(source)
     outer = source.indent(owner.start)
     inner = outer + step
     # From behind what is before the body: `)`, `else` or `do`.
-    opening = len(source.data[:start].rstrip())
+    opening = len(source.code[:start].rstrip())
     text = b" {" + newline + b"".join(inner + line + newline for line in lines) + inner
+    opened = [Edit(body.path, opening, start, text)]
+    if _has_comment(source, source.code.rfind(b")", 0, start), start):
+        # A comment behind a condition stays where it is, if the body has a line of its own.
+        alone = not source.data[source.line_start(start) : start].strip(b" \t")
+        if not alone or source.code[opening - 1 : opening] != b")":
+            return None
+        added = b"".join(line + newline + source.indent(start) for line in lines)
+        opened = [Edit(body.path, opening, opening, b" {"), Edit(body.path, start, start, added)]
     closing = newline + outer + b"}"
     rest = re.compile(rb"\s*(else\b)").match(source.code, end)
     if rest and owner.kind == "IF_STMT" and not _has_comment(source, end, rest.start(1)):
-        return [Edit(body.path, opening, start, text), Edit(body.path, end, rest.start(1), closing + b" ")]
+        return [*opened, Edit(body.path, end, rest.start(1), closing + b" ")]
     # A comment behind the body on its line stays with it.
     line_end = _line_comment_end(source, end)
-    return [Edit(body.path, opening, start, text), Edit(body.path, line_end, line_end, closing)]
+    return [*opened, Edit(body.path, line_end, line_end, closing)]
 
 
 def after(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | None:
@@ -113,7 +127,7 @@ def after(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | N
     is not between braces or comes out of a macro's body."""
     end = statement_end(unit, statement)
     source = unit.source_of(statement)
-    if not in_block(statement) or not unit.editable(statement.path, statement.start, end):
+    if not in_block(statement) or not unit.editable(statement.path, statement.start, end) or _owner_in_macro(statement):
         return None
     indent = source.indent(statement.start)
     if source.data[source.line_start(statement.start) : statement.start].strip(b" \t"):

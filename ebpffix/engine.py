@@ -144,6 +144,7 @@ class _Analyser:
         self.cache = ResultCache(settings.cache / "results") if settings.cache else None
         self.headers = {header.path: header for header in discovery.headers}
         self.results: dict[Path, Result] = {}  # of the first pass
+        self._own: dict[Path, list[Path]] = {}  # the files of the run that go into each program
         self.programs = {program.path: program for program in self._all_programs()}
         self.before: dict[Path, bytes] = {path: program.source.data for path, program in self.programs.items()}
         self.before |= {path: path.read_bytes() for path in self.headers}
@@ -180,10 +181,10 @@ class _Analyser:
         errors: dict[Path, int] = {}
         found: list[Found] = []
         for path, program in self.programs.items():
-            closure = self.closure(program, files)
-            own = [path, *(p for p in closure.files if p in self.headers)]
-            if changed is not None and changed.isdisjoint(own):
+            if changed is not None and changed.isdisjoint(self._own[path]):
                 continue
+            closure = self.closure(program, files)
+            own = self._own[path] = [path, *(p for p in closure.files if p in self.headers)]
             job = self._job(program, closure, own, files)
             # A program that was fixed is parsed again even if no trigger is left: its errors are counted.
             if not job.transforms and path not in self.results:

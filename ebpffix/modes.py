@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ from ebpffix.discover import Discovery
 from ebpffix.engine import Report, Settings, run
 from ebpffix.patch import format_patch as write_series
 from ebpffix.patch import unified
-from ebpffix.report import text
+from ebpffix.report import FORMATS, render, text
 from ebpffix.report.model import display, model
 from ebpffix.rewrite import Applied, Found, apply_all
 from ebpffix.transform import Safety
@@ -133,6 +132,19 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
     return code or int(bool(series))
 
 
+def write_baseline(report: Report, found: Sequence[Found], path: Path) -> int:
+    """Write down all that was found, advice too: none of it is told of with --baseline."""
+    from ebpffix import baseline
+
+    try:
+        baseline.write(path, found, report.before)
+    except OSError as error:
+        _say([f"ebpffix: {path}: {error.strerror}; give a file that can be written"])
+        return 2
+    print(f"{text.counts(found)} written to {text.name(path)}")
+    return _finish(report, Output(), b"", False)
+
+
 def _described(report: Report) -> Iterable[str]:
     for found in report.applied:
         reason = f" ({found.fix.reason})" if found.fix.reason else ""
@@ -150,29 +162,35 @@ def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bo
     lines = list(text.lines(report, found, colour=output.colour))
     if done:
         lines = [f"{line} fixed" for line in lines]
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
 def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
     """Print the result, or the report in its place; tell what was not understood; the exit code."""
     made = _formatted(report, output)
+    unwritten = ""
     if made is not None and output.file:
-        replace_content(output.file, made)
+        try:
+            replace_content(output.file, made)
+        except OSError as error:
+            unwritten = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
     elif made is not None:
         result = made
     sys.stdout.buffer.write(result)
     sys.stdout.buffer.flush()
     if output.statistics:
-        print("\n".join(text.statistics(report.findings)), file=sys.stderr if output.format != "text" else sys.stdout)
+        for line in text.statistics(report.findings):
+            print(line, file=sys.stderr if output.format != "text" else sys.stdout)
     _say(text.notes(report))
     _say(text.proof_table(report))
-    failed = bool(report.errors) or any(file.status is Status.FAILED for file in report.files)
+    _say([unwritten] if unwritten else [])
+    failed = bool(unwritten or report.errors) or any(file.status is Status.FAILED for file in report.files)
     return 2 if failed else int(found)
 
 
 def _formatted(report: Report, output: Output) -> bytes | None:
-    if output.format == "json":
-        return (json.dumps(model(report, head_sha=_head()), indent=1, ensure_ascii=False) + "\n").encode()
+    if output.format in FORMATS:
+        return render(model(report, head_sha=_head()), output.format)
     if output.file:
         return _listing(report, replace(output, colour=False), report.findings)
     return None
@@ -180,7 +198,10 @@ def _formatted(report: Report, output: Output) -> bytes | None:
 
 def _head() -> str:
     """The commit that the working tree is at, for whoever reads the report elsewhere; "" without git."""
-    done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
     return done.stdout.strip()
 
 

@@ -62,6 +62,14 @@ class Probes:
             found |= self.roles(call.function, _above | {function.decl})
         return found or ({Role.OTHER} if function.decl not in _above else set())
 
+    def programs(self, function: Node, _above: frozenset[int] = frozenset()) -> set[int]:
+        """The functions (by `Node.decl`) that nothing here calls and that come to a function, itself among them."""
+        if function.decl in _above:
+            return set()
+        above = [c.function for c in self.callers.get(function.decl, []) if c.function is not None]
+        found = {function.decl} if not above else set()
+        return found.union(*(self.programs(caller, _above | {function.decl}) for caller in above))
+
     def _own_role(self, function: Node) -> Role | None:
         """The role of a program; None for a function that is none."""
         if self.unit.dialect == BCC:

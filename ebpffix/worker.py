@@ -133,7 +133,11 @@ class Worker:
                 header = prefixes.header(job)
                 with sending:
                     pipe.send((number, None))
-                result = analyse(job, self._transforms, header)
+                try:
+                    result = analyse(job, self._transforms, header)
+                except Exception as error:  # a thread that ended here would look like a hang
+                    why = f"it could not be analysed ({type(error).__name__}: {error}); please report this"
+                    result = Result(Status.FAILED, notes=[why])
                 with sending:
                     pipe.send((number, result))
 

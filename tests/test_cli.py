@@ -264,6 +264,18 @@ def test_json_is_the_same_for_diff_and_names_what_apply_did(tree: Path) -> None:
     assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
 
 
+def test_json_without_git(tree: Path) -> None:
+    done = ebpffix("--output-format", "json", cwd=tree, env={"PATH": str(tree)})
+    assert (done.code, json.loads(done.out)["head_sha"]) == (1, "")
+
+
+def test_output_file_that_cannot_be_written(tree: Path) -> None:
+    for given in ("nowhere/report.json", "src"):
+        done = ebpffix("--diff", "--output-format", "json", "--output-file", given, cwd=tree)
+        assert (done.code, done.err.count(f"ebpffix: --output-file {given}: ")) == (2, 1)
+        assert done.out.startswith("diff --git ")
+
+
 def test_output_file_leaves_the_diff_where_it_is(tree: Path) -> None:
     done = ebpffix("--diff", "--output-format", "json", "--output-file", "report.json", cwd=tree)
     assert done.out.startswith("diff --git")
@@ -455,3 +467,23 @@ def test_watch_answers_a_save_by_rename(tree: Path) -> None:
     finally:
         watching.kill()
         watching.wait()
+
+
+@pytest.mark.parametrize("name", [b"latin\xe9.bpf.c", "ünï.bpf.c".encode(), b"new\nline \"quoted\".bpf.c"])
+def test_names_that_are_not_plain_text(tree: Path, name: bytes) -> None:
+    path = os.path.join(os.fsencode(tree), name)
+    os.rename(tree / "src" / "count.bpf.c", path)
+    done = ebpffix(cwd=tree)
+    assert (done.code, done.out.count("redundant-map-update")) == (1, 1), done
+    assert done.out.encode("latin-1").startswith(name + b":20:2: ")
+    diff = ebpffix("--diff", cwd=tree)
+    subprocess.run(["git", "apply"], cwd=tree, input=diff.out.encode("latin-1"), check=True)
+    with open(path, "rb") as fixed:
+        assert fixed.read() == FIXED
+
+
+def test_include_of_a_name_that_is_no_utf8(tree: Path) -> None:
+    path = tree / "src" / "count.bpf.c"
+    path.write_bytes(PROGRAM.replace(b'vmlinux.h"', b'vmlinux.h"\n#include "caf\xe9.h"', 1) + b"caf\xe9 x;\n")
+    done = ebpffix(cwd=tree)
+    assert (done.code, done.out.count("redundant-map-update")) == (1, 1), done

@@ -126,6 +126,16 @@ def test_a_mistake_in_a_transform_is_told(tree: Path, cache: Path) -> None:
     assert "gone" in report.files[0].notes[-1]
 
 
+def test_a_mistake_in_the_frontend_is_told(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("gone")
+
+    monkeypatch.setattr(worker, "analyse", broken)
+    (tree / "a.bpf.c").write_text(PROGRAM)
+    report = go(tree, cache, known(replacing(b"OLD", b"NEW")))
+    assert "gone" in report.files[0].notes[-1]
+
+
 def test_a_crash_of_libclang_costs_that_file_alone(tree: Path, cache: Path) -> None:
     (tree / "a.bpf.c").write_text(PROGRAM)
     (tree / "deep.bpf.c").write_text(PROGRAM.replace("OLD", "OLD" + "+a" * 300_000))

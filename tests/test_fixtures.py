@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ebpffix.rewrite import apply
 from support import SAFE, UNSAFE, Case, analyse_files, cases
 
+from ebpffix.rewrite import apply
 from ebpffix.transform import Fix
 
 CASES = cases()

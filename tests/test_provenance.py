@@ -9,7 +9,7 @@ import pytest
 from support import findings, transforms
 
 from ebpffix.frontend import Unit
-from ebpffix.provenance import Origin, origin
+from ebpffix.provenance import Origin, origin, origins
 from ebpffix.transform import BCC, LIBBPF, Fix, Registered, Safety, Transform
 
 PROGRAMS = {
@@ -49,27 +49,32 @@ int store(struct pt_regs *ctx, struct sock *sk) { u32 id = 1; helper(sk); socks.
 
 
 def _say(unit: Unit) -> Iterator[Fix]:
-    """A finding for each argument of see(): the function and the argument's origin."""
+    """A finding for each argument of see(): the function and the argument's origins, the certain one first."""
     for function in unit.functions:
         for call in function.find("CALL_EXPR"):
             if call.name == "see":
-                said = f"{function.name.removeprefix('____')}: {origin(unit, call.arguments[0]).name}"
+                kinds = [origin(unit, call.arguments[0]), *origins(unit, call.arguments[0])]
+                said = f"{function.name.removeprefix('____')}: {' '.join(kind.name for kind in kinds)}"
                 yield Fix(call, said, Safety.ADVICE, reason="-")
 
 
 @functools.cache
-def seen(dialect: str, body: str = "") -> dict[str, list[Origin]]:
-    """By function, the origins of what it passes to see()."""
+def said(dialect: str, body: str = "") -> dict[str, list[list[Origin]]]:
+    """By function, what is known of each argument that it passes to see(): its origin, then all that are possible."""
     spy = Transform("spy", 0, (LIBBPF, BCC), (rb"\bsee\s*\(",), "says origins")
     transforms()["spy"] = Registered(spy, _say, "")
     try:
         fixes = findings((PROGRAMS[dialect]).replace(b"%s", body.encode()), "spy", dialect=dialect)
     finally:
         del transforms()["spy"]
-    found: dict[str, list[Origin]] = {}
-    for function, _, name in (fix.message.partition(": ") for fix in fixes):
-        found.setdefault(function, []).append(Origin[name])
+    found: dict[str, list[list[Origin]]] = {}
+    for function, _, names in (fix.message.partition(": ") for fix in fixes):
+        found.setdefault(function, []).append([Origin[name] for name in names.split()])
     return found
+
+
+def seen(dialect: str, body: str = "") -> dict[str, list[Origin]]:
+    return {function: [kinds[0] for kinds in each] for function, each in said(dialect, body).items()}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def seen(dialect: str, body: str = "") -> dict[str, list[Origin]]:
         ("see(somewhere);", Origin.UNKNOWN),
         ("u32 k = 0; struct val *v = bpf_map_lookup_elem(&m, &k); if (v) see(v->c);", Origin.MAP_VALUE),
         ("u32 k = 0; struct val *v; v = bpf_map_lookup_elem(&m, &k); see((char *)v + 2);", Origin.MAP_VALUE),
-        ("u32 k = 0; struct val *v = bpf_map_lookup_elem(&m, &k); if (v) see(v->sk);", Origin.UNKNOWN),
+        ("u32 k = 0; struct val *v = bpf_map_lookup_elem(&m, &k); if (v) see(v->sk);", Origin.KERNEL),
         ("u32 k = 0; struct val a, *v = bpf_map_lookup_elem(&m, &k); if (!v) v = &a; see(v);", Origin.UNKNOWN),
         ("struct val *e = bpf_ringbuf_reserve(&rb, sizeof(*e), 0); if (e) see(e->c);", Origin.RINGBUF),
         ("struct task_struct *t = (void *)bpf_get_current_task(); see(t->comm);", Origin.KERNEL),
@@ -105,6 +110,19 @@ def seen(dialect: str, body: str = "") -> dict[str, list[Origin]]:
         ("u64 s = PT_REGS_PARM1(ctx); see((void *)s);", Origin.UNKNOWN),
         ("struct sock *s = sk; struct sock **p = &s; see(s); see(p);", Origin.UNKNOWN),
         ("struct sock *s = sk; if (text) s = (void *)big; see(s);", Origin.UNKNOWN),
+        ("struct sock *s = sk; while (s) s = (struct sock *)s->sk_socket; see(s);", Origin.KERNEL),
+        ("struct sock *s; s = s; see(s);", Origin.UNKNOWN),
+        ("struct task_struct *t = (void *)bpf_get_current_task(); see(t->set_child_tid);", Origin.USER),
+        (
+            "struct mm_struct *m = ((struct task_struct *)bpf_get_current_task())->mm; see((char *)m->arg_start);",
+            Origin.UNKNOWN,
+        ),
+        ("struct task_struct *t = (void *)bpf_get_current_task(); see(BPF_CORE_READ(t, comm));", Origin.STACK),
+        (
+            "struct task_struct *t = (void *)bpf_get_current_task(); see((char *)BPF_CORE_READ(t, mm, arg_start));",
+            Origin.UNKNOWN,
+        ),
+        ("struct filename *n = (void *)PT_REGS_PARM2(ctx); see(BPF_CORE_READ(n, uptr));", Origin.USER),
         ("struct val a; void *p = text ? (void *)&a : NULL; see(p);", Origin.STACK),
     ],
 )
@@ -145,6 +163,18 @@ def test_programs(function: str, expected: list[Origin]) -> None:
 )
 def test_bcc(body: str, expected: Origin) -> None:
     assert seen(BCC, body)["kprobe__tcp_connect"][0] is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("struct sock *s = sk; if (text) s = (void *)big; see(s);", {Origin.KERNEL, Origin.GLOBAL}),
+        ("struct sock *s = sk; if (text) s = (void *)somewhere; see(s);", {Origin.KERNEL, Origin.UNKNOWN}),
+        ("struct sock *s = sk; if (text) s = NULL; see(s);", {Origin.KERNEL}),
+    ],
+)
+def test_all_that_is_possible(body: str, expected: set[Origin]) -> None:
+    assert set(said(LIBBPF, body)["probe"][0][1:]) == expected
 
 
 def test_bcc_programs() -> None:

@@ -155,3 +155,8 @@ def test_the_same_text_is_compiled_once() -> None:
 def test_no_fix_no_work() -> None:
     found, (target,) = proofs("a: x")
     assert (found, len(target.tries)) == ([], 0)
+
+
+def test_only_the_fix_that_makes_it_compile_has_fixed_it() -> None:
+    found = verdicts("a: x syntax\nb: y", Swap(" syntax", ""), Swap("b: y", "b: yy"))
+    assert found == ["fixed", "still-accepted"]

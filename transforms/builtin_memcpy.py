@@ -1,10 +1,13 @@
 """Copy and set memory by the compiler's builtins, and kernel memory by a helper.
 
-There is no C library in BPF: `memcpy(d, s, 16)` works only because the compiler writes the copy out, up to 1024 bytes
-of a constant size (tried with clang 14 and 19; one more is "A call to built-in function 'memcpy' is not supported").
-Where no header declares memcpy, clang 19 refuses it. `__builtin_memcpy` says what is meant, needs no header, and gives
-the same object code. A source in the kernel's memory is another matter: the copy is then plain loads, which the
-verifier refuses ("invalid mem access 'scalar'"); there `bpf_probe_read_kernel` is meant.
+What it does: `memcpy` and its like get the builtin's name, loops that copy byte by byte become one, and a source in the
+kernel's memory is read by a probe read.
+
+Why: there is no C library in BPF. `memcpy(d, s, 16)` works only because the compiler writes the copy out, up to 1024
+bytes of a constant size (tried with clang 14 and 19; one more is "A call to built-in function 'memcpy' is not
+supported"). Where no header declares memcpy, clang 19 refuses it. `__builtin_memcpy` says what is meant, needs no
+header, and gives the same object code. A source in the kernel's memory is another matter: the copy is then plain loads,
+which the verifier refuses ("invalid mem access 'scalar'"); there `bpf_probe_read_kernel` is meant.
 
 Safe: memcpy, memset, memmove and bzero of a constant size up to 1024 get the builtin; a loop that copies or sets a
 constant number of bytes one by one becomes one, with its `#pragma unroll`; a source that is certainly kernel or user

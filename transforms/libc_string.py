@@ -1,9 +1,11 @@
-"""String functions of the C library, which BPF does not have.
+"""Replace the string functions of the C library, which BPF does not have.
 
-`strcmp(comm, "sshd")` compiles, with a warning at most, to a call of a function that is nowhere: the program does not
-load. Only what the compiler can work out by itself is gone by then: strcpy and strncpy of a literal, strlen of one, and
-memcmp of a constant size (clang 19 up to 64 bytes at least; clang 14 only 1, 2 and 4 bytes, BCC 0.26 not even 4).
-Where no header declares the function, clang 19 refuses these too.
+What it does: strcpy, strlen, strcmp and their like become builtins, probe reads or `bpf_strncmp`.
+
+Why: `strcmp(comm, "sshd")` compiles, with a warning at most, to a call of a function that is nowhere: the program does
+not load. Only what the compiler can work out by itself leaves no call behind: strcpy and strncpy of a literal, strlen
+of one, and memcmp of a constant size (clang 19 up to 64 bytes at least; clang 14 only 1, 2 and 4 bytes, BCC 0.26 not
+even 4). Where no header declares the function, clang 19 refuses these too.
 
 Safe: a literal into an array that holds it, `__builtin_memcpy(d, "abc", sizeof("abc"))`; strncpy and strlen of a
 literal and, in libbpf, memcmp of a constant size by their `__builtin_` names (same object code).

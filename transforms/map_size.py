@@ -15,14 +15,15 @@ For a cache BPF_LRU_HASH is often better than a bigger hash; never for what an e
 because an evicted entry is a call that is never seen. libbpf: user space may set the size before it loads
 (`bpf_map__set_max_entries`), and the number that is added is BCC's, or 256 KiB for a ring buffer.
 Advice where a size is missing and cannot be put in: in a macro's body, or of a type whose size is not a matter of
-taste (device, CPU, socket and program maps).
+taste (device, CPU, socket and program maps); and, once a file, where a program puts keys into a hash of 1024 entries or
+fewer, nobody looks whether the update worked, and nothing in the file ever deletes.
 
 Left alone: a stated size, also one that a macro states; BPF_HISTOGRAM, BPF_STACK_TRACE, BPF_TABLE and all other macros
 that demand a size; maps that have none (perf event arrays, storage of sockets, tasks, inodes and cgroups: there
 max_entries must be 0, measured on 6.18); a map that a file of user space next to the program, or one folder up, sizes
 or reuses: one that has both the map's name and such a call; maps of libbpf that a header defines.
 
-Limits: an update whose result is not looked at is no finding of its own: nearly every tracing program has one.
+Limits: an update of a bigger hash whose result is not looked at is no finding: nearly every tracing program has one.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.frontend import Node, Unit
+from ebpffix.frontend import MapCall, Node, Unit
 from ebpffix.frontend.node import is_pointer, pointee
 from ebpffix.frontend.unit import Macro
+from ebpffix.maps import HASH, PERCPU_HASH, describe, map_decl
 from ebpffix.source import Source
 from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
 
@@ -42,6 +44,7 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(
         rb"\bBPF_(?:(?:PERCPU_|LRU_)?HASH|LPM_TRIE)\s*\((?:[^,;]*,){0,2}[^,;]*\)\s*;",
+        rb"\bbpf_map_update_elem\s*\(|\.\s*update\s*\(",
         rb"\bBPF_(?:PERCPU_)?ARRAY\s*\((?:[^,;]*,)?[^,;]*\)\s*;",
         rb"\{(?:(?!max_entries)[^{}])*__uint\s*\(\s*type\s*,"
         rb"(?!\s*BPF_MAP_TYPE_(?:PERF_EVENT_ARRAY|\w*STORAGE|STRUCT_OPS)\b)(?:(?!max_entries)[^{}])*\}\s*\w+\s*SEC\b",
@@ -60,12 +63,14 @@ _DEFAULTS = {
 # enum bpf_map_type: those in which max_entries may, or must, be 0; and the size to add where one is as good as another.
 _SIZELESS = frozenset((4, 19, 21, 24, 26, 28, 29, 32))
 _ADDED = dict.fromkeys((1, 2, 5, 6, 7, 9, 10, 11, 22, 23), DEFAULT) | {27: b"256 * 1024", 31: b"256 * 1024"}
+_SMALL = 1024  # entries: a hash of this size or less is soon full, if nothing in the program empties it
 _SIZED_BY_USER_SPACE = re.compile(
     rb"set_max_entries|map__resize|set_map_max_entries|\bMaxEntries\b|map__reuse_fd|\breuse_(?:fd|pinned_map)\b"
 )
 
 
 def find(unit: Unit) -> Iterator[Fix]:
+    yield from _dropping(unit)
     if unit.dialect == BCC:
         for path, source in unit.sources.items():
             yield from _defaults(unit, source, unit.macros(*_DEFAULTS, path=path))
@@ -159,3 +164,49 @@ def _added(unit: Unit, source: Source, variable: Node, size: bytes) -> Edit | No
 def _sizes(text: bytes, name: str) -> bool:
     """Whether a file of user space gives sizes to maps, and knows this one."""
     return bool(_SIZED_BY_USER_SPACE.search(text) and re.search(rb"\b%s\b" % name.encode(), text))
+
+
+# -- updates that fail in silence
+
+
+def _dropping(unit: Unit) -> Iterator[Fix]:
+    """The first small hash of the file that the program fills, never empties, and whose updates nobody looks at."""
+    by_map: dict[int, list[MapCall]] = {}
+    for call in unit.map_calls:
+        by_map.setdefault(map_decl(call.map), []).append(call)
+    for decl, calls in by_map.items():
+        stores = [c for c in calls if c.op in ("update", "insert")]
+        if not decl or not stores or any(c.op == "delete" for c in calls):
+            continue
+        known = describe(unit, calls[0].map)
+        size = _stated(unit, calls[0].map) if known is not None and known.type in (HASH, PERCPU_HASH) else None
+        silent = next((c for c in stores if c.call.statement.uncast is c.call and not _only_replaces(c)), None)
+        if known is None or known.shared or size is None or size > _SMALL or silent is None:
+            continue
+        yield Fix(
+            silent.call,
+            f"`{known.name}` holds {size} {'entry' if size == 1 else 'entries'}, nothing here deletes one, and nobody "
+            "looks whether the update worked: a full hash drops new keys with -E2BIG; count what is dropped, or take "
+            "an LRU hash if old keys may go",
+            Safety.ADVICE,
+            reason="how many keys there are, and whether user space takes entries out, is not known here",
+        )
+        return
+
+
+def _only_replaces(update: MapCall) -> bool:
+    return update.flags is not None and update.flags.uncast.integer == 2  # BPF_EXIST
+
+
+def _stated(unit: Unit, expression: Node) -> int | None:
+    """The number of entries in a map's definition; None where it is no plain number."""
+    target = expression.bare.declaration
+    if target is None or target.path != unit.path:
+        return None
+    fields = {field.spelling: field.type for field in target.type.get_canonical().get_fields()}
+    if "type" in fields and "max_entries" in fields and is_pointer(fields["max_entries"]):
+        return int(pointee(fields["max_entries"]).element_count)
+    for macro in unit.macros_around(target.path, target.start, target.start + 1)[:1]:
+        text = unit.source.data[slice(*macro.args[-1])] if macro.args else b""
+        return int(text) if text.isdigit() else None
+    return None

@@ -8,9 +8,9 @@ the kernel's public headers, says "incomplete definition of type 'struct task_gr
 a wrong offset loads all the same and silently reads the wrong bytes.
 
 Safe for BCC when each member that is used stands at offset 0 in every kernel since 4.0, as `css` of `struct task_group`
-does; for libbpf without a vmlinux.h: a stub for CO-RE, where the loader finds the offsets. It has the kernel's name
-and no flavour behind it (`___`): a chain in BPF_CORE_READ could not be led through another name, since clang refuses a
-BPF_CORE_READ inside another's first argument.
+does. Safe for libbpf without a vmlinux.h: a stub with `preserve_access_index`, whose offsets the loader finds (CO-RE).
+It keeps the kernel's name, without a flavour (`___x`), because a chain in BPF_CORE_READ cannot lead through a struct of
+another name.
 Suggested for BCC where other members are used: each is padded to the offset that the BTF at hand has (`--btf`, else the
 running kernel's), and an assertion says so. Another kernel needs another padding.
 Advice without BTF; where BTF does not have the members, or a member's type is in no public header either; and where a

@@ -1,11 +1,13 @@
 """Zero a struct with padding before its members are set, where the kernel reads all of its bytes.
 
-Padding between members, spare bits of a bitfield, tail bytes, the rest of a union and members that are never set are
-not written by `= { .a = x }`, by `x = (struct t){ … }`, nor by assignments alone: they hold what was on the stack. As
-a map's key such an object misses on lookup, because the map compares every byte; as an event or a map's value it
-carries kernel stack to user space; loaded with CAP_BPF alone the verifier refuses it (`invalid indirect read from
-stack`). The fix declares the object, clears it with `__builtin_memset(&x, 0, sizeof(x))`, and then sets the members in
+What it does: declares the object, clears it with `__builtin_memset(&x, 0, sizeof(x))`, and then sets the members in
 the order in which they were written, comments kept.
+
+Why: padding between members, spare bits of a bitfield, tail bytes, the rest of a union and members that are never set
+are not written by `= { .a = x }`, by `x = (struct t){ … }`, nor by assignments alone: they hold what was on the stack.
+As a map's key such an object misses on lookup, because the map compares every byte; as an event or a map's value it
+carries kernel stack to user space; loaded with CAP_BPF alone the verifier of most kernels refuses it (`invalid indirect
+read from stack`).
 
 Safe when the layout is known and bytes that go to a helper were never written.
 Suggested when the struct has no padding but bitfields that fill their unit (compilers and kernels of 2020 refused
@@ -15,8 +17,8 @@ Advice where no list of assignments does the same: initialisers out of macros, `
 the list, const members, a list that mentions its own object or may reach it through a pointer.
 Left alone: structs without padding; objects that no helper reads; static, global and const objects; copies (`= *p`,
 `= f()`); objects cleared by memset or filled whole by a helper first; `= {}` and `= {0}`, which clang 14 and 19 both
-turn into a clearing of all bytes (tried on holes, tails, spare bits, unions and nested structs). A
-later `x = (struct t){0}` is no such thing: there the padding stays as it was.
+turn into a clearing of all bytes (tried on holes, tails, spare bits, unions and nested structs). A later
+`x = (struct t){0}` is no such thing: there the padding stays as it was.
 
 Limits: an address kept in another object, returned, or handed to a function whose body is not in the run counts as
 written through; arrays of structs and memory behind pointers are not looked at.

@@ -185,10 +185,10 @@ class _Return:
 
     def fix(self) -> Fix:
         name = self.stash.name
-        message = f"the entry of `{name}` that the entry probe stored stays on a path out of the return probe"
+        message = f"what the entry probe stored in `{name}` stays there on a path out of the return probe"
         if not self.stash.deletes:
-            message = f"nothing deletes the entry of `{name}` that the entry probe stored"
-        message += ": those of threads that end add up until the hash is full"
+            message = f"nothing deletes what the entry probe stored in `{name}`"
+        message += ": entries of threads that end add up until the hash is full"
         edits = self._edits()
         if edits is None:
             reason = "the place for it needs a look: key, pointer or a macro are in the way"
@@ -225,7 +225,11 @@ class _Return:
         flow = self.flow
         used = {s for u in self.uses if (s := flow.step(u.node)) is not None}
         last = [s for s in used if not flow.reachable(s) & used]
-        if self.deletes or len(last) != 1 or flow.exit in flow.reachable(self.step, last, self.absent):
+        if (
+            self.deletes & flow.reachable(self.step)
+            or len(last) != 1
+            or flow.exit in flow.reachable(self.step, last, self.absent)
+        ):
             return None
         node = last[0].node
         if node is None:

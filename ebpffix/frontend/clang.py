@@ -67,6 +67,9 @@ def library() -> Any:
     ):
         function = getattr(fast, name)
         function.restype, function.argtypes = result, arguments
+    # cindex takes all text for UTF-8, and a file's name or a program's words need not be.
+    fast.clang_getCString.restype = ctypes.c_char_p
+    fast.clang_getCString.errcheck = lambda text, *_: None if text is None else os.fsdecode(text)
     # cindex reads this attribute instead of loading a library of its own.
     type(cindex.conf).lib = fast
     return fast
@@ -201,7 +204,7 @@ class Locator:
 
     def skipped(self, tu: Any, name: str) -> list[tuple[int, int]]:
         """Byte ranges of a file that an #if left out, in order."""
-        found = self._lib.clang_getSkippedRanges(tu, tu.get_file(name))
+        found = self._lib.clang_getSkippedRanges(tu, tu.get_file(os.fsencode(name)))
         ranges = [found.contents.ranges[i] for i in range(found.contents.count)]
         spans = [
             (self._place.of(self._lib.clang_getRangeStart(r))[1], self._place.of(self._lib.clang_getRangeEnd(r))[1])
@@ -218,4 +221,5 @@ def parse(
     header)."""
     library()
     index = cindex.Index.create(excludeDecls=True)
-    return index.parse(name, args=list(args), unsaved_files=list(unsaved), options=options)
+    files = [(os.fsencode(file), text) for file, text in unsaved]
+    return index.parse(os.fsencode(name), [os.fsencode(arg) for arg in args], files, options)

@@ -94,7 +94,7 @@ class Environment:
                 folders.append(header.parent)
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
-        if not header or header.stat().st_size < _HEAVY:
+        if not header or header.stat().st_size < _HEAVY or _renames(source, str(header)):
             return Setup(args, notes=notes)
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
             fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
@@ -200,6 +200,23 @@ class Environment:
         scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
         self._scratch = scratch  # removed with the Environment
         return Path(scratch.name)
+
+
+_DEFINE = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
+_FIRST_INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include\b", re.MULTILINE)
+
+
+def _renames(source: Source, header: str) -> bool:
+    """Whether a program defines macros before its first include that the header has as names: then it means the
+    header to be read with them."""
+    first = _FIRST_INCLUDE.search(source.uncommented)
+    names = [m[1] for m in _DEFINE.finditer(source.uncommented, 0, first.start())] if first else []
+    return any(re.search(rb"\b%s\b" % name, _bytes(header)) for name in names)
+
+
+@functools.lru_cache(2)
+def _bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 @functools.cache

@@ -22,23 +22,21 @@ _TRANSPARENT = frozenset(("PAREN_EXPR", "UNEXPOSED_EXPR"))
 class Node:
     """One cursor. `start` and `end` are byte offsets (0-based, end exclusive) in `path`, where a person wrote it."""
 
-    __slots__ = ("_children", "_extent", "_kind", "cursor", "parent", "unit")
+    __slots__ = ("_below", "_children", "_decl", "_extent", "cursor", "kind", "parent", "unit")
 
     def __init__(self, unit: Unit, cursor: Any, parent: Node | None) -> None:
         self.unit = unit
         cursor._tu = unit.tu  # what cindex sets in its own walk, and its types and references need
         self.cursor = cursor
         self.parent = parent
-        self._kind = clang.kind_name(cursor)
+        self.kind = clang.kind_name(cursor)  # libclang's name for it, such as "CALL_EXPR"
         self._children: list[Node] | None = None
+        self._below: list[Node] | None = None
+        self._decl: int | None = None
         self._extent: tuple[Path | None, int, int] | None = None
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r} {self.start}-{self.end}>"
-
-    @property
-    def kind(self) -> str:
-        return self._kind
 
     @property
     def name(self) -> str:
@@ -53,12 +51,20 @@ class Node:
 
     def walk(self) -> Iterator[Node]:
         """This node and all below it, in source order."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        if self._below is not None:
+            yield from self._below
+            return
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(reversed(node.children))
 
     def find(self, *kinds: str) -> Iterator[Node]:
         """The nodes of these kinds among this node and all below it, in source order."""
+        if self._below is None and self.kind == "FUNCTION_DECL":
+            # Every transform asks the functions, and most of them several times.
+            self._below = list(self.walk())
         return (node for node in self.walk() if node.kind in kinds)
 
     @property
@@ -104,10 +110,10 @@ class Node:
     @property
     def decl(self) -> int:
         """An identity for what is declared or referred to: equal for two references to one object; 0 for none."""
-        target = self.cursor if self.cursor.kind.is_declaration() else self.cursor.referenced
-        if target is None:
-            return 0
-        return target.canonical.data[0] or 0
+        if self._decl is None:
+            target = self.cursor if self.cursor.kind.is_declaration() else self.cursor.referenced
+            self._decl = 0 if target is None else target.canonical.data[0] or 0
+        return self._decl
 
     @property
     def declaration(self) -> Node | None:

@@ -292,7 +292,7 @@ _METHODS = frozenset(
 
 
 def _holds(node: Node, path: Path, offset: int) -> bool:
-    return node.path == path and node.start <= offset < node.end
+    return node.start <= offset < node.end and node.path == path
 
 
 def macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:

@@ -10,7 +10,8 @@ from ebpffix.patch import unified
 from ebpffix.transform import Registered
 
 _FIXTURES = "ebpffix_fixtures"
-_SHOWN = re.compile(rb"\A(?://|/\*) fixture: [^\r\n]*\bexplain=yes")
+_SHOWN = re.compile(rb"\A(?://|/\*) fixture: dialect=(\S+) expect=(\S+) [^\r\n]*\bexplain=yes")
+_LESSONS = "docs/lessons.md"
 
 
 def page(known: Registered) -> str:
@@ -20,20 +21,25 @@ def page(known: Registered) -> str:
     parts = [head, "=" * len(head), "", known.page]
     if facts.kernel:
         parts += ["", f"Kernels: {facts.kernel}"]
-    for name, diff in _examples(facts.name):
-        parts += ["", f"Example: {name}", "", diff.rstrip("\n")]
+    for title, diff in examples(facts.name):
+        parts += ["", f"Example: {title}", "", diff.rstrip("\n")]
+    if facts.pattern:
+        parts += ["", f"Where it comes from, and what each kernel says: lesson {facts.pattern} in {_LESSONS}"]
     return "\n".join(parts)
 
 
-def _examples(transform: str) -> Iterator[tuple[str, str]]:
-    """(name, diff) of the fixtures that are meant to be shown; none for a transform of someone else's."""
+def examples(transform: str) -> Iterator[tuple[str, str]]:
+    """(title, diff) of the fixtures that are meant to be shown, the lesson's own first; none for someone else's."""
     folder = resources.files(_FIXTURES).joinpath(transform)
     if not folder.is_dir():
         return
-    for before in sorted(folder.iterdir(), key=lambda entry: entry.name):
+    for before in sorted(folder.iterdir(), key=lambda entry: ("lesson" not in entry.name, entry.name)):
         if before.name.endswith(".c") and not before.name.endswith(".fixed.c"):
             old = before.read_bytes()
             after = folder.joinpath(before.name[:-2] + ".fixed.c")
-            if _SHOWN.match(old) and after.is_file():
+            shown = _SHOWN.match(old)
+            if shown and after.is_file():
+                dialect, safeties = shown[1].decode(), shown[2].decode().split(",")
                 diff = unified(before.name, old, after.read_bytes())
-                yield before.name[:-2], b"".join(diff.splitlines(keepends=True)[3:]).decode("utf-8", "replace")
+                hunks = b"".join(diff.splitlines(keepends=True)[3:]).decode("utf-8", "replace")
+                yield f"{before.name[:-2]} ({', '.join([dialect, *dict.fromkeys(safeties)])})", hunks

@@ -6,6 +6,8 @@ the file before the run; lines and columns are 1-based, columns in bytes; ends a
 
 from __future__ import annotations
 
+import io
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,9 +22,9 @@ from ebpffix.engine import Report
 from ebpffix.patch import hunks
 from ebpffix.rewrite import Found, apply, edits_by_path
 from ebpffix.source import Source
-from ebpffix.transform import Safety
+from ebpffix.transform import Safety, Spanned
 
-VERSION = 1
+VERSION = 1  # of the report: schema.json beside this file says what is in it
 
 
 @cache
@@ -84,11 +86,46 @@ def summary(report: Report) -> dict[str, Any]:
     }
 
 
+def fingerprint(found: Found, source: Source) -> str:
+    """What stays the same of a finding while the code around it changes: a hash over its transform, its file, its text
+    and the lines that hold it, blanks aside, and the count of equal ones above. `source` is the file before the run.
+
+    Two findings have the same one only if one transform says two things of one place.
+    """
+    at = found.fix.at
+    start, end = source.line_start(at.start), source.line_end(max(at.start, at.end - 1))
+    text = source.data[at.start : at.end]
+    parts = (
+        found.transform.encode(),
+        os.fsencode(display(at.path)),
+        _squeezed(source.data[start:end]),
+        b"%d" % _lines_before(source, start),
+        _squeezed(text),
+        b"%d" % (source.data.count(text, start, at.start) if text else 0),
+    )
+    return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+
+
+def _lines_before(source: Source, start: int) -> int:
+    """How many lines above the one that starts there read the same."""
+    line = _squeezed(source.data[start : source.line_end(start)])
+    return sum(_squeezed(above) == line for above in source.data[:start].split(b"\n"))
+
+
+def _squeezed(code: bytes) -> bytes:
+    return b" ".join(code.split())
+
+
+def _source_lines(at: Spanned, source: Source) -> list[str]:
+    """The whole lines that hold a span, with their ends, decoded as `hunks` does."""
+    data = source.data[source.line_start(at.start) : source.line_end(max(at.start, at.end - 1))]
+    encoding = "latin-1" if source.encoding == "latin-1" else "utf-8"
+    return [line.decode(encoding) for line in io.BytesIO(data)]
+
+
 def _finding(found: Found, sources: Mapping[Path, Source]) -> dict[str, Any]:
     fix = found.fix
     source = sources[fix.at.path]
-    lines = source.data[source.line_start(fix.at.start) : source.line_end(max(fix.at.start, fix.at.end - 1))]
-    mark = b"\0".join((found.transform.encode(), display(fix.at.path).encode(), b" ".join(lines.split())))
     return {
         "transform": found.transform,
         "path": display(fix.at.path),
@@ -99,7 +136,8 @@ def _finding(found: Found, sources: Mapping[Path, Source]) -> dict[str, Any]:
         "message": fix.message,
         "safety": str(fix.safety),
         "reason": fix.reason,
-        "fingerprint": blake2b(mark, digest_size=16).hexdigest(),
+        "fingerprint": fingerprint(found, source),
+        "source": _source_lines(fix.at, source),
         "edits": [{"path": display(e.path), "start": e.start, "end": e.end, "text": _text(e.text)} for e in fix.edits],
         "hunks": [
             {"path": display(path), "start_line": h.start_line, "end_line": h.end_line, "old": h.old, "new": h.new}

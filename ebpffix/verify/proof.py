@@ -164,7 +164,16 @@ class _Trials(Generic[F]):
             return dict.fromkeys(mine, _Share(compiler))
         if not self.loaded(mine):
             return dict.fromkeys(mine, _Share(compiler, reason="no program in it"))
-        return {n: _Share(compiler, tuple(self.proof(p, mine) for p in self._changed(n, mine))) for n in mine}
+        return {n: self._share(n, mine) for n in mine}
+
+    def _share(self, number: int, mine: frozenset[int]) -> _Share:
+        rest = mine - {number}
+        uncompiled = isinstance(self.compiled(frozenset()), CompileError)
+        if not uncompiled or not rest or isinstance(self.compiled(rest), CompileError):
+            return _Share(self.target.compiler, tuple(self.proof(p, mine) for p in self._changed(number, mine)))
+        # Others make it compile: this one is judged by what it changes on top of them.
+        changed = self.touched(rest, mine)
+        return _Share(self.target.compiler, tuple(self.proof(p, mine, rest) for p in changed))
 
     def _changed(self, number: int, mine: frozenset[int]) -> list[str]:
         """The programs that one fix changes; by itself if that compiles, else as the last of all."""
@@ -199,13 +208,13 @@ class _Trials(Generic[F]):
         own = {f"program {n.split(' ')[0]}" for n in names}
         return [n for n in names if f"program {n.split(' ')[0]}" in changed] if changed <= own else names
 
-    def proof(self, name: str, chosen: frozenset[int]) -> ProgramProof:
-        """One program without any fix, and with these."""
-        unbuilt = self.compiled(frozenset())
+    def proof(self, name: str, chosen: frozenset[int], base: frozenset[int] = frozenset()) -> ProgramProof:
+        """One program with the fixes of `base` alone, and with all that are chosen."""
+        unbuilt = self.compiled(base)
         missing = ProgramResult(name, "", "untried", reason="not in the program before")
         if isinstance(unbuilt, CompileError):
             missing = ProgramResult(name, "", "rejected", log=str(unbuilt))
-        before = self.loaded(frozenset()).get(name, missing)
+        before = self.loaded(base).get(name, missing)
         made = self.compiled(chosen)
         gone = ProgramResult(name, "", "untried", reason="not in the program after")
         if isinstance(made, CompileError):

@@ -109,9 +109,9 @@ def vmlinux_folder() -> Path:
     return folder
 
 
-def loader() -> Path:
-    """The static loader, built again when its source is newer."""
-    source, binary = HERE / "load.c", CACHE / "load"
+def loader(name: str = "load") -> Path:
+    """A static program for process 1, such as the loader, built again when its source is newer."""
+    source, binary = HERE / f"{name}.c", CACHE / name
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         CACHE.mkdir(parents=True, exist_ok=True)
         run(["gcc", "-O2", "-static", "-w", str(source), "-o", str(binary), "-lbpf", "-lelf", "-lz"])
@@ -127,13 +127,19 @@ def load_here(_kernel: str, privileged: list[Path], unprivileged: list[Path], _w
 
 
 def load_in_qemu(kernel: str, privileged: list[Path], unprivileged: list[Path], work: Path) -> list[dict[str, object]]:
-    """Boot `kernel` with the objects. The results come over the second serial port, the console over the first."""
-    if not shutil.which("qemu-system-x86_64"):
-        sys.exit("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86")
-    vmlinuz = fetch(kernel)
+    """Boot `kernel` with the objects."""
     entries = [("init", loader().read_bytes())]
     entries += [(f"objects/{o.name}", o.read_bytes()) for o in privileged]
     entries += [(f"objects/cap-bpf/{o.name}", o.read_bytes()) for o in unprivileged]
+    return parse(boot(kernel, entries, work))
+
+
+def boot(kernel: str, entries: Iterable[tuple[str, bytes]], work: Path) -> bytes:
+    """Boot `kernel` with an initramfs of these files, `init` among them; what it says on the second serial port before
+    "end". The console is on the first."""
+    if not shutil.which("qemu-system-x86_64"):
+        sys.exit("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86")
+    vmlinuz = fetch(kernel)
     initramfs, results, console = work / "initramfs", work / "results", work / "console"
     initramfs.write_bytes(gzip.compress(b"".join(cpio(entries)), 1))
     command = ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-cpu", KERNELS[kernel][1], "-m", "768", "-no-reboot"]
@@ -144,8 +150,8 @@ def load_in_qemu(kernel: str, privileged: list[Path], unprivileged: list[Path], 
     output = results.read_bytes()
     if not output.endswith(b"end\n"):
         tail = console.read_text(errors="replace")[-2000:]
-        raise BootError(f"linux {kernel} did not load everything in {BOOT_SECONDS} seconds; its console ends:\n{tail}")
-    return parse(output.removesuffix(b"end\n"))
+        raise BootError(f"linux {kernel} did not end in {BOOT_SECONDS} seconds; its console ends:\n{tail}")
+    return output.removesuffix(b"end\n")
 
 
 def fetch(kernel: str) -> Path:

@@ -111,6 +111,13 @@ static __always_inline void bpf_tail_call_static(void *ctx, const void *map, con
 #define bpf_stream_printk(id, fmt, args...) bpf_printk(fmt, ##args)
 
 #define EBPFFIX_VARIADIC(function) ((long (*)(void *, ...))(function))
+/* What BPF_SEQ_PRINTF is made of; sched_ext programs build macros of their own from it. */
+#define ___bpf_concat(a, b) a##b
+#define ___bpf_apply(fn, n) ___bpf_concat(fn, n)
+#define ___bpf_nth(_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, n, ...) n
+#define ___bpf_narg(...) ___bpf_nth(_, ##__VA_ARGS__, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define ___bpf_fill(array, ...) ((void)(array) __VA_OPT__(, ) __VA_ARGS__)
+
 #define BPF_SEQ_PRINTF(seq, fmt, args...)                                             \
     ({                                                                                \
         static const char ____fmt[] = fmt;                                            \

@@ -1,0 +1,326 @@
+"""A page to look at: one file with all in it, which needs no network and runs no script but its own.
+
+All text of the report may come from a hostile program: it goes through `_text` into elements and through `escape` into
+attributes, and a content security policy with the hashes of the page's own script and style refuses any other.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
+from hashlib import sha256
+from html import escape
+from itertools import zip_longest
+from typing import Any
+
+# What is not seen, or makes what is seen another text than what the compiler reads; and bytes that are no UTF-8.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+_TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
+_TOKENS = 300  # comparing is quadratic: in longer lines nothing is highlighted
+_ALIKE = 0.3  # lines that have less in common are another line, not a changed one
+_SAFETIES = ("safe", "suggested", "advice")
+_VERDICTS = ("fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried")
+
+_STYLE = """
+:root { color-scheme: light dark; --back: #fff; --soft: #f4f5f7; --line: #d8dbe0; --text: #1c2128; --dim: #59636e;
+  --old: #ffebe9; --cut: #ffb8b0; --new: #dafbe1; --add: #8be39d; --safe: #1a7f37; --suggested: #9a6700;
+  --advice: #0969da; --bad: #cf222e; }
+@media (prefers-color-scheme: dark) { :root { --back: #14171c; --soft: #1e2329; --line: #363d46; --text: #e3e8ee;
+  --dim: #9aa5b1; --old: #3c1a1d; --cut: #8c2f2f; --new: #12301d; --add: #1f6b36; --safe: #4cc26a; --suggested: #dba53a;
+  --advice: #64b0ff; --bad: #ff7b72; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 82rem; padding: 1rem; background: var(--back); color: var(--text);
+  font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.4rem; margin: 0 0 .3rem; }
+h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; font-family: ui-monospace, monospace; }
+h3 { font-size: 1rem; font-weight: normal; margin: 0 0 .4rem; }
+p { margin: .3rem 0; }
+.dim { color: var(--dim); }
+.odd { color: var(--bad); border: 1px solid; border-radius: 3px; font-size: .75em; padding: 0 .2em; }
+code, pre, .pane { font-family: ui-monospace, monospace; font-size: 13px; }
+form, article, .told { border: 1px solid var(--line); border-radius: 6px; padding: .7rem .9rem; margin: .8rem 0; }
+form { background: var(--soft); }
+fieldset { border: 0; margin: 0 0 .3rem; padding: 0; }
+legend { float: left; width: 6.5rem; color: var(--dim); }
+label { display: inline-block; margin-right: 1rem; }
+input[type=search] { width: 100%; max-width: 30rem; padding: .3rem .5rem; font: inherit; }
+.badge { border: 1px solid; border-radius: 1rem; padding: 0 .55rem; font-size: .85em; white-space: nowrap; }
+.safe, .fixed, .same-object, .still-accepted { color: var(--safe); }
+.suggested, .still-rejected, .untried, .partial { color: var(--suggested); }
+.advice { color: var(--advice); }
+.worse, .failed { color: var(--bad); }
+.hunk { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1px; margin: .6rem 0;
+  border: 1px solid var(--line); background: var(--line); }
+.hunk.one { grid-template-columns: minmax(0, 1fr); }
+.pane { overflow-x: auto; background: var(--back); }
+.pane table { border-collapse: collapse; width: 100%; line-height: 1.45; tab-size: 4; }
+.pane td { white-space: pre; padding: 0 .5rem; vertical-align: top; overflow-wrap: normal; }
+.pane td:first-child { width: 1%; text-align: right; color: var(--dim); user-select: none; }
+.old { background: var(--old); } .new { background: var(--new); } .none { background: var(--soft); }
+del { background: var(--cut); text-decoration: none; } ins { background: var(--add); text-decoration: none; }
+.programs { border-collapse: collapse; margin: .4rem 0; }
+.programs td, .programs th { padding: 0 1rem 0 0; text-align: left; }
+details pre { max-height: 24rem; overflow: auto; background: var(--soft); padding: .6rem; white-space: pre-wrap; }
+[hidden] { display: none; }
+@media (max-width: 44rem) {
+  body { padding: .6rem; } .hunk { grid-template-columns: minmax(0, 1fr); } .none { display: none; }
+  legend { float: none; } article { padding: .6rem; }
+}
+@media print { form { display: none; } }
+"""
+
+# What is chosen stands behind the # of the address, so that a link to the page can say what to show.
+_SCRIPT = """
+const form = document.forms[0], names = ["transform", "safety", "verdict"];
+const articles = [...document.querySelectorAll("article")], count = document.getElementById("count");
+const texts = articles.map(a => (a.closest("section").dataset.path + "\\n" + a.textContent).toLowerCase());
+function boxes(name) { return [...form.querySelectorAll(`input[name="${name}"]`)]; }
+function show() {
+  const words = form.q.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  const on = Object.fromEntries(names.map(n => [n, new Set(boxes(n).filter(b => b.checked).map(b => b.value))]));
+  let shown = 0;
+  articles.forEach((a, i) => {
+    const fits = names.every(n => on[n].has(a.dataset[n])) && words.every(w => texts[i].includes(w));
+    a.hidden = !fits;
+    shown += fits;
+  });
+  for (const s of document.querySelectorAll("section[data-path]")) s.hidden = !s.querySelector("article:not([hidden])");
+  count.textContent = `${shown} of ${articles.length} shown`;
+}
+function read() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  form.q.value = given.get("q") || "";
+  for (const n of names) for (const b of boxes(n)) b.checked = !given.has(n) || given.getAll(n).includes(b.value);
+  show();
+}
+form.addEventListener("input", () => {
+  const chosen = new URLSearchParams();
+  if (form.q.value) chosen.set("q", form.q.value);
+  for (const n of names) if (boxes(n).some(b => !b.checked)) {
+    const on = boxes(n).filter(b => b.checked);
+    if (!on.length) chosen.append(n, "");
+    for (const b of on) chosen.append(n, b.value);
+  }
+  history.replaceState(null, "", "#" + chosen);
+  show();
+});
+form.addEventListener("submit", event => event.preventDefault());
+addEventListener("hashchange", read);
+form.hidden = false;
+read();
+"""
+
+
+def render(report: dict[str, Any]) -> bytes:
+    """The whole page. Without script it shows everything."""
+    policy = f"default-src 'none'; style-src '{_digest(_STYLE)}'; script-src '{_digest(_SCRIPT)}'; base-uri 'none'"
+    parts = [
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>ebpffix report</title>',
+        f"<style>{_STYLE}</style></head><body>",
+        *_head(report),
+        *_filters(report["findings"]),
+        *_not_understood(report),
+        *_files(report),
+        f"<script>{_SCRIPT}</script></body></html>\n",
+    ]
+    return "\n".join(parts).encode()
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _text(text: str) -> str:
+    """Text for an element: escaped, and with what cannot be seen made visible."""
+    return _UNSEEN.sub(lambda match: f'<span class="odd">{_name(match[0])}</span>', escape(text))
+
+
+def _name(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"U+{code:04X}"
+
+
+def _head(report: dict[str, Any]) -> Iterator[str]:
+    files, findings = report["summary"]["files"], report["findings"]
+    by = Counter(finding["safety"] for finding in findings)
+    counts = ", ".join(f'<span class="{s}">{by[s]} {s}</span>' for s in _SAFETIES if by[s])
+    states = ", ".join(f"{count} {state}" for state, count in files.items() if count)
+    tool = f"{report['tool']['name']} {report['tool']['version']}"
+    at = f" at {report['head_sha'][:12]}" if report["head_sha"] else ""
+    yield f"<header><h1>{len(findings)} finding{'s' * (len(findings) != 1)}{f' ({counts})' if counts else ''}</h1>"
+    yield f'<p class="dim">{sum(files.values())} eBPF files: {_text(states or "none")}; {_text(tool + at)}</p>'
+    proofs = [finding["proof"] for finding in findings if finding["proof"]]
+    if proofs:
+        kernels = ", ".join(sorted({proof["kernel"] for proof in proofs}))
+        compilers = ", ".join(sorted({proof["compiler"] for proof in proofs if proof["compiler"]}))
+        yield f'<p class="dim">Verified on kernel {_text(kernels)} with {_text(compilers or "no compiler")}</p>'
+    yield "</header>"
+
+
+def _filters(findings: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield '<form hidden><p><input type="search" name="q" placeholder="Part of a path, a message, the code"'
+    yield ' aria-label="Search"> <span id="count" class="dim" role="status"></span></p>'
+    transforms = Counter(finding["transform"] for finding in findings)
+    safeties = Counter(finding["safety"] for finding in findings)
+    verdicts = Counter(map(_verdict, findings))
+    yield _boxes("transform", sorted(transforms), transforms)
+    yield _boxes("safety", [s for s in _SAFETIES if s in safeties], safeties)
+    yield _boxes("verdict", [v for v in (*_VERDICTS, "none") if v in verdicts], verdicts)
+    yield "</form>"
+
+
+def _boxes(name: str, values: Iterable[str], counts: Counter[str]) -> str:
+    boxes = (
+        f'<label><input type="checkbox" name="{name}" value="{escape(value)}" checked> {_text(value)}'
+        f' <span class="dim">{counts[value]}</span></label>'
+        for value in values
+    )
+    return f"<fieldset><legend>{name}</legend>{' '.join(boxes)}</fieldset>"
+
+
+def _verdict(finding: dict[str, Any]) -> str:
+    return finding["proof"]["verdict"] if finding["proof"] else "none"
+
+
+def _not_understood(report: dict[str, Any]) -> Iterator[str]:
+    """What makes a file that shows no finding not clean."""
+    told = [f'<span class="failed">{_text(error)}</span>' for error in report["summary"]["errors"]]
+    for file in report["files"]:
+        if file["status"] in ("failed", "partial"):
+            status = f'<b class="{file["status"]}">{file["status"]}</b>'
+            told.append(f"<code>{_text(file['path'])}</code> {status}: {_text('; '.join(file['notes']))}")
+    for dropped in report["summary"]["dropped"]:
+        said = f"{dropped['transform']}: a fix was left out: {dropped['reason']}"
+        told.append(f"<code>{_text(dropped['path'])}</code> {_text(said)}")
+    if told:
+        yield f'<div class="told"><b>Not wholly understood</b>{"".join(f"<p>{one}</p>" for one in told)}</div>'
+
+
+def _files(report: dict[str, Any]) -> Iterator[str]:
+    """The findings, file by file and in a file transform by transform."""
+    files = {file["path"]: file for file in report["files"]}
+    by_path: dict[str, list[dict[str, Any]]] = {}
+    for finding in report["findings"]:
+        by_path.setdefault(finding["path"], []).append(finding)
+    for path, findings in by_path.items():
+        dialect = files[path]["dialect"] if path in files else ""
+        yield f'<section data-path="{escape(_seen(path))}">'
+        yield f'<h2>{_text(path)} <span class="dim">{_text(dialect)}</span></h2>'
+        for finding in sorted(findings, key=lambda f: (f["transform"], f["line"], f["column"])):
+            yield from _article(finding)
+        yield "</section>"
+
+
+def _seen(path: str) -> str:
+    """A path for an attribute: lone surrogates, which no encoding has, made readable."""
+    return _UNSEEN.sub(lambda match: _name(match[0]), path)
+
+
+def _article(finding: dict[str, Any]) -> Iterator[str]:
+    verdict, safety, transform = _verdict(finding), finding["safety"], finding["transform"]
+    data = f'data-transform="{escape(transform)}" data-safety="{safety}" data-verdict="{verdict}"'
+    yield f'<article id="{escape(finding["fingerprint"])}" {data}>'
+    badge = f'<span class="badge {verdict}">{verdict}</span>' if finding["proof"] else ""
+    yield f'<h3><b>{_text(transform)}</b> <span class="dim">line {finding["line"]}</span>'
+    yield f'<span class="badge {safety}">{safety}</span> {badge}</h3><p>{_message(finding["message"])}</p>'
+    if finding["reason"]:
+        yield f'<p class="dim">{safety.capitalize()}: {_message(finding["reason"])}</p>'
+    if finding["hunks"]:
+        yield from _hunks(finding)
+    else:
+        yield f'<div class="hunk one">{_pane(_rows(finding["line"], finding["source"], ""))}</div>'
+    if finding["proof"]:
+        yield from _proof(finding["proof"])
+    yield "</article>"
+
+
+def _message(text: str) -> str:
+    """Text with its `code` as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _text(text))
+
+
+# -- diffs
+
+
+def _hunks(finding: dict[str, Any]) -> Iterator[str]:
+    """Old on the left, new on the right. New line numbers are those after this fix alone."""
+    moved: Counter[str] = Counter()
+    for hunk in finding["hunks"]:
+        path, start, old, new = hunk["path"], hunk["start_line"], hunk["old"], hunk["new"]
+        if path != finding["path"]:
+            yield f"<p><code>{_text(path)}</code></p>"
+        pairs = [_compared(a, b) for a, b in zip_longest(old, new)]
+        left = _rows(start, (a for a, _ in pairs), "old")
+        right = _rows(start + moved[path], (b for _, b in pairs), "new")
+        moved[path] += len(new) - len(old)
+        yield f'<div class="hunk">{_pane(left)}{_pane(right)}</div>'
+
+
+def _rows(start: int, lines: Iterable[Marked | str | None], kind: str) -> Iterator[str]:
+    for number, line in enumerate(lines, start):
+        if line is None:
+            yield '<tr class="none"><td></td><td> </td></tr>'
+        else:
+            code = line.html if isinstance(line, Marked) else _text(_bare(line))
+            yield f'<tr class="{kind}"><td>{number}</td><td>{code or " "}</td></tr>'
+
+
+def _pane(rows: Iterable[str]) -> str:
+    return f'<div class="pane"><table>{"".join(rows)}</table></div>'
+
+
+def _bare(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+class Marked:
+    """A line whose changed parts are marked already."""
+
+    def __init__(self, html: str) -> None:
+        self.html = html
+
+
+def _compared(old: str | None, new: str | None) -> tuple[Marked | str | None, Marked | str | None]:
+    """Two lines that stand side by side, with what differs marked if they have enough in common."""
+    if old is None or new is None:
+        return old, new
+    a, b = _TOKEN.findall(_bare(old)), _TOKEN.findall(_bare(new))
+    if max(len(a), len(b)) > _TOKENS:
+        return old, new
+    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    if matcher.ratio() < _ALIKE:
+        return old, new
+    left, right = "", ""
+    for tag, i, i_end, j, j_end in matcher.get_opcodes():
+        gone, came = _text("".join(a[i:i_end])), _text("".join(b[j:j_end]))
+        left += gone if tag == "equal" or not gone else f"<del>{gone}</del>"
+        right += came if tag == "equal" or not came else f"<ins>{came}</ins>"
+    return Marked(left), Marked(right)
+
+
+# -- proofs
+
+
+def _proof(proof: dict[str, Any]) -> Iterator[str]:
+    if proof["reason"]:
+        yield f'<p class="dim">{_text(proof["verdict"])}: {_text(proof["reason"])}</p>'
+    if not proof["programs"]:
+        return
+    yield '<table class="programs"><tr><th>program</th><th>before</th><th>after</th><th>instructions</th></tr>'
+    for program in proof["programs"]:
+        counts = " → ".join("-" if n is None else str(n) for n in (program["insns_before"], program["insns_after"]))
+        cells = (program["name"], program["before"], program["after"], counts)
+        yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
+    yield "</table>"
+    for program in proof["programs"]:
+        said = "\n".join(filter(None, (program["reason"], program["log"])))
+        if said:
+            lines = "\n".join(map(_text, said.split("\n")))
+            yield f"<details><summary>What was said of {_text(program['name'])}</summary><pre>{lines}</pre></details>"

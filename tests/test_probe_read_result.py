@@ -1,0 +1,73 @@
+"""probe-read-result: what the fixtures do not say."""
+
+from __future__ import annotations
+
+import pytest
+from support import findings, fixed
+
+from ebpffix.transform import Safety
+
+HEAD = b"""#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+int out, limit; char buf[64]; u32 kept; struct { u32 len; } event;
+SEC("kprobe/tcp_connect") int BPF_KPROBE(p, struct sock *sk)
+{
+"""
+READ = "bpf_probe_read_kernel_str(buf, sizeof(buf), sk)"
+
+
+def _program(body: str) -> bytes:
+    return HEAD + body.replace("READ", READ).encode() + b"\n    return 0;\n}\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "u32 n = READ; if (n > sizeof(buf)) return 0;",
+        "u32 n = READ; if (n > limit) return 0;",
+        "u32 n = READ; if (n < 16) buf[n] = 0;",
+        "u32 n = READ; if (n > 3 && n <= 16) out = 1;",  # bounded on purpose
+        "u32 n = READ; out = n;",
+        "u32 n = bpf_probe_read_kernel(buf, 4, sk); if (!n) out = 1;",
+        "u32 n = bpf_probe_read_kernel(buf, 4, sk); if (n != 0) out = 1;",
+        "int n = READ; if (n > 0) out = 1;",
+        "long n = READ; if (n < 0) out = 1;",
+        "kept = READ; if (kept > 3) out = 1;",
+        "event.len = READ; if (event.len > 3) out = 1;",
+        "u32 n = bpf_get_smp_processor_id(); if (n > 3) out = 1;",
+        "static u32 n; n = READ; if (n > 3) out = 1;",
+    ],
+)
+def test_left_alone(body: str) -> None:
+    assert not findings(_program(body), "probe-read-result")
+
+
+@pytest.mark.parametrize(
+    ("body", "safety", "better"),
+    [
+        ("u32 n = READ; if (n < 0) out = 1;", Safety.SAFE, "int n = bpf"),
+        ("unsigned n; n = READ; if (n >= 0) out = 1;", Safety.SAFE, "int n; n"),
+        ("unsigned long n = READ; if (n <= 0) out = 1;", Safety.SAFE, "long n = bpf"),
+        ("uint64_t n = READ; if (!(0 <= n)) out = 1;".replace("uint64_t", "__u64"), Safety.SAFE, "long n = bpf"),
+        ("size_t n = READ; if (n < 0 || n > limit) out = 1;", Safety.SAFE, "long n = bpf"),
+        ("u32 n = READ; if (n > 3) out = 1;", Safety.SUGGESTED, ""),
+        ("u32 n = READ; if (n < 0) out = 1; else buf[n & 7] = 0;", Safety.SUGGESTED, ""),
+        ("u32 n = READ; if (n < 0) n = 4; ", Safety.SUGGESTED, ""),
+        ("u32 i = 0, n = READ; if (n < 0) out = i;", Safety.ADVICE, ""),
+    ],
+)
+def test_safety(body: str, safety: Safety, better: str) -> None:
+    (fix,) = findings(_program(body), "probe-read-result")
+    assert fix.safety is safety
+    assert better.encode() in fixed(_program(body), "probe-read-result")
+
+
+def test_messages() -> None:
+    (fix,) = findings(_program("size_t len = READ; if (len < 0) out = 1;"), "probe-read-result")
+    assert fix.message == (
+        "`len` is unsigned, so `len < 0` never sees an error of `bpf_probe_read_kernel_str`: make it `long`"
+    )
+    (fix,) = findings(_program("u32 len = READ; if (len > 3) out = buf[len];"), "probe-read-result")
+    assert fix.reason == "it is used as a number too; as an index or a size it must be bounded on both sides"

@@ -1,0 +1,65 @@
+"""probe-read-space: what the fixtures do not say."""
+
+from __future__ import annotations
+
+import pytest
+from support import findings, fixed
+
+from ebpffix.transform import Safety
+
+HEAD = b"""#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#define CHECK(x) do { if (x) return 1; } while (0)
+#define alias bpf_probe_read
+int out; char buf[64]; void *x;
+SEC("kprobe/tcp_connect") int BPF_KPROBE(p, struct sock *sk, char *text)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+"""
+
+
+def _program(body: str) -> bytes:
+    return HEAD + body.encode() + b"\n    return 0;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "better"),
+    [
+        ("bpf_probe_read(&out, 4, &task->pid);", "bpf_probe_read_kernel(&out"),
+        ("bpf_probe_read (&out, 4, buf);", "bpf_probe_read_kernel (&out"),
+        ("CHECK(bpf_probe_read(&out, 4, sk) < 0);", "CHECK(bpf_probe_read_kernel(&out"),
+        ("bpf_probe_read(&out, 4, task->set_child_tid);", "bpf_probe_read_user(&out"),
+        ("bpf_probe_read_str(buf, 4, BPF_CORE_READ(task, fs, pwd.dentry, d_name.name));", "bpf_probe_read_kernel_str("),
+    ],
+)
+def test_safe(body: str, better: str) -> None:
+    assert [fix.safety for fix in findings(_program(body), "probe-read-space")] == [Safety.SAFE]
+    assert better.encode() in fixed(_program(body), "probe-read-space")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("bpf_probe_read(&out, 4, text);", "the source does not tell whose memory the address is of"),
+        ("bpf_probe_read(&out, 4, (void *)BPF_CORE_READ(task, mm, arg_start));", "the source does not tell"),
+        ("alias(&out, 4, task);", "the macro's definition serves other places too"),
+    ],
+)
+def test_advice(body: str, reason: str) -> None:
+    (fix,) = findings(_program(body), "probe-read-space")
+    assert fix.safety is Safety.ADVICE and fix.reason.startswith(reason)
+
+
+def test_target_kernel() -> None:
+    text = _program("bpf_probe_read(&out, 4, task);")
+    (fix,) = findings(text, "probe-read-space", kernel=(5, 4))
+    assert (fix.safety, fix.reason) == (
+        Safety.SUGGESTED,
+        "`bpf_probe_read_kernel` came with Linux 5.5, and the target kernel is older",
+    )
+    (fix,) = findings(text, "probe-read-space", kernel=(5, 5))
+    assert fix.safety is Safety.SAFE
+    assert fix.message == "`bpf_probe_read` does not say whose memory it reads: `bpf_probe_read_kernel`"
+    assert text[fix.at.start : fix.at.end] == b"bpf_probe_read"

@@ -1,0 +1,142 @@
+"""The page: nothing in a report can become markup or script, and a real browser shows and filters it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from reports import hostile, of_fixtures
+
+from ebpffix.report import render
+
+ELEMENTS = frozenset(
+    "html head meta title style body header h1 h2 h3 p span form input label fieldset legend div b code section article"
+    " table tr td th details summary pre del ins script".split()
+)
+ATTRIBUTES = frozenset(
+    "lang charset http-equiv content name class id hidden type placeholder aria-label role value checked"
+    " data-path data-transform data-safety data-verdict".split()
+)
+
+
+class Page(HTMLParser):
+    """What a page consists of."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.attributes: set[str] = set()
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(data.decode())
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in ("meta", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("sample", [hostile, of_fixtures])
+def test_only_our_markup(sample: Callable[[], tuple[dict[str, object], object]]) -> None:
+    data = render(sample()[0], "html")
+    page = Page(data)
+    assert page.open == []
+    assert set(page.elements) <= ELEMENTS
+    assert page.attributes <= ATTRIBUTES
+    assert page.elements.count("script") == page.elements.count("style") == 1
+    assert not re.search(rb"https?://(?!evil)|url\(|@import", data)
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202e]", data.decode())
+
+
+def test_what_cannot_be_seen_is_shown() -> None:
+    text = Page(render(hostile()[0], "html")).text
+    assert "U+202E" in text
+    assert "\\xff" in text
+    assert "U+001B" in text
+
+
+def test_everything_is_told() -> None:
+    report, _ = hostile()
+    text = Page(render(report, "html")).text
+    assert "message </td></script><script>alert(1)" in text
+    for word in ("note ", "dropped ", "reason ", "why ", "log ", "no ", "clang", "int d"):
+        assert f"{word}<" in text or word in text
+    report["findings"] = []
+    assert "0 findings" in Page(render(report, "html")).text
+
+
+def test_changes_are_marked() -> None:
+    page = render(of_fixtures()[0], "html").decode()
+    assert "<ins>__builtin_memcpy</ins>(" in page
+    assert "<del>memcpy</del>(" in page
+
+
+# -- in a real browser
+
+
+def shown(tmp_path: Path, data: bytes, address: str = "") -> str:
+    """The document when its script has run, without the script."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not browser:
+        pytest.skip("chromium is not installed")
+    page = tmp_path / "report.html"
+    page.write_bytes(data)
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    safe = ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it starts in no other way
+    command = [browser, "--headless", "--disable-gpu", profile, *safe, "--dump-dom", f"{page.as_uri()}{address}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return re.sub(r"<(script|style)>.*?</\1>", "", done.stdout, flags=re.DOTALL)
+
+
+def visible(dom: str) -> list[str]:
+    """The transforms of the articles that are shown."""
+    articles = re.findall(r"<article ([^>]*)>", dom)
+    return [re.search('data-transform="([^"]*)"', a)[1] for a in articles if "hidden" not in a]  # type: ignore[index]
+
+
+def test_filters_in_a_browser(tmp_path: Path) -> None:
+    report, _ = of_fixtures()
+    data = render(report, "html")
+    everything = shown(tmp_path, data)
+    assert len(visible(everything)) == len(report["findings"])
+    assert f"{len(report['findings'])} of {len(report['findings'])} shown" in everything
+    assert "<form>" in everything
+    some = shown(tmp_path, data, "#transform=padded-init&safety=advice")
+    wanted = [f for f in report["findings"] if (f["transform"], f["safety"]) == ("padded-init", "advice")]
+    assert len(visible(some)) == len(wanted) > 0
+    assert set(visible(some)) == {"padded-init"}
+    assert re.search(r'<section data-path="builtin-memcpy/[^>]* hidden', some)
+    found = shown(tmp_path, data, "#q=LATIN%20memcpy")
+    assert 0 < len(visible(found)) < len(report["findings"])
+    assert visible(shown(tmp_path, data, "#q=no+such+words")) == []
+
+
+def test_hostile_report_in_a_browser(tmp_path: Path) -> None:
+    report, _ = hostile()
+    dom = shown(tmp_path, render(report, "html"))
+    assert "<img" not in dom
+    assert len(visible(dom)) == len(report["findings"])  # our own script ran
+
+
+def test_no_other_script_runs(tmp_path: Path) -> None:
+    """Even markup that got through would do nothing: the page allows its own script alone."""
+    data = render(of_fixtures()[0], "html")
+    more = b"<script>document.body.innerHTML = 'broken'</script><b onclick='x' style='color:red'>b</b></body>"
+    dom = shown(tmp_path, data.replace(b"</body>", more))
+    assert "broken" not in dom
+    assert visible(dom)

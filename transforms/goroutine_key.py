@@ -1,0 +1,146 @@
+"""Do not key by thread what a goroutine will look up again.
+
+What it says: a uprobe on a Go function keeps something under `bpf_get_current_pid_tgid()` (or the thread's id out of
+it), or a uretprobe sits on a Go function.
+
+Why: Go's scheduler moves goroutines between threads, at every blocking call and, since Go 1.14, in the middle of a
+function too. The probe at the function's end then runs on another thread and misses the entry, or finds that of another
+goroutine which the first thread has run since. {process id, address of the goroutine} tells them apart: with Go's
+register calling convention (1.17 on) the address is in r14 on x86-64 (`ctx->r14`) and in x28 on arm64.
+A uretprobe overwrites the return address on the stack. Go copies stacks when they grow and walks them in the garbage
+collector, finds an address that it does not know, and the program crashes (reported many times): probe the return
+instructions of the function instead, each with a uprobe.
+
+Advice, always: where the goroutine's address is found depends on Go's version and the architecture. One finding for the
+keys and one for the uretprobes of a file.
+
+Go shows in the section (`uprobe/./server:main.handle`, `net/http.(*Server).Serve`, `runtime.casgstatus`), or in a file
+next to the program, or one folder up, that attaches by such a symbol: `Uprobe("main.handle", …)` and `AttachUprobe` of
+Go, `attach_uprobe(…, sym="main.handle")` of Python.
+
+Left alone: kernel functions (a call returns on the thread that entered it, whatever language made it), symbols of C,
+C++ and Rust (`foo.isra.0` is C's), keys that hold more than the thread (structures), keys by process only.
+
+Limits: a host that computes the symbol, or attaches from elsewhere, is not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ebpffix.frontend import Node, Unit
+from ebpffix.probes import Probes
+from ebpffix.transform import BCC, LIBBPF, Fix, Safety, Transform
+
+TRANSFORM = Transform(
+    name="goroutine-key",
+    pattern=8,
+    dialects=(BCC, LIBBPF),
+    triggers=(rb"\bbpf_get_current_pid_tgid\s*\(", rb"\bBPF_U(?:RET)?PROBE\s*\(", rb"\bpt_regs\b"),
+    summary="probe on a Go function that keys by thread: goroutines change threads",
+    neighbours=(".go", ".py"),
+)
+
+# import/path.Func, import/path.(*Type).Method, main.main.func1; a C compiler's clones look like a package's functions.
+_GO = re.compile(r"(?:[\w.~-]+/)*[A-Za-z_][\w-]*\.(?:\(\*?\w+(?:\[\.\.\.\])?\)\.)?[A-Za-z_]\w*(?:\.\w+)*(?:\+\w+)?\Z")
+_CLONE = re.compile(r"\.(?:isra|part|cold|constprop|llvm|lto_priv|localalias|clone|str|rodata)\b|@")
+_UPROBE = re.compile(rb"\??u(ret)?probe(?:\.multi)?(?:\.s)?(?:/(.*))?\Z", re.DOTALL)
+# Where hosts name the symbol: a literal, or a constant of the same file.
+_HOST = re.compile(
+    rb"""\.(U(?:ret)?probe)\(\s*("[^"]*"|`[^`]*`|\w+)"""
+    rb"""|\bAttach(U(?:ret)?probe)\(\s*[^,()]+,\s*("[^"]*"|`[^`]*`|\w+)"""
+    rb"""|\battach_(u(?:ret)?probe)\([^()]*?\bsym\s*=\s*("[^"]*"|'[^']*'|\w+)"""
+)
+
+
+def find(unit: Unit) -> Iterator[Fix]:
+    targets: dict[int, str] = {}
+    returning: list[tuple[Node, str]] = []
+    for program in unit.functions:
+        if _may_be_uprobe(unit, program):
+            symbol, is_return = _target(unit, program)
+            if symbol:
+                targets[program.decl] = symbol
+                returning += [(program, symbol)] if is_return else []
+    if targets:
+        yield from _keys(unit, targets)
+        for program, symbol in returning[:1]:
+            yield Fix(
+                program,
+                f"a uretprobe on `{symbol}` crashes the Go program when its stack grows or is walked; put uprobes on "
+                "the function's return instructions instead",
+                Safety.ADVICE,
+                reason="where the function returns is only known from the binary",
+            )
+
+
+def _keys(unit: Unit, targets: dict[int, str]) -> Iterator[Fix]:
+    probes = Probes(unit)
+    for call in unit.map_calls:
+        function = call.call.function
+        if function is None or not probes.is_thread(call.key, process=False):
+            continue
+        symbol = next((targets[p] for p in probes.programs(function) if p in targets), "")
+        if symbol:
+            yield Fix(
+                call.call,
+                f"`{call.map.name}` is keyed by thread, but the goroutine in `{symbol}` can go on on another one; key "
+                "by {process id, address of the goroutine}",
+                Safety.ADVICE,
+                reason="where the goroutine's address is found depends on Go's version: r14 on x86-64, x28 on arm64 "
+                "from 1.17 on",
+            )
+            return
+
+
+# -- what is probed
+
+
+def _may_be_uprobe(unit: Unit, function: Node) -> bool:
+    section = unit.program_section(function)
+    if section or unit.dialect != BCC:
+        return bool(_UPROBE.match(section))
+    first = next((c for c in function.children if c.kind == "PARM_DECL"), None)
+    plain = not function.name.startswith(("kprobe__", "kretprobe__", "syscall__"))
+    return plain and first is not None and "pt_regs" in first.type.get_canonical().spelling
+
+
+def _target(unit: Unit, program: Node) -> tuple[str, bool]:
+    """The Go function that a program probes ("" if it is none, or not known), and whether where it returns."""
+    section = _UPROBE.match(unit.program_section(program))
+    returns = bool(section and section[1])
+    if section and section[2]:
+        attached = section[2].decode("utf-8", "replace")
+        symbol = _go(attached.rpartition(":")[2])
+        if symbol or ":" in attached:
+            return symbol, returns
+    # Without a path a section is only a label: a host attaches the program.
+    for symbol, is_return in _host_symbols(unit, program):
+        if section is None or is_return == returns:
+            return symbol, is_return
+    return "", False
+
+
+def _host_symbols(unit: Unit, program: Node) -> Iterator[tuple[str, bool]]:
+    """The Go functions that files next to the program, which know its name, attach to; whether where they return."""
+    name = _plain(program.name.encode())
+    for text in unit.neighbours(*TRANSFORM.neighbours):
+        if name not in _plain(text):
+            continue
+        for match in _HOST.finditer(text):
+            how, given = next((match[i], match[i + 1]) for i in (1, 3, 5) if match[i])
+            if given[:1] not in b"\"'`":
+                named = re.search(rb"\b%s\b[^\n=\"'`]*:?=\s*([\"'`][^\"'`\n]*[\"'`])" % given, text)
+                given = named[1] if named else b""
+            if symbol := _go(given[1:-1].decode("utf-8", "replace")):
+                yield symbol, b"ret" in how.lower()
+
+
+def _plain(name: bytes) -> bytes:
+    """A name as all languages have it: HandleEntry is handle_entry."""
+    return name.replace(b"_", b"").lower()
+
+
+def _go(symbol: str) -> str:
+    return symbol if _GO.match(symbol) and not _CLONE.search(symbol) else ""

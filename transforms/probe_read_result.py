@@ -1,0 +1,197 @@
+"""Keep the error of a probe read: its result is signed.
+
+What it does: a local of an unsigned type that takes the result of a probe read, and is then tested as if errors were
+small, becomes `int` (`long` if it is 64 bits wide): `u32 len = bpf_probe_read_kernel_str(…); if (len > 3)`.
+
+Why: on failure the result is negative, -EFAULT mostly. In a `u32` that is 4294967282, so `len > 3` holds, `len < 0`
+never does, and a buffer is used that nobody filled. With `int` and `> 0` an error is an error.
+
+Safe where the variable is only compared, and one test can never hold (`len < 0`) or always holds (`len >= 0`): then the
+test says what was meant.
+Suggested where it is compared with a small number (`len > 3`), or used further, as a size or an index, or set to other
+values too: the verifier must then see a bound on both sides, `if (len > 0 && len < sizeof(buf))`.
+Advice where it is declared together with others, or is a parameter.
+
+Left alone: a comparison with the buffer's size or more (`len > sizeof(buf)`), or one that only small values pass
+(`len < sizeof(buf)`), which a large unsigned value fails on purpose; a test for zero of a read that gives no length;
+results that are not tested; members and globals.
+
+Limits: a bound that is no constant (`len > max`) counts as one on purpose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ebpffix.frontend import Node, Unit
+from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Span, Transform
+
+TRANSFORM = Transform(
+    name="probe-read-result",
+    pattern=6,
+    dialects=(BCC, LIBBPF),
+    triggers=(rb"=\s*(?:\([\w\s]+\)\s*)?(?:bpf_(?:probe|core)_read|BPF_(?:CORE|PROBE)_READ)\w*",),
+    summary="result of a probe read in an unsigned variable, where an error looks like a length",
+)
+
+_READ = re.compile(r"bpf_(?:probe|core)_read(?:_(?:kernel|user))?(_str)?\Z")
+_UNSIGNED = ("UCHAR", "USHORT", "UINT", "ULONG", "ULONGLONG")
+_TYPE = re.compile(
+    rb"(?:unsigned(?:\s+(?:char|short|int|long))*|size_t|_*u(?:8|16|32|64)|uint(?:8|16|32|64)?(?:_t)?)\b"
+)
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+
+
+@dataclass
+class _Result:
+    """A variable that takes results: what is done with it."""
+
+    declaration: Node
+    reads: list[Node] = field(default_factory=list)  # the calls
+    dead: list[Node] = field(default_factory=list)  # tests that cannot see an error
+    small: list[Node] = field(default_factory=list)  # tests that an error passes like a length
+    bounds: list[Node] = field(default_factory=list)  # tests that an error fails, for it is large
+    others: list[Node] = field(default_factory=list)  # uses as a value, other assignments
+
+
+def find(unit: Unit) -> Iterator[Fix]:
+    for function in unit.functions:
+        results: dict[int, _Result] = {}
+        for node in function.find("VAR_DECL", "BINARY_OPERATOR"):
+            target, read = _taken(node)
+            if target is not None and read is not None and target.type.get_canonical().kind.name in _UNSIGNED:
+                results.setdefault(target.decl, _Result(target)).reads.append(read)
+        if results:
+            _judge(function, results)
+        for result in results.values():
+            if result.dead or (result.small and not result.bounds):
+                yield _fix(unit, function, result)
+
+
+def _taken(node: Node) -> tuple[Node | None, Node | None]:
+    """The local that a node sets to the result of a probe read, and the call."""
+    target: Node | None
+    if node.kind == "VAR_DECL":
+        target, value = node, node.children[-1] if node.children else None
+    elif node.operator == "=":
+        target, value = node.children[0].bare.declaration, node.children[1]
+        if node.children[0].bare.kind != "DECL_REF_EXPR":
+            return None, None
+    else:
+        return None, None
+    if target is None or value is None or target.kind != "VAR_DECL" or _is_shared(target):
+        return None, None
+    read = _call(value.uncast)
+    return (target, read) if read is not None else (None, None)
+
+
+def _call(value: Node) -> Node | None:
+    """The probe read whose result an expression is; BPF_CORE_READ_INTO is a statement expression that ends in one."""
+    while value.kind == "StmtExpr" and value.children and value.children[0].children:
+        value = value.children[0].children[-1].uncast
+    return value if value.kind == "CALL_EXPR" and _READ.match(value.name) else None
+
+
+def _is_shared(target: Node) -> bool:
+    parent = target.cursor.semantic_parent
+    return target.cursor.storage_class.name == "STATIC" or parent is None or parent.kind.is_translation_unit()
+
+
+def _judge(function: Node, results: dict[int, _Result]) -> None:
+    for node in function.find("DECL_REF_EXPR"):
+        result = results.get(node.decl)
+        if result is None:
+            continue
+        inner, outer = _without_casts(node)
+        if outer is None:
+            continue
+        is_first = bool(outer.children) and (outer.children[0].bare.start, outer.children[0].bare.end) == inner
+        if outer.kind == "BINARY_OPERATOR" and outer.operator == "=" and is_first:
+            if _call(outer.children[1].uncast) is None:
+                result.others.append(outer)
+        elif outer.kind == "BINARY_OPERATOR" and outer.operator in _MIRRORED:
+            operator = outer.operator if is_first else _MIRRORED[outer.operator]
+            _compared(result, outer, operator, outer.children[1] if is_first else outer.children[0])
+        elif _is_truth(outer):
+            if _READ.match(result.reads[0].name)[1]:  # type: ignore[index]  # reads are calls that match
+                result.small.append(outer)
+        else:
+            result.others.append(outer)
+
+
+def _without_casts(node: Node) -> tuple[tuple[int, int], Node | None]:
+    """The span of an expression with casts around it, and what uses it."""
+    span, outer = (node.start, node.end), node.outer
+    while outer is not None and outer.kind == "CSTYLE_CAST_EXPR":
+        span, outer = (outer.start, outer.end), outer.outer
+    return span, outer
+
+
+def _is_truth(outer: Node) -> bool:
+    return outer.kind in ("IF_STMT", "WHILE_STMT") or (
+        outer.kind in ("UNARY_OPERATOR", "BINARY_OPERATOR") and outer.operator in ("!", "&&", "||")
+    )
+
+
+def _compared(result: _Result, test: Node, operator: str, other: Node) -> None:
+    value = _constant(other)
+    size = _constant(result.reads[0].arguments[1]) if len(result.reads[0].arguments) > 1 else None
+    if value == 0 and operator in ("<", ">=", "<="):
+        result.dead.append(test)
+    elif operator in ("==", "!="):
+        if value == 0 and _READ.match(result.reads[0].name)[1]:  # type: ignore[index]
+            result.small.append(test)
+    elif operator in ("<", "<="):
+        result.bounds.append(test)
+    elif value is not None and (size is None or value < size - 1) and value < 64:
+        result.small.append(test)
+    else:
+        result.bounds.append(test)
+
+
+def _constant(node: Node) -> int | None:
+    """The value of a literal, or of `sizeof` something."""
+    bare = node.uncast
+    if bare.kind == "CXX_UNARY_EXPR" and bare.children:
+        return int(bare.children[0].bare.type.get_size())
+    return bare.integer
+
+
+def _fix(unit: Unit, function: Node, result: _Result) -> Fix:
+    name, test = result.declaration.name, (result.dead or result.small)[0]
+    said = b" ".join(test.text.split()).decode("utf-8", "replace") if test.kind == "BINARY_OPERATOR" else name
+    wide = result.declaration.type.get_canonical().get_size() == 8
+    better = b"long" if wide else b"int"
+    why = "never sees an error" if result.dead else "takes an error for a length"
+    if result.dead and ">=" in test.operator:
+        why = "holds for an error too"
+    message = f"`{name}` is unsigned, so `{said}` {why} of `{result.reads[0].name}`: make it `{better.decode()}`"
+    at = Span(test.path, test.start, test.end)
+    span = _type_span(unit, function, result.declaration)
+    if span is None:
+        return Fix(at, message, Safety.ADVICE, reason="its declaration declares others too, or stands in a macro")
+    reason = ""
+    if not result.dead:
+        reason = "an error takes the other branch then"
+    if result.others:
+        reason = "it is used as a number too; as an index or a size it must be bounded on both sides"
+    if span.path in unit.shared_with_user_space:
+        reason = "the file is a header that user space includes too"
+    edit = Edit(span.path, span.start, span.end, better)
+    return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, [edit], reason)
+
+
+def _type_span(unit: Unit, function: Node, target: Node) -> Span | None:
+    """Where the type of a variable stands that is declared alone."""
+    for statement in function.find("DECL_STMT"):
+        variables = [c for c in statement.children if c.kind == "VAR_DECL"]
+        if len(variables) == 1 and variables[0].decl == target.decl and statement.path in unit.sources:
+            code = unit.sources[statement.path].code
+            match = re.compile(rb"(?:const\s+)?(" + _TYPE.pattern + rb")\s+" + target.name.encode() + rb"\b").match(
+                code, statement.start
+            )
+            if match and unit.editable(statement.path, *match.span(1)):
+                return Span(statement.path, *match.span(1))
+    return None

@@ -1,0 +1,130 @@
+"""Say whose memory a probe read reads: that of the kernel, or of user space.
+
+What it does: `bpf_probe_read` and `bpf_probe_read_str` become `bpf_probe_read_kernel(_str)` or
+`bpf_probe_read_user(_str)`, by where the address comes from.
+
+Why: the old helpers try an address whichever side it is on. They do not exist on architectures whose kernel and user
+addresses overlap, XDP and other network programs refuse them and take `_kernel`, and a user address where a kernel one
+is meant goes unnoticed. The new ones came with Linux 5.5; libbpf from 0.2 on puts the old ones back in when it loads a
+program into an older kernel.
+
+Safe where it is certain whose memory it is and the target kernel is 5.5 or newer: kernel (arguments of kprobes that
+are structures, the current task, what is reached from these), the program's own (stack, maps, context: `_kernel`), or
+user (arguments of system calls and uprobes, what was read by `_user`).
+Suggested where the address is a member of a kernel structure, or the program is one on a system call or in user space,
+but the pointer's way could not be followed; where the target kernel is older than 5.5; in a header that user space
+includes too. Advice where nothing tells whose memory it is, and for a macro of the project that calls the old helper.
+
+Left alone: a call whose other branch (`if`/`else`, `?:`) calls a new helper already: a test for old kernels.
+
+Limits: a `char *` argument of a kernel function may point at either, so it is advice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ebpffix.frontend import Node, Unit
+from ebpffix.frontend.node import pointee
+from ebpffix.provenance import Origin, origins
+from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
+
+TRANSFORM = Transform(
+    name="probe-read-space",
+    pattern=6,
+    dialects=(BCC, LIBBPF),
+    triggers=(rb"\bbpf_probe_read(?:_str)?\b",),
+    summary="probe read that does not say whether the address is of the kernel or of user space",
+)
+
+_OLD = ("bpf_probe_read", "bpf_probe_read_str")
+_NEW = re.compile(r"bpf_probe_read_(?:kernel|user)")
+_SINCE = (5, 5)
+_USER_PROGRAM = re.compile(rb"\??(?:ksyscall|kretsyscall|u(?:ret)?probe|usdt|(?:tp|tracepoint)/syscalls/)")
+
+
+def find(unit: Unit) -> Iterator[Fix]:
+    macros: set[str] = set()
+    for call in unit.calls:
+        if call.name not in _OLD or len(call.arguments) < 3 or _is_fallback(call):
+            continue
+        callee, name = call.callee, call.name.encode()
+        if callee is not None and callee.text == name and unit.editable(callee.path, callee.start, callee.end):
+            yield _fix(unit, call, callee)
+            continue
+        at = callee or call
+        macro = next(iter(unit.macros_around(at.path, at.start, at.end)), None)
+        if macro is not None and macro.name not in macros and _is_own(unit, macro.name):
+            macros.add(macro.name)
+            message = f"`{macro.name}` calls `{call.name}`, which does not say whose memory it reads"
+            yield Fix(macro, message, Safety.ADVICE, reason="the macro's definition serves other places too")
+
+
+def _fix(unit: Unit, call: Node, callee: Node) -> Fix:
+    space, reason = _space(unit, call)
+    if space is None:
+        message = f"`{call.name}` does not say whose memory it reads: name it, `_kernel` or `_user`"
+        return Fix(callee, message, Safety.ADVICE, reason=reason)
+    better = call.name.replace("bpf_probe_read", "bpf_probe_read_" + space)
+    if unit.target_kernel < _SINCE:
+        reason = f"`{better}` came with Linux 5.5, and the target kernel is older"
+    if call.path in unit.shared_with_user_space:
+        reason = "the file is a header that user space includes too"
+    message = f"`{call.name}` does not say whose memory it reads: `{better}`"
+    edit = Edit(callee.path, callee.start, callee.end, better.encode())
+    return Fix(callee, message, Safety.SUGGESTED if reason else Safety.SAFE, [edit], reason)
+
+
+def _space(unit: Unit, call: Node) -> tuple[str | None, str]:
+    """Whose memory a call reads, "kernel" or "user", and what is not certain of that; None if nothing tells."""
+    source = call.arguments[2]
+    kinds = origins(unit, source)
+    if all(k.is_kernel or k.is_bpf or k is Origin.BTF for k in kinds):
+        return "kernel", ""
+    if kinds == {Origin.USER}:
+        return "user", ""
+    known = kinds - {Origin.UNKNOWN}
+    if not known and _in_kernel_structure(unit, source):
+        return "kernel", "the address is that of a member of a kernel structure, but the pointer's way is not known"
+    function = call.function
+    if not known and function is not None and _USER_PROGRAM.match(unit.program_section(function)):
+        return "user", "the program runs for user space, but the pointer's way is not known"
+    if known and not {k for k in known if k is Origin.USER}:
+        return "kernel", "the pointer is not known on every way"
+    return None, "the source does not tell whose memory the address is of"
+
+
+def _in_kernel_structure(unit: Unit, source: Node) -> bool:
+    """Whether an address is `&p->member` of a structure that the files of the run do not declare, or an array in it."""
+    node = source.uncast
+    if node.kind == "UNARY_OPERATOR" and node.operator == "&":
+        node = node.children[0].bare
+    elif not node.type.get_canonical().kind.name.endswith("ARRAY"):
+        return False
+    while node.kind in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR") and node.children and not node.arrow:
+        node = node.children[0].bare
+    if not node.arrow:
+        return False
+    where = pointee(node.children[0].type).get_canonical().get_declaration().location.file
+    return where is not None and not any(str(path) == where.name for path in unit.sources)
+
+
+def _is_fallback(call: Node) -> bool:
+    """Whether the other branch of a condition calls a new helper."""
+    node = call
+    for outer in call.ancestors:
+        if outer.kind in ("IF_STMT", "CONDITIONAL_OPERATOR"):
+            others = [c for c in outer.children[1:] if c is not node]
+            if node is not outer.children[0] and any(
+                _NEW.match(n.name) for other in others for n in other.find("CALL_EXPR")
+            ):
+                return True
+        node = outer
+    return False
+
+
+def _is_own(unit: Unit, macro: str) -> bool:
+    """Whether a file of the run defines a macro."""
+    text = rb"^[ \t]*#[ \t]*define[ \t]+" + re.escape(macro.encode()) + rb"\b"
+    return any(re.search(text, source.uncommented, re.MULTILINE) for source in unit.sources.values())
