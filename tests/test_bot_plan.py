@@ -222,6 +222,7 @@ def test_a_suggestion_makes_of_the_file_what_the_fix_makes_of_it(tmp_path: Path)
     for path in SAMPLES:
         shutil.copy(path, tmp_path)
     result = CliRunner().invoke(ebpffix, [str(tmp_path), "--output-format", "json", "--no-cache"])
+    assert result.exit_code == 1, result.output
     report = read(json.dumps({**json.loads(result.stdout), "head_sha": HEAD}).encode())
     sources = {path: (tmp_path / Path(path).name).read_text() for path in {f.path for f in report.findings}}
     files = {path: changed_file(path, path, patch_that_adds(text)) for path, text in sources.items()}
