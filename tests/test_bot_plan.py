@@ -228,14 +228,14 @@ def test_a_suggestion_makes_of_the_file_what_the_fix_makes_of_it(tmp_path: Path)
     files = {path: changed_file(path, path, patch_that_adds(text)) for path, text in sources.items()}
     (post,) = plan(report, replace(EMPTY, files=files), GITHUB)
     assert isinstance(post, Post) and len(post.notes) == len(report.findings) >= 4
-    for finding, one in zip(report.findings, post.notes, strict=True):
-        lines = sources[finding.path].splitlines(keepends=True)
+    for found, one in zip(report.findings, post.notes, strict=True):
+        lines = sources[found.path].splitlines(keepends=True)
         fixed = list(lines)
-        for each in reversed(finding.hunks):
+        for each in reversed(found.hunks):
             assert tuple(fixed[each.start_line - 1 : each.end_line]) == each.old
             fixed[each.start_line - 1 : each.end_line] = each.new
         lines[one.place.start_line - 1 : one.place.line] = [block(one.body)]
-        assert "".join(lines) == "".join(fixed) and one.key == finding.fingerprint
+        assert "".join(lines) == "".join(fixed) and one.key == found.fingerprint
 
 
 def patch_that_adds(text: str) -> str:
