@@ -169,9 +169,10 @@ def test_a_wrong_finding_refuses_the_report(wrong: dict[str, Any]) -> None:
         b"", b"[]", b"nul", b"\xff", b"[" * 100_000, b'{"version": 1}', b"1" * 10_000, b" " * (MAX_BYTES + 1),
         json.dumps(report(version=2)).encode(), json.dumps(report(version=True)).encode(),
         data(head_sha=""), data(head_sha="main"), data(head_sha=HEAD + "\n"), data(findings={}),
+        data(files=[{"status": "@team"}]),
         data(finding(), finding()), data(*[finding(n) for n in range(MAX_FINDINGS + 1)]),
     ],
-    ids=range(16),
+    ids=range(17),
 )  # fmt: skip
 def test_what_is_no_report_is_refused(bad: bytes) -> None:
     with pytest.raises(BadReport):

@@ -211,6 +211,12 @@ def test_refused_ones_are_told_in_the_summary() -> None:
     assert post.body and "refused: line must be part of the diff" in post.body
 
 
+def test_what_was_not_analysed_is_told() -> None:
+    files = [{"status": "failed"}, {"status": "partial"}, {"status": "skipped"}]
+    (post,) = plan(read(data(finding(), files=files)), EMPTY, GITHUB)
+    assert isinstance(post, Post) and post.body and "2 files analysed in part or not at all" in post.body
+
+
 def test_a_summary_has_an_end() -> None:
     many = [finding(n, line=1000 + n, message="word " * 100) for n in range(1, 3000)]
     body = posted(*many).body
