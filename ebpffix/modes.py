@@ -199,7 +199,8 @@ def _formatted(report: Report, output: Output) -> bytes | None:
 def _head() -> str:
     """The commit that the working tree is at, for whoever reads the report elsewhere; "" without git."""
     try:
-        done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True, check=False)
+        command = ["git", "rev-parse", "--verify", "-q", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
     return done.stdout.strip()

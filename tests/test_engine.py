@@ -230,7 +230,7 @@ def test_undeclared_names_keep_their_statements(tree: Path, cache: Path) -> None
     assert str(report.files[0].status) == "analysed"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*"{}();/*\"'\\#\n\r\t", "\r\n", "é", "int x;", "//", "#if 0\n", "\xff"]), max_size=12))
 def test_without_fixes_no_byte_changes(tree: Path, cache: Path, pieces: list[str]) -> None:
     """Whatever the file holds, also what is no C: what no transform changes comes back as it was."""

@@ -54,10 +54,6 @@ def library() -> Any:
     for name, result, arguments in (
         ("clang_getCursorBinaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
         ("clang_getCursorUnaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
-        ("clang_Cursor_Evaluate", ctypes.c_void_p, [cindex.Cursor]),
-        ("clang_EvalResult_getKind", ctypes.c_int, [ctypes.c_void_p]),
-        ("clang_EvalResult_getAsLongLong", ctypes.c_longlong, [ctypes.c_void_p]),
-        ("clang_EvalResult_dispose", None, [ctypes.c_void_p]),
         ("clang_getSkippedRanges", ctypes.POINTER(_RangeList), [cindex.TranslationUnit, ctypes.c_void_p]),
         ("clang_Cursor_Evaluate", ctypes.c_void_p, [cindex.Cursor]),
         ("clang_EvalResult_getKind", ctypes.c_int, [ctypes.c_void_p]),
@@ -69,7 +65,7 @@ def library() -> Any:
         function.restype, function.argtypes = result, arguments
     # cindex takes all text for UTF-8, and a file's name or a program's words need not be.
     fast.clang_getCString.restype = ctypes.c_char_p
-    fast.clang_getCString.errcheck = lambda text, *_: None if text is None else os.fsdecode(text)
+    fast.clang_getCString.errcheck = lambda text, *_: None if text is None else os.fsdecode(text)  # type: ignore[assignment]
     # cindex reads this attribute instead of loading a library of its own.
     type(cindex.conf).lib = fast
     return fast
@@ -126,19 +122,6 @@ def unary_operator(cursor: Any) -> str:
 
 
 def integer(cursor: Any) -> int | None:
-    """The value of a constant integer expression, such as a literal that a macro's body holds; None for all else."""
-    lib = library()
-    result = lib.clang_Cursor_Evaluate(cursor)
-    if not result:
-        return None
-    try:
-        # CXEval_Int
-        return int(lib.clang_EvalResult_getAsLongLong(result)) if lib.clang_EvalResult_getKind(result) == 1 else None
-    finally:
-        lib.clang_EvalResult_dispose(result)
-
-
-def evaluate(cursor: Any) -> int | None:
     """The value of an integer expression that is a constant (sizeof, enumerators and macros among it), else None."""
     lib = library()
     result = lib.clang_Cursor_Evaluate(cursor)
@@ -146,7 +129,7 @@ def evaluate(cursor: Any) -> int | None:
         return None
     try:
         # CXEval_Int
-        return lib.clang_EvalResult_getAsLongLong(result) if lib.clang_EvalResult_getKind(result) == 1 else None
+        return int(lib.clang_EvalResult_getAsLongLong(result)) if lib.clang_EvalResult_getKind(result) == 1 else None
     finally:
         lib.clang_EvalResult_dispose(result)
 

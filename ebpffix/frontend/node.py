@@ -142,7 +142,7 @@ class Node:
     @property
     def constant(self) -> int | None:
         """The value of an integer expression whose value the compiler knows; None for any other."""
-        return clang.evaluate(self.cursor)
+        return clang.integer(self.cursor)
 
     @property
     def bare(self) -> Node:
