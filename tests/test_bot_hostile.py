@@ -149,7 +149,8 @@ def test_a_path_that_leads_elsewhere_refuses_the_report(path: str) -> None:
 WRONG = [
     {"line": 0}, {"line": True}, {"line": 10**9}, {"line": "1"}, {"end_line": 1}, {"message": None},
     {"message": "x" * (MAX_TEXT + 1)}, {"safety": "sure"}, {"transform": "<b>"}, {"transform": "a" * 99 + "\n"},
-    {"fingerprint": "x --><script>"}, {"fingerprint": ""}, {"hunks": None}, {"hunks": [1]}, {"hunks": [hunk(1, [], [])] * 300},
+    {"fingerprint": "x --><script>"}, {"fingerprint": ""}, {"hunks": None}, {"hunks": [1]},
+    {"hunks": [hunk(1, [], [])] * 300},
     {"hunks": [{**hunk(3, ["a\n"], []), "end_line": 9}]}, {"hunks": [hunk(3, ["a\nb\n"], [])]},
     {"hunks": [hunk(3, ["a", "b\n"], [])]}, {"hunks": [hunk(3, ["a\n"], []), hunk(3, ["a\n"], [])]},
     {"hunks": [hunk(3, [""], [])]}, {"proof": []}, {"proof": {"verdict": "@team", "kernel": "", "programs": []}},
@@ -168,9 +169,10 @@ def test_a_wrong_finding_refuses_the_report(wrong: dict[str, Any]) -> None:
         b"", b"[]", b"nul", b"\xff", b"[" * 100_000, b'{"version": 1}', b"1" * 10_000, b" " * (MAX_BYTES + 1),
         json.dumps(report(version=2)).encode(), json.dumps(report(version=True)).encode(),
         data(head_sha=""), data(head_sha="main"), data(head_sha=HEAD + "\n"), data(findings={}),
+        data(files=[{"status": "@team"}]),
         data(finding(), finding()), data(*[finding(n) for n in range(MAX_FINDINGS + 1)]),
     ],
-    ids=range(16),
+    ids=range(17),
 )  # fmt: skip
 def test_what_is_no_report_is_refused(bad: bytes) -> None:
     with pytest.raises(BadReport):

@@ -220,7 +220,7 @@ def test_a_hostile_report_asks_for_nothing(github: FakeGitHub, run: Any) -> None
 
 
 def workflow_run(sha: str = HEAD, owner: str = "them") -> dict[str, Any]:
-    return {"head_sha": sha, "head_branch": "topic", "head_repository": {"owner": {"login": owner}}, "pull_requests": []}
+    return {"head_sha": sha, "head_branch": "topic", "head_repository": {"owner": {"login": owner}}}
 
 
 def test_the_event_of_a_fork_finds_its_pull_request(github: FakeGitHub, run: Any, tmp_path: Path) -> None:

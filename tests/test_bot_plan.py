@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bot.reports import HEAD, PATCH, PATH, data, finding, hunk
+from click.testing import CliRunner
 
 from ebpffix.bot.changes import changed_file
 from ebpffix.bot.plan import (
@@ -26,6 +30,9 @@ from ebpffix.bot.plan import (
 )
 from ebpffix.bot.plan import Summary as Told
 from ebpffix.bot.validate import read
+from ebpffix.cli import main as ebpffix
+
+SAMPLES = sorted((Path(__file__).parent.parent / "docs" / "sample").glob("*.c"))
 
 GITHUB = Flavour(lambda _lines: "suggestion", reviews=True)
 GITLAB = Flavour(lambda lines: f"suggestion:-{lines - 1}+0", reviews=False)
@@ -204,7 +211,39 @@ def test_refused_ones_are_told_in_the_summary() -> None:
     assert post.body and "refused: line must be part of the diff" in post.body
 
 
+def test_what_was_not_analysed_is_told() -> None:
+    files = [{"status": "failed"}, {"status": "partial"}, {"status": "skipped"}]
+    (post,) = plan(read(data(finding(), files=files)), EMPTY, GITHUB)
+    assert isinstance(post, Post) and post.body and "2 files analysed in part or not at all" in post.body
+
+
 def test_a_summary_has_an_end() -> None:
     many = [finding(n, line=1000 + n, message="word " * 100) for n in range(1, 3000)]
     body = posted(*many).body
     assert body and len(body.encode()) <= MAX_BODY and "more in the report" in body and body.endswith(SUMMARY)
+
+
+def test_a_suggestion_makes_of_the_file_what_the_fix_makes_of_it(tmp_path: Path) -> None:
+    """With a real report: the whole of the fix, no more, and for every finding of the samples."""
+    for path in SAMPLES:
+        shutil.copy(path, tmp_path)
+    result = CliRunner().invoke(ebpffix, [str(tmp_path), "--output-format", "json", "--no-cache"])
+    assert result.exit_code == 1, result.output
+    report = read(json.dumps({**json.loads(result.stdout), "head_sha": HEAD}).encode())
+    sources = {path: (tmp_path / Path(path).name).read_text() for path in {f.path for f in report.findings}}
+    files = {path: changed_file(path, path, patch_that_adds(text)) for path, text in sources.items()}
+    (post,) = plan(report, replace(EMPTY, files=files), GITHUB)
+    assert isinstance(post, Post) and len(post.notes) == len(report.findings) >= 4
+    for found, one in zip(report.findings, post.notes, strict=True):
+        lines = sources[found.path].splitlines(keepends=True)
+        fixed = list(lines)
+        for each in reversed(found.hunks):
+            assert tuple(fixed[each.start_line - 1 : each.end_line]) == each.old
+            fixed[each.start_line - 1 : each.end_line] = each.new
+        lines[one.place.start_line - 1 : one.place.line] = [block(one.body)]
+        assert "".join(lines) == "".join(fixed) and one.key == found.fingerprint
+
+
+def patch_that_adds(text: str) -> str:
+    lines = text.splitlines()
+    return f"@@ -0,0 +1,{len(lines)} @@\n" + "\n".join(f"+{line}" for line in lines)

@@ -105,8 +105,11 @@ class Api:
         url = path if path.startswith("http") else self._base + path
         repeatable = reads or method != "POST"
         trouble = ""
+        wait = 0.0
         for attempt in range(TRIES):
-            wait = 2.0 ** (attempt + 1)
+            if attempt:
+                self.sleep(max(wait, 2.0**attempt))
+            wait = 0.0
             try:
                 # A redirect of a write would make it a GET: it is followed for reading only.
                 answer = self._session.request(
@@ -123,13 +126,11 @@ class Api:
                 if limited is not None:
                     if limited > LONGEST_WAIT:
                         raise Problem(f"{method} {path}: rate limit, for {limited:.0f} seconds more; run it again then")
-                    trouble = "rate limit"
-                    self.sleep(max(wait, limited))
+                    trouble, wait = "rate limit", limited
                     continue
                 trouble = f"status {answer.status_code}"
             if not repeatable:
                 raise Unsure(f"{method} {path}: {trouble}")
-            self.sleep(wait)
         raise Problem(f"{method} {path}: {trouble}, {TRIES} times; run it again later")
 
     def _read(self, answer: requests.Response, method: str, path: str) -> Any:

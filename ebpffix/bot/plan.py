@@ -315,7 +315,9 @@ def _program(program: Program) -> str:
 
 def _summary(report: Report, state: State, told: set[str], possible: set[str], refused: Mapping[str, str]) -> str:
     """The table of findings and proofs, and the patches of those that have no comment; as much as there is room for."""
-    head = f"**ebpffix**: {_count(report)} at `{report.head_sha[:12]}`."
+    head = f"**ebpffix**: {_count(len(report.findings), 'finding')} at `{report.head_sha[:12]}`."
+    if report.unread:
+        head += f" {_count(report.unread, 'file')} analysed in part or not at all: the report says why."
     rest = [f for f in report.findings if f.fingerprint not in told]
     head_row = "| where | transform | safety | finding | proof |\n|---|---|---|---|---|"
     rows = (_row(f, state.blob) for f in report.findings)
@@ -328,10 +330,8 @@ def _summary(report: Report, state: State, told: set[str], possible: set[str], r
     return "\n\n".join(part for part in [*parts, SUMMARY] if part)
 
 
-def _count(report: Report) -> str:
-    if not report.findings:
-        return "no findings"
-    return f"{len(report.findings)} finding{'s' if len(report.findings) > 1 else ''}"
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def _row(finding: Finding, blob: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 MAX_BYTES = 20_000_000
 MAX_FINDINGS = 5_000
+MAX_FILES = 100_000
 MAX_HUNKS = 200  # of one finding
 MAX_PROGRAMS = 500  # of one proof
 MAX_TEXT = 5_000  # characters of a message, a reason or a name
@@ -24,6 +25,7 @@ MAX_LINE = 10_000_000  # the highest line number
 
 SAFETY = ("safe", "suggested", "advice")
 VERDICTS = ("fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried")
+STATUS = ("analysed", "partial", "skipped", "failed")
 LOADS = ("accepted", "rejected", "untried")
 
 _SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -84,8 +86,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
+    """`unread` counts the files that were analysed in part or not at all."""
+
     head_sha: str
     findings: tuple[Finding, ...]
+    unread: int
 
 
 def read(data: bytes) -> Report:
@@ -108,7 +113,13 @@ def read(data: bytes) -> Report:
     findings = _each(report, "findings", "report", MAX_FINDINGS, _finding)
     if len({finding.fingerprint for finding in findings}) < len(findings):
         raise BadReport("two findings have the same fingerprint")
-    return Report(head_sha, findings)
+    statuses = _each(report, "files", "report", MAX_FILES, _status)
+    return Report(head_sha, findings, sum(status in ("partial", "failed") for status in statuses))
+
+
+def _status(entry: Any, where: str) -> str:
+    _object(entry, where)
+    return _one_of(STATUS, entry, "status", where)
 
 
 def _finding(entry: Any, where: str) -> Finding:

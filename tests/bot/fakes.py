@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import Request, urlopen
 
 ME, OTHER = 7, 8
 TOKEN = "token-that-nobody-may-see"
@@ -45,7 +47,9 @@ class Fake:
     files: list[tuple[str, str, str]]
     failures: list[Failure] = field(default_factory=list)
     log: list[tuple[str, str, Any]] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     base: str = ""
+    contract: str = ""  # a server that refuses what the host's own description does not allow
     ids: Iterator[int] = field(default_factory=lambda: iter(range(100, 10_000)))
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
@@ -125,15 +129,20 @@ class FakeGitLab(Fake):
                 return 200, {"id": ME}
             case "GET", p if p == merge:
                 refs = {"base_sha": "b", "start_sha": "s", "head_sha": self.head}
-                return 200, {"sha": self.head, "diff_refs": refs, "web_url": "https://gitlab.com/g/p/-/merge_requests/5"}
+                return 200, {
+                    "sha": self.head,
+                    "diff_refs": refs,
+                    "web_url": "https://gitlab.com/g/p/-/merge_requests/5",
+                }
             case "GET", p if p == f"{merge}/diffs":
                 return 200, page([{"new_path": n, "old_path": o, "diff": d} for n, o, d in self.files], query)
             case "GET", p if p == f"{merge}/discussions":
                 return 200, page(self.discussions, query)
             case "POST", p if p in (f"{merge}/discussions", f"{merge}/notes"):
                 position = body.get("position")
-                if position and not any(position["new_line"] in lines for lines in self.right_lines(position["new_path"])):
-                    raise Refusal(400, {"message": "400 Bad request - Note {:line_code=>[\"can't be blank\"]}"})
+                shown = self.right_lines(position["new_path"]) if position else []
+                if position and not any(position["new_line"] in lines for lines in shown):
+                    raise Refusal(400, {"message": '400 Bad request - Note {:line_code=>["can\'t be blank"]}'})
                 note = {"id": next(self.ids), "author": {"id": ME}, "body": body["body"], "position": position}
                 self.discussions.append({"id": f"d{note['id']}", "notes": [note]})
                 return 201, self.discussions[-1]
@@ -150,6 +159,24 @@ class FakeGitLab(Fake):
         return 200, discussion["notes"][0]
 
 
+def violations(url: str, method: str, body: Any) -> list[str]:
+    """What the contract's server has against a request.
+
+    Some examples in GitHub's description do not conform to it: then it says so of its own answer, with 500.
+    """
+    content = None if body is None else json.dumps(body).encode()
+    request = Request(url, content, {"Content-Type": "application/json"} if content else {}, method=method)
+    try:
+        with urlopen(request, timeout=60):
+            return []
+    except HTTPError as error:
+        with error:
+            said = error.read()
+        if error.code == 500 and b'"location":["request"' not in said and b'"location":["response"' in said:
+            return []
+        return [f"{method} {url}: {error.code} {said[:500]!r}"]
+
+
 def page(entries: list[Any], query: dict[str, str]) -> list[Any]:
     size, number = int(query.get("per_page", "30")), int(query.get("page", "1"))
     return entries[size * (number - 1) : size * number]
@@ -163,6 +190,8 @@ def served(fake: Fake) -> Iterator[Fake]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             fake.log.append((self.command, address.path, body))
+            if fake.contract and address.path != "/graphql":
+                fake.violations += violations(fake.contract + self.path, self.command, body)
             failure = next(
                 (f for f in fake.failures if f.method == self.command and re.search(f.path, address.path)), None
             )

@@ -49,7 +49,8 @@ def finding(number: int = 1, line: int = 20, **other: Any) -> dict[str, Any]:
 
 def report(*findings: dict[str, Any], **other: Any) -> dict[str, Any]:
     tool = {"name": "ebpffix", "version": "0"}
-    return {"version": 1, "tool": tool, "head_sha": HEAD, "files": [], "findings": list(findings), "summary": {}, **other}
+    said = {"tool": tool, "head_sha": HEAD, "files": [], "findings": list(findings), "summary": {}}
+    return {"version": 1, **said, **other}
 
 
 def data(*findings: dict[str, Any], **other: Any) -> bytes:
