@@ -17,6 +17,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -424,6 +425,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if flags.runs < 1:
         stop("--runs: give 1 or more")
     found = tools()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the copies are removed then too
     with tempfile.TemporaryDirectory(prefix="ebpffix-bench-") as scratch:
         report = run(found, flags.tree.resolve(), flags.runs, Path(os.path.realpath(scratch)))
     print(json.dumps(asdict(report), indent=1) if flags.json else "\n".join(as_text(report)))

@@ -228,6 +228,17 @@ def test_slope_is_the_cost_of_a_file_more(run: ModuleType) -> None:
     assert list(run.slopes(points)) == [("warm", "without", pytest.approx(20), pytest.approx(20))]
 
 
+def test_report_names_what_is_missed(run: ModuleType) -> None:
+    samples = {"a": [run.Sample(2.0, 1.0)], "b": [run.Sample(1.0, 4.0)]}
+    spread = run.Spread(0.5, 0.5, 0.5)
+    points = [run.Point("warm", "without", times, 10, 20 * times, spread, spread) for times in (1, 4, 16)]
+    ratios = [run.Ratio.of(samples, "a", "b", 0.5)]
+    report = run.Report("today", 2, (0.1, 0, 0), (0.2, 0, 0), 1, {"clang": "clang 19"}, 3, 2, samples, ratios, points)
+    text = "\n".join(run.as_text(report))
+    assert "a / b" in text and "wanted 0.5: missed" in text
+    assert "warm, 10 with, 320 without" in text and "load average 0.1 0.0 0.0 before" in text
+
+
 def test_cpu_of_children_is_counted(run: ModuleType, tmp_path: Path) -> None:
     spin = "import time\nwhile time.process_time() < 0.2: pass"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}])"
