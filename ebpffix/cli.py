@@ -77,7 +77,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--stdin-filename", metavar="F", help="The name that standard input has, with `-`.")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
 @click.version_option(__version__, prog_name="ebpffix")
-def main(**flags: Any) -> None:
+def command(**flags: Any) -> None:
     """Find risky patterns in eBPF C (BCC and libbpf) and rewrite them into the known-good form.
 
     PATHS are files or folders, the current folder unless given; `-` is standard input. Without --diff or --apply the
@@ -94,6 +94,16 @@ def main(**flags: Any) -> None:
     if flags["log"]:
         return _log(flags)
     return _check(flags)
+
+
+def main() -> None:
+    """The command; a mistake in its flags is one line on standard error, and exit 2."""
+    try:
+        raise SystemExit(command.main(prog_name="ebpffix", standalone_mode=False))
+    except click.ClickException as error:
+        fail(f"{error.format_message()}; see ebpffix --help")
+    except click.Abort:
+        raise SystemExit(130) from None
 
 
 def _log(flags: dict[str, Any]) -> None:
@@ -154,7 +164,7 @@ def _check(flags: dict[str, Any]) -> None:
     for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
         if flags[flag] and not flags[needs]:
             raise click.UsageError(f"--{flag.replace('_', '-')} goes with --{needs}")
-    modes_given = [mode for mode in ("diff", "apply", "format_patch", "write_baseline") if flags[mode]]
+    modes_given = [mode for mode in ("diff", "apply", "format_patch", "write_baseline", "watch") if flags[mode]]
     if len(modes_given) > 1:
         names = " and ".join(f"--{mode.replace('_', '-')}" for mode in modes_given)
         raise click.UsageError(f"{names} exclude each other: give one of them")
@@ -167,6 +177,9 @@ def _check(flags: dict[str, Any]) -> None:
         fail(str(error))
     for line in discovery.errors:
         click.echo(f"ebpffix: {line}", err=True)
+    if discovery.skipped:
+        others = f" and {len(discovery.skipped) - 1} more" if len(discovery.skipped) > 1 else ""
+        click.echo(f"ebpffix: {discovery.skipped[0]}{others}: no eBPF C by its looks, left alone", err=True)
     if flags["write_baseline"]:
         from ebpffix import baseline
 

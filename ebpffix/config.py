@@ -171,7 +171,7 @@ def _dialect(value: Any, base: Path) -> str:
 
 def _kernel(value: Any, base: Path) -> tuple[int, int]:
     if isinstance(value, float):
-        raise ValueError(f'must be a string: write "{value}" (5.1 and 5.10 are one number)')
+        raise ValueError('must be a string, such as "5.10" (as numbers 5.1 and 5.10 are the same)')
     return parse_kernel(_text(value, base))
 
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from support import CACHE, cases
 
-from ebpffix.cli import main
+from ebpffix.cli import command
 from ebpffix.patch import changed_lines
 
 PROGRAM = b"""#include "vmlinux.h"
@@ -278,7 +278,7 @@ def test_what_cannot_be_written_is_not_called_fixed(tree: Path, monkeypatch: pyt
     monkeypatch.setattr("ebpffix.modes.replace_content", full)
     monkeypatch.chdir(tree)
     monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
-    done = CliRunner().invoke(main, ["--apply", "."])
+    done = CliRunner().invoke(command, ["--apply", "."])
     assert done.exit_code == 2
     assert "cannot be written: No space left on device" in done.stderr
     assert "0 fixes in 0 files made" in done.stderr
@@ -369,6 +369,9 @@ def test_explain_and_list(tree: Path) -> None:
         (["--diff", "--format-patch", "d"], "--format-patch"),
         (["-", "src"], "-"),
         (["--stdin-filename", "x.c"], "--stdin-filename"),
+        (["--diff", "--watch"], "--watch"),
+        (["--no-such-flag"], "--no-such-flag"),
+        (["--jobs", "0"], "--jobs"),
     ],
 )
 def test_one_clear_line_and_exit_2(tree: Path, args: list[str], said: str) -> None:
@@ -376,6 +379,7 @@ def test_one_clear_line_and_exit_2(tree: Path, args: list[str], said: str) -> No
     assert done.code == 2
     assert done.out == ""
     assert said in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_diff_and_apply_exclude_each_other(tree: Path) -> None:

@@ -68,7 +68,7 @@ def test_safe_flags(tmp_path: Path) -> None:
         ("select = [1]", "select: must be a string, not a number"),
         ("ignore = ['padded-int']", "ignore: no transform 'padded-int'; there are split-byteorder, padded-init"),
         ("dialect = 'rust'", "dialect: 'rust' is none of auto, bcc, libbpf"),
-        ("target-kernel = 5.10", 'target-kernel: must be a string: write "5.1"'),
+        ("target-kernel = 5.10", 'target-kernel: must be a string, such as "5.10"'),
         ("target-kernel = '5'", "target-kernel: '5' is no kernel version such as 5.10"),
         ("unsafe-fixes = 'yes'", "unsafe-fixes: must be true or false, not a string"),
         ("include = ['']", "include: must be a string that is not empty"),
