@@ -30,7 +30,7 @@ from ebpffix.bot.plan import (
 )
 from ebpffix.bot.plan import Summary as Told
 from ebpffix.bot.validate import read
-from ebpffix.cli import main as ebpffix
+from ebpffix.cli import command as ebpffix
 
 SAMPLES = sorted((Path(__file__).parent.parent / "docs" / "sample").glob("*.c"))
 
