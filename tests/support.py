@@ -112,7 +112,11 @@ def cases(transform: str = "*") -> list[Case]:
     """All fixtures of a transform, or of all."""
     found = []
     for path in sorted(FIXTURES.glob(f"{transform}/*")):
-        if path.parent.name in ("logs", "headers", "hosts", "__pycache__") or ".fixed" in path.name or path.suffix in (".md", ".py"):
+        if (
+            path.parent.name in ("logs", "headers", "hosts", "__pycache__")
+            or ".fixed" in path.name
+            or path.suffix in (".md", ".py")
+        ):
             continue
         found.append(_case(path))
     return found
