@@ -143,6 +143,7 @@ class _Analyser:
         self.progress = progress
         self.cache = ResultCache(settings.cache / "results") if settings.cache else None
         self.headers = {header.path: header for header in discovery.headers}
+        self._neighbours = neighbours.Digests()
         self.results: dict[Path, Result] = {}  # of the first pass
         self._own: dict[Path, list[Path]] = {}  # the files of the run that go into each program
         self.programs = {program.path: program for program in self._all_programs()}
@@ -293,7 +294,7 @@ class _Analyser:
         others = [tree.digest(path) or b"" for path in closure.files if path not in job.sources]
         others += [blake2b(path.read_bytes()).digest() for path in closure.outside]
         for suffixes in (self.settings.transforms[name].facts.neighbours for name in job.transforms):
-            others += [neighbours.digest(job.path, suffixes)] if suffixes else []
+            others += [self._neighbours.of(job.path, suffixes)] if suffixes else []
         return key_of(job, others, self._tool)
 
     @cached_property

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
+_PROGRAMS = (".bpf.c", ".bpf.h")
 _MOST_BYTES = 1 << 20  # of one file: what is larger was generated
 
 
 def _files(program: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
     for folder in (program.parent, program.parent.parent):
         for name, path, seen in _listing(folder):
-            if name.endswith(suffixes) and not name.endswith((".bpf.c", ".bpf.h")) and path != str(program):
+            if name.endswith(suffixes) and not name.endswith(_PROGRAMS) and path != str(program):
                 yield path, seen
 
 
@@ -40,9 +41,19 @@ def texts(program: Path, suffixes: tuple[str, ...]) -> Iterator[bytes]:
                 continue
 
 
-def digest(program: Path, suffixes: tuple[str, ...]) -> bytes:
-    """Changes when `texts` may."""
-    state = blake2b(digest_size=16)
-    for path, seen in _files(program, suffixes):
-        state.update(f"{path}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    return state.digest()
+class Digests:
+    """What changes when `texts` may. Of one run: a folder is looked at once, however many programs it holds."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, tuple[str, ...]], bytes] = {}
+
+    def of(self, program: Path, suffixes: tuple[str, ...]) -> bytes:
+        """The digest for one program."""
+        # Programs by this name are never among the neighbours, so all in a folder have the same.
+        key = (program.parent if program.name.endswith(_PROGRAMS) else program, suffixes)
+        if key not in self._known:
+            state = blake2b(digest_size=16)
+            for path, seen in _files(program, suffixes):
+                state.update(f"{path}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+            self._known[key] = state.digest()
+        return self._known[key]

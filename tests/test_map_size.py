@@ -137,15 +137,15 @@ def test_user_space_next_to_the_program(tmp_path: Path, name: str, text: str, co
 def test_digest_follows_the_neighbours(tmp_path: Path) -> None:
     program = tmp_path / "x.bpf.c"
     program.write_text("")
-    empty = neighbours.digest(program, (".c",))
+    empty = neighbours.Digests().of(program, (".c",))
     (tmp_path / "other.bpf.c").write_text("a program is no neighbour")
     (tmp_path / "notes.txt").write_text("")
-    assert neighbours.digest(program, (".c",)) == empty
+    assert neighbours.Digests().of(program, (".c",)) == empty
     (tmp_path / "x.c").write_text("int main;")
-    first = neighbours.digest(program, (".c",))
+    first = neighbours.Digests().of(program, (".c",))
     assert first != empty
     (tmp_path / "x.c").write_text("int main(void);")
-    assert neighbours.digest(program, (".c",)) not in (empty, first)
+    assert neighbours.Digests().of(program, (".c",)) not in (empty, first)
 
 
 def test_neighbours_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
