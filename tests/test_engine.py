@@ -18,6 +18,7 @@ from ebpffix.engine import Report, Settings, run
 from ebpffix.frontend import Unit
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.transform import BCC, LIBBPF, Edit, Finder, Fix, Registered, Safety, Span, Transform
+from ebpffix.verify.session import Verifier
 
 HEAD = '#include "vmlinux.h"\n#include <bpf/bpf_helpers.h>\n'
 PROGRAM = HEAD + 'SEC("xdp")\nint prog(struct xdp_md *ctx)\n{\n\tint a = OLD;\n\treturn a;\n}\n'
@@ -256,3 +257,21 @@ def test_without_fixes_no_byte_changes(tree: Path, cache: Path, pieces: list[str
     assert [file.path for file in report.files] == [path]
     assert modes.apply(report, modes.Output(file=tree / "report.txt")) in (0, 2)
     assert path.read_bytes() == data
+
+
+def test_a_fix_that_the_verifier_refuses_is_left_out_and_told(tree: Path, cache: Path, verifier: None) -> None:
+    """With proof: the bounds check that a fix takes away is missed by the kernel, not by the compiler."""
+    packet = "\tvoid *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;\n\n"
+    body = packet + "\tif (data + OLD > end)\n\t\treturn XDP_PASS;\n\treturn *(char *)data;\n"
+    text = PROGRAM.replace("\tint a = OLD;\n\treturn a;\n", body) + 'char LICENSE[] SEC("license") = "GPL";\n'
+    (tree / "a.bpf.c").write_text(text)
+    prover = Verifier()
+    try:
+        report = go(tree, cache, known(replacing(b"OLD", b"0")), verifier=prover)
+    finally:
+        prover.close()
+    assert not report.changed
+    ((found, why),) = report.dropped
+    assert found.transform == "t"
+    assert "prog is refused" in why
+    assert [proof.verdict for proof in report.proofs.values()] == ["worse"]
