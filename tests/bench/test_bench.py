@@ -224,8 +224,8 @@ def test_slope_is_the_cost_of_a_file_more(run: ModuleType) -> None:
     def point(times: int, cpu: float) -> object:
         return run.Point("warm", "without", times, 10, 20 * times, run.Spread(9, 9, 9), run.Spread(cpu, cpu, cpu))
 
-    points = [point(16, 7.0), point(1, 1.0), point(4, 2.2)]
-    assert list(run.slopes(points)) == [("warm", "without", pytest.approx(20), pytest.approx(20))]
+    points = [point(16, 9.4), point(1, 1.0), point(4, 2.2)]
+    assert list(run.slopes(points)) == [("warm", "without", pytest.approx(20), pytest.approx(30))]
 
 
 def test_report_names_what_is_missed(run: ModuleType) -> None:
@@ -242,7 +242,9 @@ def test_report_names_what_is_missed(run: ModuleType) -> None:
 def test_cpu_of_children_is_counted(run: ModuleType, tmp_path: Path) -> None:
     spin = "import time\nwhile time.process_time() < 0.2: pass"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}])"
-    assert run.measure(run.Command([sys.executable, "-c", code], tmp_path)).cpu >= 0.2
+    busy = run.measure(run.Command([sys.executable, "-c", code], tmp_path))
+    idle = run.measure(run.Command([sys.executable, "-c", "import time; time.sleep(0.01)"], tmp_path))
+    assert busy.cpu >= 0.2 > idle.cpu
 
 
 def test_a_command_that_fails_ends_the_run(run: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
