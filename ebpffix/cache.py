@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -19,6 +18,7 @@ from typing import Any
 
 from ebpffix.analyse import Job, Result, Status
 from ebpffix.transform import Edit, Fix, Safety, Span
+from ebpffix.write import put
 
 _KEEP = 30 * 86400  # seconds for which an entry that nobody asked for stays
 
@@ -50,9 +50,7 @@ class ResultCache:
             return
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as out:
-                out.write(json.dumps(_encode(result)).encode())
-            os.replace(out.name, self.folder / key)
+            put(self.folder / key, json.dumps(_encode(result)).encode())
             self._wrote = True
 
     def prune(self) -> None:

@@ -205,7 +205,6 @@ def _check(flags: dict[str, Any]) -> None:
         statistics=flags["statistics"],
         colour=_colour(flags["color"]),
         stdin=bool(contents),
-        unsafe=settings.unsafe,
     )
     if flags["step"] and settings.verifier:
         raise SystemExit(modes.step(report, output, settings.verifier))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,7 +149,7 @@ class _Analyser:
         self.before: dict[Path, bytes] = {path: program.source.data for path, program in self.programs.items()}
         self.before |= {path: path.read_bytes() for path in self.headers}
         self.before |= settings.contents
-        self._triggered = {path: self._transforms_in(Source(path, data)) for path, data in self.before.items()}
+        self._triggered = {path: self._transforms_in(self._source(path, data)) for path, data in self.before.items()}
 
     def _all_programs(self) -> Iterable[Program]:
         """The programs to parse: those of the run, and for a header without one in the run, one that includes it."""
@@ -159,6 +158,11 @@ class _Analyser:
             if not any(program.path in found for program in header.programs):
                 found[header.programs[0].path] = header.programs[0]
         return found.values()
+
+    def _source(self, path: Path, data: bytes) -> Source:
+        """Of a program that is as discovery read it, discovery's own: its comments are found already."""
+        program = self.programs.get(path)
+        return program.source if program and data is program.source.data else Source(path, data)
 
     def _transforms_in(self, source: Source) -> frozenset[str]:
         return frozenset(
@@ -213,8 +217,7 @@ class _Analyser:
             if name in triggered and program.dialect in known.facts.dialects
         )
         environment = self.settings.environment
-        data = files[program.path]
-        source = program.source if data is program.source.data else Source(program.path, data)
+        source = self._source(program.path, files[program.path])
         flags = self.settings.flags(program.path)
         setup = environment.setup(
             source,
@@ -278,8 +281,7 @@ class _Analyser:
             text = virtual.get(name)
             if text is None:
                 text = files[include.file] if include.file in files else include.file.read_bytes()
-            end = include.offset + include.length
-            virtual[name] = text[: include.offset] + b" " * include.length + text[end:]
+            virtual[name] = include.blanked_in(text)
         return virtual
 
     def _unresolved(self, program: Program, closure: Closure) -> list[Include]:
@@ -291,8 +293,8 @@ class _Analyser:
 
     def _key(self, job: Job, program: Program, closure: Closure) -> str:
         tree = self.discovery.tree(program.root)
-        others = [tree.digest(path) or b"" for path in closure.files if path not in job.sources]
-        others += [blake2b(path.read_bytes()).digest() for path in closure.outside]
+        headers = (path for path in (*closure.files, *closure.outside) if path not in job.sources)
+        others = [tree.digest(path) or b"" for path in headers]
         for suffixes in (self.settings.transforms[name].facts.neighbours for name in job.transforms):
             others += [self._neighbours.of(job.path, suffixes)] if suffixes else []
         return key_of(job, others, self._tool)

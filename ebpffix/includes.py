@@ -58,6 +58,11 @@ class Include:
     offset: int
     length: int
 
+    def blanked_in(self, data: bytes) -> bytes:
+        """`data`, the content of `file`, with spaces for the directive: same length, same lines."""
+        end = self.offset + self.length
+        return data[: self.offset] + b" " * self.length + data[end:]
+
 
 @dataclass(frozen=True)
 class Parsed:

@@ -34,7 +34,6 @@ class Output:
     statistics: bool = False
     colour: bool = False
     stdin: bool = False
-    unsafe: bool = False
 
 
 def check(report: Report, output: Output) -> int:
@@ -53,7 +52,7 @@ def diff(report: Report, output: Output) -> int:
     ]
     code = _finish(report, output, b"".join(changes), bool(changes))
     if output.format == "text":
-        _say(_summary(report, "would be made", report.remaining, output))
+        _say(_summary(report, "would be made", report.remaining))
     return code
 
 
@@ -80,7 +79,7 @@ def apply(report: Report, output: Output) -> int:
     listing = _listing(report, output, report.applied, done=True) + _listing(report, output, report.remaining)
     code = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
     if output.format == "text":
-        _say(_summary(report, "made", report.remaining, output))
+        _say(_summary(report, "made", report.remaining))
     return 2 if failed else code
 
 
@@ -222,7 +221,7 @@ def _head() -> str:
     return done.stdout.strip()
 
 
-def _summary(report: Report, verb: str, left: Sequence[Found], output: Output) -> list[str]:
+def _summary(report: Report, verb: str, left: Sequence[Found]) -> list[str]:
     made = sum(len(found.fix.edits) > 0 for found in report.applied)
     parts = [
         f"{text.plural(made, 'fix').replace('fixs', 'fixes')} in {text.plural(len(report.changed), 'file')} {verb}"

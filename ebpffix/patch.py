@@ -332,16 +332,8 @@ def _configured(key: str, repository: Path | None) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    import tempfile
+    from ebpffix.write import put
 
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp gives 0600
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    mask = os.umask(0)
+    os.umask(mask)
+    put(path, data, lambda handle, name: os.chmod(name, 0o666 & ~mask))  # a temporary file has 0600

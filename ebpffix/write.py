@@ -1,4 +1,4 @@
-"""New content for files that are there: each is whole at every moment, the old one or the new one."""
+"""Content for files, whole at every moment: the old one or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -6,29 +6,40 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
-def replace_content(path: Path, data: bytes) -> None:
-    """Write `data` over a file through a temporary file beside it and a rename, with the old one's mode bits.
-
-    A symbolic link stays one: what it leads to is replaced. OSError passes through; the file is then as it was.
-    """
-    target = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+def put(path: Path, data: bytes, prepare: Callable[[int, str], object] = lambda handle, name: None) -> None:
+    """Write `data` to `path` through a temporary file beside it and a rename. `prepare` gets the temporary file's
+    descriptor, its content written, and its name. OSError passes through; what was there is then as it was."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as out:
             out.write(data)
             out.flush()
-            os.fsync(out.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copymode(target, name)
-            _keep_owner(target, name)
-        os.replace(name, target)
+            prepare(out.fileno(), name)
+        os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def replace_content(path: Path, data: bytes) -> None:
+    """Write `data` over a file of the user's, with the old one's mode bits and owner, and onto the disk.
+
+    A symbolic link stays one: what it leads to is replaced. OSError passes through; the file is then as it was.
+    """
+    target = Path(os.path.realpath(path))
+
+    def like_the_old(handle: int, name: str) -> None:
+        os.fsync(handle)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copymode(target, name)
+            _keep_owner(target, name)
+
+    put(target, data, like_the_old)
 
 
 def _keep_owner(target: Path, name: str) -> None:

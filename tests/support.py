@@ -53,9 +53,7 @@ def analyse_files(
     for include in unresolved:
         if dialect == LIBBPF and include.name.endswith("vmlinux.h"):
             continue
-        text = virtual[str(include.file)]
-        blank = b" " * include.length
-        virtual[str(include.file)] = text[: include.offset] + blank + text[include.offset + include.length :]
+        virtual[str(include.file)] = include.blanked_in(virtual[str(include.file)])
     job = Job(program, dialect, setup, files, virtual, names, kernel, btf=env.btf_path)
     store = PrecompiledHeaders(CACHE / "pch")
     pch = None

@@ -164,7 +164,7 @@ class Locator:
     A macro's argument is where it was spelled, a macro's body is where it was expanded. Offsets are bytes, 0-based.
     """
 
-    def __init__(self, tu: Any) -> None:
+    def __init__(self) -> None:
         self._lib = library()
         self._place = _Place()
         self._names: dict[int, str] = {}

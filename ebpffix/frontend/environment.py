@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import platform
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from ebpffix.source import Source
 from ebpffix.transform import BCC
+from ebpffix.write import put
 
 BUNDLED = Path(__file__).parent.parent / "headers"
 _KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
@@ -82,16 +84,7 @@ class Environment:
         vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json."""
         if dialect == BCC:
             return self._bcc(dirs, flags)
-        folders = [*self.options.include_dirs, *dirs]
-        notes: tuple[str, ...] = ()
-        header = vmlinux
-        if self.options.vmlinux:
-            header = self.options.vmlinux
-            folders.insert(0, self._as_vmlinux_h(header))
-        elif header is None and wants_vmlinux:
-            header, notes = self._made_header()
-            if header:
-                folders.append(header.parent)
+        folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux)
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
         if not header or header.stat().st_size < _HEAVY or _renames(source, str(header)):
@@ -106,15 +99,23 @@ class Environment:
         paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
         return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *_headers_in(where / "bpf")]), notes)
 
+    def _folders(
+        self, dirs: Sequence[Path], vmlinux: Path | None, *, wants_vmlinux: bool
+    ) -> tuple[list[Path], Path | None, tuple[str, ...]]:
+        """(folders for includes, the vmlinux.h that is in force, notes on where it comes from) of a libbpf program."""
+        folders = [*self.options.include_dirs, *dirs]
+        if self.options.vmlinux:
+            return [self._as_vmlinux_h(self.options.vmlinux), *folders], self.options.vmlinux, ()
+        if vmlinux or not wants_vmlinux:
+            return folders, vmlinux, ()
+        header, notes = self._made_header()
+        return [*folders, *([header.parent] if header else [])], header, notes
+
     def compiler_args(
         self, dirs: Sequence[Path], flags: Sequence[str] = (), *, wants_vmlinux: bool = False
     ) -> tuple[str, ...]:
         """The arguments for a real compiler, which brings its own headers and finds the system's."""
-        folders = [*self.options.include_dirs, *dirs]
-        if self.options.vmlinux:
-            folders.insert(0, self._as_vmlinux_h(self.options.vmlinux))
-        elif wants_vmlinux and (header := self._made_header()[0]):
-            folders.append(header.parent)
+        folders, _, _ = self._folders(dirs, None, wants_vmlinux=wants_vmlinux)
         own, others = _split(flags)
         return (*others, *(f"-D{d}" for d in self.options.defines), *own, *_include(folders))
 
@@ -172,10 +173,9 @@ class Environment:
             try:
                 types = btf.load(btf_file)
                 folder.mkdir(parents=True, exist_ok=True)
-                handle, name = tempfile.mkstemp(dir=folder)
-                with open(handle, "w", encoding="utf-8") as out:
-                    btf_c.write_header(types, out)
-                os.replace(name, header)
+                text = io.StringIO()
+                btf_c.write_header(types, text)
+                put(header, text.getvalue().encode())
             except (btf.BtfError, OSError) as error:
                 raise NoTypes(str(error)) from None
         return header

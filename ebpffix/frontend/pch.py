@@ -17,6 +17,7 @@ from pathlib import Path
 from clang.cindex import TranslationUnitSaveError
 
 from ebpffix.frontend import clang
+from ebpffix.write import put
 
 _OPTIONS = clang.DETAILED_RECORD | clang.INCOMPLETE | clang.FOR_SERIALIZATION | clang.KEEP_GOING
 
@@ -68,6 +69,4 @@ def _write_once(path: Path, data: bytes) -> None:
     # A second write would change its time, which makes libclang refuse what was built from it.
     if path.exists() and path.read_bytes() == data:
         return
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as out:
-        out.write(data)
-    os.replace(out.name, path)
+    put(path, data)

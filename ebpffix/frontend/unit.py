@@ -69,7 +69,7 @@ class Unit:
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 
     def __post_init__(self) -> None:
-        self._locator = clang.Locator(self.tu)
+        self._locator = clang.Locator()
         self._paths: dict[int, Path | None] = {}
 
     @property
