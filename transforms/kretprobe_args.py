@@ -62,9 +62,11 @@ TRANSFORM = Transform(
 def find(unit: Unit) -> Iterator[Fix]:
     taken: set[bytes] = set()
     told: set[int] = set()
-    for program in returns.programs(unit):
+    programs = list(returns.programs(unit))
+    returning = {program.function.decl for program in programs}
+    for program in programs:
         yield from _Pair(unit, program, taken).fixes()
-        yield from _shared_helpers(unit, program, told)
+        yield from _shared_helpers(unit, program, returning, told)
 
 
 class _Cannot(Exception):
@@ -104,7 +106,7 @@ class _Pair:
     def _register_reads(self) -> list[Read]:
         found = returns.register_reads(self.unit, self.program.function)
         for _, helper in returns.helper_calls(self.unit, self.program):
-            if len(returns.calls_of(self.unit, helper)) == 1:
+            if len(self.unit.mentions(helper)) == 1:
                 found += returns.register_reads(self.unit, helper)
         return found
 
@@ -391,11 +393,10 @@ def _joined(edits: list[Edit]) -> list[Edit]:
     return [Edit(*key, text) for key, text in texts.items()]
 
 
-def _shared_helpers(unit: Unit, program: Program, told: set[int]) -> Iterator[Fix]:
+def _shared_helpers(unit: Unit, program: Program, returning: set[int], told: set[int]) -> Iterator[Fix]:
     """Helpers that read arguments and that several return probes, and nothing else, call."""
-    returning = {p.function.decl for p in returns.programs(unit)}
     for _, helper in returns.helper_calls(unit, program):
-        mentions = returns.calls_of(unit, helper)
+        mentions = unit.mentions(helper)
         reads = [r for r in returns.register_reads(unit, helper) if not returns.on_purpose(unit, r)]
         if helper.decl in told or len(mentions) == 1 or not reads:
             continue

@@ -23,7 +23,7 @@ _TRANSPARENT = frozenset(("PAREN_EXPR", "UNEXPOSED_EXPR"))
 class Node:
     """One cursor. `start` and `end` are byte offsets (0-based, end exclusive) in `path`, where a person wrote it."""
 
-    __slots__ = ("_at", "_children", "_decl", "_extent", "_past", "_tree", "cursor", "kind", "parent", "unit")
+    __slots__ = ("_at", "_body", "_children", "_decl", "_extent", "_past", "_tree", "cursor", "kind", "parent", "unit")
 
     def __init__(self, unit: Unit, cursor: Any, parent: Node | None) -> None:
         self.unit = unit
@@ -35,6 +35,7 @@ class Node:
         # All nodes of the declaration in source order, and the part of them that is this node and what is below it.
         self._tree: list[Node] = []
         self._at = self._past = 0
+        self._body: Node | None = None
         self._decl: int | None = None
         self._extent: tuple[Path | None, int, int] | None = None
 
@@ -232,13 +233,15 @@ class Node:
     @property
     def body(self) -> Node | None:
         """Of a function definition, a loop or a switch: its body; of an if: what is done when it holds."""
+        if self.kind == "FUNCTION_DECL":  # asked for all the time
+            if self._body is None:
+                self._body = next((c for c in reversed(self.children) if c.kind == "COMPOUND_STMT"), None)
+            return self._body
         if self.kind == "IF_STMT":
             return self.children[1] if len(self.children) > 1 else None
         if self.kind in ("FOR_STMT", "WHILE_STMT", "SWITCH_STMT"):
             return self.children[-1]
-        if self.kind == "DO_STMT":
-            return self.children[0]
-        return next((c for c in reversed(self.children) if c.kind == "COMPOUND_STMT"), None)
+        return self.children[0] if self.kind == "DO_STMT" else None
 
     @property
     def function(self) -> Node | None:
