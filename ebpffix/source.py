@@ -23,12 +23,8 @@ _OPAQUE = re.compile(
     rb"""|'(?:\\.|[^'\\\n])*(?:'|(?=\n)|\Z)""",
     re.DOTALL,
 )
-_VISIBLE = re.compile(rb"[^\r\n]")
+_BLANKED = bytes(byte if byte in b"\r\n" else ord(" ") for byte in range(256))
 _SLASH = ord("/")
-
-
-def _blank(text: bytes) -> bytes:
-    return _VISIBLE.sub(b" ", text) if b"\n" in text or b"\r" in text else b" " * len(text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +65,7 @@ class Source:
     def _without(self, spans: Sequence[tuple[int, int]]) -> bytes:
         parts, at = [], 0
         for start, end in spans:
-            parts += [self.data[at:start], _blank(self.data[start:end])]
+            parts += [self.data[at:start], self.data[start:end].translate(_BLANKED)]
             at = end
         return b"".join((*parts, self.data[at:]))
 

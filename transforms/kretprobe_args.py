@@ -49,11 +49,11 @@ TRANSFORM = Transform(
     pattern=5,
     dialects=(BCC, LIBBPF),
     triggers=(
-        rb"\bPT_REGS_PARM\d",
-        rb"\bBPF_(?:CORE|PROBE)_READ\s*\(\s*\w+\s*,\s*(?:r?[ds]i|r?[bcd]x|r8|r9)\s*\)",
+        rb"PT_REGS_PARM\d",
+        rb"BPF_(?:CORE|PROBE)_READ\s*\(\s*\w+\s*,\s*(?:r?[ds]i|r?[bcd]x|r8|r9)\s*\)",
         rb"->\s*(?:r?[ds]i|r?[bcd]x|r8|r9|r1[2-5])\b",
-        rb"\bBPF_[KU](?:RET)?PROBE\s*\(\s*\w+\s*,",
-        rb"\bstruct\s+pt_regs\s*\*\s*\w+\s*,",
+        rb"BPF_[KU](?:RET)?PROBE\s*\(\s*\w+\s*,",
+        rb"struct\s+pt_regs\s*\*\s*\w+\s*,",
     ),
     summary="arguments read from registers when a function returns",
 )

@@ -318,7 +318,7 @@ class Unit:
 
 
 _DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
-_SECTION = re.compile(rb'\bSEC\s*\(\s*"([^"]*)"')
+_SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"')
 _HELPER = re.compile(r"bpf_map_(\w+)_elem\Z|bpf_(sk|task|inode|cgrp)_storage_(get|delete)\Z")
 _METHODS = frozenset(
     "lookup lookup_or_init lookup_or_try_init update insert delete increment atomic_increment push pop peek".split()
