@@ -57,18 +57,20 @@ class Node:
         if self.kind == "TRANSLATION_UNIT":
             made += [Node(self.unit, cursor, self) for cursor in clang.children(self.cursor)]
             return made
-        tree, above, keys = [self], [self], [bytes(self.cursor)]
+        tree, above, keys, last = [self], [self], [bytes(self.cursor)], self
         for cursor, parent in clang.below(self.cursor):
             key = bytes(parent)
-            while keys[-1] != key and len(keys) > 1:
-                keys.pop()
-                above.pop()._past = len(tree)
-            node = Node(self.unit, cursor, above[-1])
-            node._children, node._tree, node._at = [], tree, len(tree)
-            above[-1].children.append(node)
-            tree.append(node)
-            above.append(node)
-            keys.append(bytes(cursor))
+            if key != keys[-1]:  # no sibling of the last one, but below it or past its family
+                above.append(last)
+                keys.append(bytes(last.cursor))
+                while key != keys[-1] and len(keys) > 1:
+                    keys.pop()
+                    above.pop()._past = len(tree)
+            last = Node(self.unit, cursor, above[-1])
+            last._children, last._tree, last._at = [], tree, len(tree)
+            above[-1].children.append(last)
+            tree.append(last)
+            last._past = len(tree)
         self._tree = tree
         for node in above:
             node._past = len(tree)
