@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from ebpffix.includes import parse_includes
 from ebpffix.source import Source
 from ebpffix.transform import BCC
 from ebpffix.write import put
@@ -87,7 +88,8 @@ class Environment:
         folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux)
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
-        if not header or header.stat().st_size < _HEAVY or _renames(source, str(header)):
+        parts = _parts(str(header)) if header else ()
+        if not header or sum(map(os.path.getsize, parts)) < _HEAVY or any(_renames(source, part) for part in parts):
             return Setup(args, notes=notes)
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
             fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
@@ -97,7 +99,8 @@ class Environment:
         fixed = (*fixed, "-DEBPFFIX_VMLINUX")
         args = (*args, "-DEBPFFIX_VMLINUX")
         paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
-        return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), _digest([*paths, *_headers_in(where / "bpf")]), notes)
+        digest = _digest([*parts, *paths[1:], *_headers_in(where / "bpf")])
+        return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
 
     def _folders(
         self, dirs: Sequence[Path], vmlinux: Path | None, *, wants_vmlinux: bool
@@ -214,7 +217,15 @@ def _renames(source: Source, header: str) -> bool:
     return any(re.search(rb"\b%s\b" % name, _bytes(header)) for name in names)
 
 
-@functools.lru_cache(2)
+@functools.cache
+def _parts(header: str) -> tuple[str, ...]:
+    """A vmlinux.h, and what it includes from around it: some choose the real one of the architecture."""
+    around = os.path.dirname(header)
+    names = (i.name for i in parse_includes(Source.read(Path(header))) if not i.angled)
+    return (header, *(path for name in names if os.path.isfile(path := os.path.join(around, name))))
+
+
+@functools.lru_cache(4)
 def _bytes(path: str) -> bytes:
     return Path(path).read_bytes()
 
