@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ebpffix.frontend import Unit, clang
 from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.parse import parse
 from ebpffix.source import Source
-from ebpffix.transform import Fix, Registered, Span
+from ebpffix.transform import Fix, Registered, Safety, Span
 
 
 class Status(enum.StrEnum):
@@ -78,12 +78,15 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
     wanted = [transforms[name] for name in job.transforms]
     for transform in wanted:
         _run(transform, unit, result)
+    if unit.missing:
+        certain = {transform.facts.name for transform in wanted if transform.facts.from_errors}
+        result.findings = [(name, fix if name in certain else _doubted(fix)) for name, fix in result.findings]
     result.notes += unit.notes
-    unseen = list(_unseen(unit, wanted))
     if unit.missing:
         result.notes.append("not understood: " + "; ".join(unit.missing[:5]))
-    result.notes += [note for _, note in unseen]
-    if result.status is Status.ANALYSED and (unit.missing or any(lost for lost, _ in unseen)):
+    unseen = _unseen(unit, wanted)
+    result.notes += [_told(unit, path, why, lines) for (path, why), lines in unseen.items()]
+    if result.status is Status.ANALYSED and (unit.missing or any(why == _LOST for _, why in unseen)):
         result.status = Status.PARTIAL
     return result
 
@@ -97,32 +100,49 @@ def _run(transform: Registered, unit: Unit, result: Result) -> None:
         result.notes.append(f"{name} failed on it ({type(error).__name__}: {error}); please report this")
 
 
+def _doubted(fix: Fix) -> Fix:
+    """A fix is only suggested where a part of the program was not understood: the reason against it may stand there."""
+    if fix.safety is not Safety.SAFE:
+        return fix
+    return replace(fix, safety=Safety.SUGGESTED, reason="a part of the program could not be understood")
+
+
 def _plain(fix: Fix) -> Fix:
     """The fix without the syntax tree that it points into."""
     return Fix(Span(fix.at.path, fix.at.start, fix.at.end), fix.message, fix.safety, list(fix.edits), fix.reason)
 
 
-def _unseen(unit: Unit, transforms: Sequence[Registered]) -> Iterator[tuple[bool, str]]:
-    """The trigger positions that no node covers, as (lost, note): lost is what libclang dropped, against what an #if
-    leaves out or a macro's body holds."""
+_LOST = "not understood by libclang"
+_LINES = 8  # that a note names
+
+
+def _unseen(unit: Unit, transforms: Sequence[Registered]) -> dict[tuple[Path, str], list[int]]:
+    """The lines with a trigger for which no node stands, by file and the reason why."""
+    found: dict[tuple[Path, str], list[int]] = {}
     for path, source in unit.sources.items():
         said = set()
         for start, end, why in _out_of_sight(unit, path):
             for transform in transforms:
                 for match in transform.facts.trigger.finditer(source.code, start, end):
                     line = source.line(match.start())
-                    if line not in said and (why or not unit.covers(path, match.start())):
+                    if line not in said and (why != _LOST or not unit.covers(path, match.start())):
                         said.add(line)
-                        where = f"line {line}" if path == unit.path else f"{path.name} line {line}"
-                        yield not why, f"{where}: {why or 'not understood by libclang'}, not analysed"
+                        found.setdefault((path, why), []).append(line)
+    return found
 
 
 def _out_of_sight(unit: Unit, path: Path) -> Iterator[tuple[int, int, str]]:
-    """The parts of a file that no node stands for, as (start, end, why). With errors, all of it may have such places,
-    which libclang gives no reason for."""
+    """The parts of a file that no node may stand for, as (start, end, why)."""
     for start, end in unit.directives(path):
         yield start, end, "in a macro's body or directive"
     for start, end in unit.inactive_spans(path):
         yield start, end, "left out by an #if"
     if unit.errors:  # only an error makes libclang lose text
-        yield 0, len(unit.sources[path].data), ""
+        yield 0, len(unit.sources[path].data), _LOST
+
+
+def _told(unit: Unit, path: Path, why: str, lines: list[int]) -> str:
+    """The note on the lines of a file that were not analysed for one reason."""
+    shown = ", ".join(map(str, sorted(lines)[:_LINES])) + (", …" if len(lines) > _LINES else "")
+    where = "" if path == unit.path else f"{path.name} "
+    return f"{where}line{'s' * (len(lines) > 1)} {shown}: {why}, not analysed"

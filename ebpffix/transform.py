@@ -88,7 +88,8 @@ class Transform:
     blanked: a file in which none matches is not parsed for this transform. Best they begin with letters:
     a `\\b` in front makes the search several times slower. `kernel` says which kernels the form before the change
     concerns. `neighbours` are the endings of files next to the program that the transform reads
-    (`Unit.neighbours`): a result is kept only as long as these stay the same.
+    (`Unit.neighbours`): a result is kept only as long as these stay the same. `from_errors` says that what it finds is
+    an error to clang: for other transforms an error anywhere in the program makes their fixes doubtful.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Transform:
     summary: str
     kernel: str = ""
     neighbours: tuple[str, ...] = ()
+    from_errors: bool = False
 
     @cached_property
     def trigger(self) -> re.Pattern[bytes]:

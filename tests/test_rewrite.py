@@ -238,6 +238,22 @@ def test_programs_that_need_different_edits_are_told() -> None:
     assert [reason for _, reason in differing] == [f"{A} and {B} need different fixes for it"]
 
 
+def test_programs_that_see_different_things_in_one_place_are_not_told_both() -> None:
+    kernel = found((1, 2, b"kernel"), path=H, program=A, message="kernel")
+    user = found((1, 2, b"user"), path=H, program=B, message="user")
+    unknown = found(at=(1, 2), path=H, program=B, safety=Safety.ADVICE, message="unknown")
+    assert merge([kernel, unknown]) == ([unknown], [])
+    merged, differing = merge([kernel, user])
+    assert merged == []
+    assert [reason for _, reason in differing] == [f"{A} and {B} need different fixes for it"]
+
+
+def test_two_messages_at_one_place_that_all_programs_see_stay_two() -> None:
+    first = [found((1, 2, b"x"), path=H, program=program, message="first") for program in (A, B)]
+    second = found(at=(1, 2), path=H, program=B, safety=Safety.ADVICE, message="second")
+    assert merge([*first, second]) == ([first[0], second], [])
+
+
 # fixpoint: a toy language, in which rules rewrite regexes and an error is a "!"
 
 Rule = tuple[str, bytes, bytes | Callable[[bytes], bytes], Safety]

@@ -48,6 +48,7 @@ TRANSFORM = Transform(
         rb"\bstruct\s+(?:%s)\b" % "|".join(PRIVATE).encode(),
         rb"(?:->|,)\s*(?:%s)\b" % "|".join(LEADS).encode(),
     ),
+    from_errors=True,
     summary="struct that no public kernel header defines",
 )
 

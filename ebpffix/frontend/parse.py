@@ -22,7 +22,9 @@ _ROUNDS = 4
 
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
-_REDEFINED = re.compile(r"(?:redefinition of|conflicting types for) (?:enumerator )?'(\w+)'")
+_REDEFINED = re.compile(
+    r"(?:redefinition of|conflicting types for|(?:non-)?static declaration of) (?:enumerator )?'(\w+)'"
+)
 _TYPEDEF_REDEFINED = re.compile(r"typedef redefinition")
 _UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
 # clang knows these functions and declares them itself: an error, but nothing is lost.
@@ -145,7 +147,7 @@ def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
 def _own_name(source: Source, error: Diagnostic) -> str | None:
     if error.file.startswith(_NOT_THE_PROJECT):
         return None
-    if match := _REDEFINED.match(error.message):
+    if (match := _REDEFINED.match(error.message)) and not match[1].startswith(OWN):
         return match[1]
     if error.file == str(source.path) and _TYPEDEF_REDEFINED.match(error.message):
         name = _NAME.match(source.data, error.offset)
