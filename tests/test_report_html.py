@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import tools
 from reports import hostile, of_fixtures
 
 from ebpffix.report import render
@@ -90,14 +90,11 @@ def test_changes_are_marked() -> None:
 
 def shown(tmp_path: Path, data: bytes, address: str = "") -> str:
     """The document when its script has run, without the script."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not browser:
-        pytest.skip("chromium is not installed")
     page = tmp_path / "report.html"
     page.write_bytes(data)
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     safe = ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it starts in no other way
-    command = [browser, "--headless", "--disable-gpu", profile, *safe, "--dump-dom", f"{page.as_uri()}{address}"]
+    command = [tools.browser(), "--headless", "--disable-gpu", profile, *safe, "--dump-dom", f"{page.as_uri()}{address}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return re.sub(r"<(script|style)>.*?</\1>", "", done.stdout, flags=re.DOTALL)
