@@ -15,8 +15,8 @@ from reports import hostile, of_fixtures
 from ebpffix.report import html, render
 
 ELEMENTS = frozenset(
-    "html head meta title style body header h1 h2 h3 p a span main form input label fieldset legend div b code section article"
-    " table tr td th details summary pre del ins script".split()
+    "html head meta title style body header h1 h2 h3 p a span main form input label fieldset legend div b code section"
+    " article table tr td th details summary pre del ins script".split()
 )
 ATTRIBUTES = frozenset(
     "lang charset http-equiv content name class id hidden type placeholder aria-label role value checked"
