@@ -81,6 +81,35 @@ def runner(tree: Path, tmp_path: Path) -> Runner:
     return Runner(tree, tmp_path / "runner temp")
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """This project as it is now, to install out of it: that needs a package index, as its users do."""
+    folder = tmp_path / "project"
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
+    for name in filter(None, listed):
+        if not name.startswith("tests/") and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
+def test_it_installs_itself(project: Path, tmp_path: Path) -> None:
+    (script,) = (step["run"] for step in STEPS if step.get("id") == "install")
+    env = os.environ | {"PYTHON": sys.executable, "SOURCE": str(project), "RUNNER_TEMP": str(tmp_path / "a b")}
+    subprocess.run(["bash", "-c", script], env=env, check=True)
+    command = [tmp_path / "a b" / "ebpffix" / "bin" / "ebpffix", "--transforms"]
+    assert b"split-byteorder" in subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "fail", "expected"), [("0", "true", 0), ("1", "true", 1), ("1", "false", 0), ("2", "false", 1)]
+)
+def test_when_the_job_fails(code: str, fail: str, expected: int) -> None:
+    (script,) = (step["run"] for step in STEPS if "FAIL" in step.get("env", {}))
+    done = subprocess.run(["bash", "-c", script], env=os.environ | {"CODE": code, "FAIL": fail})
+    assert done.returncode == expected
+
+
 def test_annotations_sarif_and_summary(runner: Runner) -> None:
     said, outputs, summary = runner.check()
     assert outputs == {"exit-code": "1", "has-sarif": "true"}
@@ -155,17 +184,8 @@ def test_hooks_are_told_which_files() -> None:
 
 
 @pytest.fixture
-def commit(tree: Path, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """commit(hook): tries to commit all of the tree with the hook that docs/review.md tells, by the real pre-commit.
-
-    The hook is installed out of this project as it is now, so it needs a package index, as its users do.
-    """
-    project = tmp_path / "project"
-    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
-    for name in filter(None, listed):
-        if not name.startswith("tests/") and (ROOT / name).is_file():
-            (project / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, project / name)
+def commit(tree: Path, tmp_path: Path, project: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """commit(hook): tries to commit all of the tree with the hook that docs/review.md tells, by the real pre-commit."""
     git("init", "-q", cwd=project)
     git("add", "-f", ".", cwd=project)
     git("commit", "-qm", "all", cwd=project)

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import jsonschema
 import pytest
+import schemas
 import tools
 from reports import NAME, after, hostile, of_fixtures, text_of
 from test_cli import ebpffix, tree
@@ -213,6 +214,7 @@ def test_github(sample: Sample) -> None:
         assert match, line
         properties = dict(part.split("=", 1) for part in match[2].split(","))
         commands.append((match[1], {key: unescaped(value) for key, value in properties.items()}, unescaped(match[3])))
+        jsonschema.validate(commands[-1][1], schemas.GITHUB)
     told = commands[-len(report["findings"]) :]
     for (level, properties, message), finding in zip(told, report["findings"], strict=True):
         assert level == ("notice" if finding["safety"] == "advice" else "warning")
@@ -236,6 +238,7 @@ def test_github_lines_are_lines_to_everybody() -> None:
 def test_gitlab(sample: Sample) -> None:
     report, _ = sample
     issues = made(sample, "gitlab")
+    jsonschema.validate(issues, schemas.GITLAB)
     assert len({issue["fingerprint"] for issue in issues}) == len(issues)
     for issue, finding in zip(issues, report["findings"], strict=False):
         assert isinstance(issue["description"], str) and finding["message"] in issue["description"]
@@ -254,6 +257,7 @@ def test_gitlab(sample: Sample) -> None:
 def test_rdjson(sample: Sample) -> None:
     report, files = sample
     result = made(sample, "rdjson")
+    jsonschema.validate(result, schemas.RDJSON)
     assert result["source"] == {"name": "ebpffix"}
     suggested = 0
     for diagnostic, finding in zip(result["diagnostics"], report["findings"], strict=False):
