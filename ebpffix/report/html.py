@@ -60,7 +60,7 @@ label input { position: absolute; opacity: 0; }
 input[type=search] { width: 100%; max-width: 30rem; padding: .35rem .6rem; font: inherit; color: inherit;
   background: var(--back); border: 1px solid var(--line); border-radius: 6px; }
 .badge { border: 1px solid; border-radius: 1rem; padding: 0 .55rem; font-size: .85em; white-space: nowrap; }
-.verdict::before { content: "kernel: "; color: var(--dim); }
+.verdict::before { content: "proof: "; color: var(--dim); }
 .safe, .fixed, .same-object, .still-accepted, .accepted { color: var(--safe); }
 .suggested, .still-rejected, .untried, .partial { color: var(--suggested); }
 .advice { color: var(--advice); }
