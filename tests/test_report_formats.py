@@ -303,6 +303,8 @@ def test_every_format_on_the_command_line(tree: Path, format: str) -> None:
     filed = ebpffix("--diff", "--output-format", format, "--output-file", "out", cwd=tree)
     assert filed.out.startswith("diff --git")
     assert (tree / "out").read_bytes().decode("latin-1") == done.out
+    (tree / "any").touch()
+    assert (tree / "out").stat().st_mode == (tree / "any").stat().st_mode  # others may read it, as any new file
 
 
 @pytest.mark.parametrize("format", FORMATS)
