@@ -19,7 +19,7 @@ ELEMENTS = frozenset(
     " article table tr td th details summary pre del ins script".split()
 )
 ATTRIBUTES = frozenset(
-    "lang charset http-equiv content name class id hidden type placeholder aria-label role value checked"
+    "open lang charset http-equiv content name class id hidden type placeholder aria-label role value checked"
     " href data-path data-transform data-safety data-verdict".split()
 )
 

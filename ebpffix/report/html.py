@@ -22,6 +22,7 @@ _UNSEEN = re.compile(
 )
 _TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
 _TOKENS = 300  # comparing is quadratic: in longer lines nothing is highlighted
+_SHOWN = 5  # files not wholly understood; more are folded up, so that the findings come first
 _ALIKE = 0.3  # lines that have less in common are another line, not a changed one
 _SAFETIES = ("safe", "suggested", "advice")
 _VERDICTS = ("fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried")
@@ -211,7 +212,8 @@ def _filters(findings: Sequence[dict[str, Any]]) -> Iterator[str]:
     verdicts = Counter(map(_verdict, findings))
     yield _boxes("transform", sorted(transforms), transforms)
     yield _boxes("safety", [s for s in _SAFETIES if s in safeties], safeties)
-    yield _boxes("verdict", [v for v in (*_VERDICTS, "none") if v in verdicts], verdicts)
+    if any(verdict != "none" for verdict in verdicts):
+        yield _boxes("verdict", [v for v in (*_VERDICTS, "none") if v in verdicts], verdicts)
     yield '<fieldset><legend>group by</legend><label><input type="radio" name="by" value="file" checked> file</label>'
     yield '<label><input type="radio" name="by" value="transform"> transform</label></fieldset></form>'
 
@@ -240,7 +242,9 @@ def _not_understood(report: dict[str, Any]) -> Iterator[str]:
         said = f"{dropped['transform']}: a fix was left out: {dropped['reason']}"
         told.append(f"<code>{_text(dropped['path'])}</code> {_text(said)}")
     if told:
-        yield f'<div class="told"><b>Not wholly understood</b>{"".join(f"<p>{one}</p>" for one in told)}</div>'
+        shown = " open" if len(told) <= _SHOWN else ""
+        yield f'<details class="told"{shown}><summary>Not wholly understood: {len(told)}</summary>'
+        yield f"{''.join(f'<p>{one}</p>' for one in told)}</details>"
 
 
 def _files(report: dict[str, Any]) -> Iterator[str]:
