@@ -27,7 +27,8 @@ def put(path: Path, data: bytes, prepare: Callable[[int, str], object] = lambda 
 
 
 def replace_content(path: Path, data: bytes) -> None:
-    """Write `data` over a file of the user's, with the old one's mode bits and owner, and onto the disk.
+    """Write `data` over a file of the user's, with the old one's mode bits and owner, and onto the disk. A file that
+    was not there gets the mode that any new file has.
 
     A symbolic link stays one: what it leads to is replaced. OSError passes through; the file is then as it was.
     """
@@ -35,9 +36,13 @@ def replace_content(path: Path, data: bytes) -> None:
 
     def like_the_old(handle: int, name: str) -> None:
         os.fsync(handle)
-        with contextlib.suppress(FileNotFoundError):
+        if target.exists():
             shutil.copymode(target, name)
             _keep_owner(target, name)
+        else:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(name, 0o666 & ~mask)  # a temporary file has 0600
 
     put(target, data, like_the_old)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import tools
 
 from ebpffix import btf, btf_c
 from ebpffix.verify import CannotVerify
@@ -20,9 +21,7 @@ KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
 
 
 def missing(what: str) -> NoReturn:
-    if os.environ.get("EBPFFIX_REQUIRE_VERIFIER") == "1":
-        pytest.fail(f"EBPFFIX_REQUIRE_VERIFIER=1, but {what}")
-    pytest.skip(what)
+    tools.missing(what, required_by="EBPFFIX_REQUIRE_VERIFIER")
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ HOSTILE = [
     "x | y | [z](//evil.example) `a | b \\| c`",
     f"\n<!-- ebpffix:{9:032x} -->",
     "[ref]: https://evil.example\n[ref]",
+    "half a \ud800 character \udc80 @team",
     ":tada: $\\href{https://evil.example}{x}$ $`x`$",
 ]
 

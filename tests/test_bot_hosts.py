@@ -89,7 +89,8 @@ def test_one_review_with_all_comments(github: FakeGitHub, run: Any) -> None:
 def test_a_second_run_writes_nothing(github: FakeGitHub, run: Any) -> None:
     assert run("github", finding(), OUTSIDE).exit_code == 0
     github.log.clear()
-    assert run("github", finding(), OUTSIDE).exit_code == 0
+    again = run("github", finding(), OUTSIDE)
+    assert again.exit_code == 0 and "2 findings; nothing to send" in again.output
     assert github.writes() == []
 
 
@@ -123,6 +124,7 @@ def test_a_moved_head_is_told_and_nothing_posted(github: FakeGitHub, run: Any) -
 def test_a_dry_run_prints_the_requests(github: FakeGitHub, run: Any) -> None:
     result = run("github", finding(), args=("--dry-run",))
     assert github.writes() == []
+    assert "1 finding; this is what would be sent" in result.stderr
     assert result.stdout.startswith("POST /repos/o/r/pulls/5/reviews\n{")
     assert json.loads(result.stdout.split("\n", 1)[1])["comments"][0]["line"] == 20
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,35 @@ def runner(tree: Path, tmp_path: Path) -> Runner:
     return Runner(tree, tmp_path / "runner temp")
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """This project as it is now, to install out of it: that needs a package index, as its users do."""
+    folder = tmp_path / "project"
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
+    for name in filter(None, listed):
+        if not name.startswith("tests/") and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
+def test_it_installs_itself(project: Path, tmp_path: Path) -> None:
+    (script,) = (step["run"] for step in STEPS if step.get("id") == "install")
+    env = os.environ | {"PYTHON": sys.executable, "SOURCE": str(project), "RUNNER_TEMP": str(tmp_path / "a b")}
+    subprocess.run(["bash", "-c", script], env=env, check=True)
+    command = [tmp_path / "a b" / "ebpffix" / "bin" / "ebpffix", "--transforms"]
+    assert b"split-byteorder" in subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "fail", "expected"), [("0", "true", 0), ("1", "true", 1), ("1", "false", 0), ("2", "false", 1)]
+)
+def test_when_the_job_fails(code: str, fail: str, expected: int) -> None:
+    (script,) = (step["run"] for step in STEPS if "FAIL" in step.get("env", {}))
+    done = subprocess.run(["bash", "-c", script], env=os.environ | {"CODE": code, "FAIL": fail})
+    assert done.returncode == expected
+
+
 def test_annotations_sarif_and_summary(runner: Runner) -> None:
     said, outputs, summary = runner.check()
     assert outputs == {"exit-code": "1", "has-sarif": "true"}
@@ -149,31 +180,48 @@ def test_hooks_are_told_which_files() -> None:
     for hook in hooks.values():
         assert hook["language"] == "python"
         assert hook["require_serial"]  # one run over all files shares its headers
-        assert hook["types"] == ["c"]
-        assert re.search(hook["files"], "src/a.bpf.c") and re.search(hook["files"], "a.h")
-        assert not re.search(hook["files"], "a.cc")
+        assert set(hook["types_or"]) == {"c", "c++", "python", "go", "lua"}
 
 
-def test_a_hook_run_over_files_that_are_no_ebpf(tree: Path) -> None:
-    """As pre-commit starts it: files by name, C of every kind among them."""
+@pytest.fixture
+def commit(tree: Path, tmp_path: Path, project: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """commit(hook): tries to commit all of the tree with the hook that docs/review.md tells, by the real pre-commit."""
+    git("init", "-q", cwd=project)
+    git("add", "-f", ".", cwd=project)
+    git("commit", "-qm", "all", cwd=project)
+    git("tag", "v0.1.0", cwd=project)
+    page = (ROOT / "docs" / "review.md").read_text()
+    (snippet,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "repos:" in block]
+    config = snippet.replace("https://github.com/OWNER/ebpffix", project.as_uri())
+    env = os.environ | {"PRE_COMMIT_HOME": str(tmp_path / "home"), "EBPFFIX_CACHE_DIR": str(CACHE)}
+    env |= {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+    def run(hook: str) -> subprocess.CompletedProcess[str]:
+        (tree / ".pre-commit-config.yaml").write_text(re.sub(r"(?m)^( *- id: )ebpffix .*$", rf"\1{hook}", config))
+        pre_commit = [sys.executable, "-m", "pre_commit"]
+        subprocess.run([*pre_commit, "install"], cwd=tree, env=env, check=True, capture_output=True)
+        git("add", "-A", cwd=tree)
+        return subprocess.run(["git", "commit", "-m", "x"], cwd=tree, env=env, capture_output=True, text=True)
+
+    return run
+
+
+def test_the_real_pre_commit(tree: Path, commit: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
+    (tree / "src" / "count.bpf.c").write_bytes(PROGRAM + b"/* new */\n")
     (tree / "main.c").write_text("int main(void) { return 0; }\n")
-    git("add", ".", cwd=tree)
-    command = [sys.executable, "-m", "ebpffix"]
-    env = os.environ | {"EBPFFIX_CACHE_DIR": str(CACHE)}
-    assert subprocess.run([*command, "main.c"], cwd=tree, env=env, capture_output=True).returncode == 0
-    done = subprocess.run([*command, "--apply", "main.c", "src/count.bpf.c"], cwd=tree, env=env, capture_output=True)
-    assert done.returncode == 0
-    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
-
-
-# -- what the documentation tells people to copy
-
-
-def test_snippets_are_yaml_with_inputs_that_exist() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "review.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
-    for block in map(yaml.safe_load, blocks):
-        steps = [step for job in block.get("jobs", {}).values() for step in job["steps"]]
-        for step in steps:
-            if "/ebpffix@" in step["uses"]:
-                assert step["with"].keys() <= ACTION["inputs"].keys()
+    for name in ("host.py", "main.go", "main.cpp", "host.lua"):
+        (tree / name).write_text("")
+    listed = commit("ebpffix")
+    said = listed.stdout + listed.stderr
+    assert listed.returncode == 1 and "src/count.bpf.c:20:2: redundant-map-update" in said, said
+    applied = commit("ebpffix-apply")
+    said = applied.stdout + applied.stderr
+    assert applied.returncode == 1 and "files were modified by this hook" in said, said
+    assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED + b"/* new */\n"
+    clean = commit("ebpffix")
+    said = clean.stdout + clean.stderr
+    assert clean.returncode == 0 and "Passed" in said and "eBPF C" not in said, said
+    (tree / "host.py").write_text("print()\n")
+    others = commit("ebpffix")
+    said = others.stdout + others.stderr
+    assert others.returncode == 0 and "Passed" in said and "eBPF C" not in said, said

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import tools
 from reports import hostile, of_fixtures
 
-from ebpffix.report import render
+from ebpffix.report import html, render
 
 ELEMENTS = frozenset(
-    "html head meta title style body header h1 h2 h3 p span form input label fieldset legend div b code section article"
-    " table tr td th details summary pre del ins script".split()
+    "html head meta title style body header h1 h2 h3 p a span main form input label fieldset legend div b code section"
+    " article table tr td th details summary pre del ins script".split()
 )
 ATTRIBUTES = frozenset(
-    "lang charset http-equiv content name class id hidden type placeholder aria-label role value checked"
-    " data-path data-transform data-safety data-verdict".split()
+    "open lang charset http-equiv content name class id hidden type placeholder aria-label role value checked"
+    " href data-path data-transform data-safety data-verdict".split()
 )
 
 
@@ -88,16 +87,11 @@ def test_changes_are_marked() -> None:
 # -- in a real browser
 
 
-def shown(tmp_path: Path, data: bytes, address: str = "") -> str:
+def shown(tmp_path: Path, data: bytes, address: str = "", *flags: str) -> str:
     """The document when its script has run, without the script."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not browser:
-        pytest.skip("chromium is not installed")
     page = tmp_path / "report.html"
     page.write_bytes(data)
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    safe = ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it starts in no other way
-    command = [browser, "--headless", "--disable-gpu", profile, *safe, "--dump-dom", f"{page.as_uri()}{address}"]
+    command = [*tools.browser(tmp_path / "profile"), *flags, "--dump-dom", f"{page.as_uri()}{address}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return re.sub(r"<(script|style)>.*?</\1>", "", done.stdout, flags=re.DOTALL)
@@ -121,9 +115,48 @@ def test_filters_in_a_browser(tmp_path: Path) -> None:
     assert len(visible(some)) == len(wanted) > 0
     assert set(visible(some)) == {"padded-init"}
     assert re.search(r'<section data-path="builtin-memcpy/[^>]* hidden', some)
-    found = shown(tmp_path, data, "#q=LATIN%20memcpy")
+    found = shown(tmp_path, data, "#q=LATIN-1%20memcpy")
     assert 0 < len(visible(found)) < len(report["findings"])
     assert visible(shown(tmp_path, data, "#q=no+such+words")) == []
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, *flags: str) -> str:
+    """What an expression says in the page, as the page's own script might ask it."""
+    monkeypatch.setattr(html, "_SCRIPT", f"{html._SCRIPT}\ndocument.title = ({script});")
+    return re.findall("<title>(.*?)</title>", shown(tmp_path, render(of_fixtures()[0], "html"), "", *flags))[0]
+
+
+def test_a_click_filters_and_is_in_the_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A chosen transform is shown alone, by file and then by transform; and what is chosen can be sent as a link."""
+    clicks = """boxes("transform").find(b => b.value === "padded-init").click(), boxes("by")[1].click(),
+        [location.hash, articles.filter(a => !a.hidden).map(a => a.dataset.transform).join(),
+         [...main.querySelectorAll("section:not([hidden]) h2")].map(h => h.textContent).join()].join(" ")"""
+    address, transforms, titles = measured(monkeypatch, tmp_path, clicks).split(" ")
+    assert address == "#transform=padded-init&amp;by=transform"
+    count = sum(f["transform"] == "padded-init" for f in of_fixtures()[0]["findings"])
+    assert transforms.split(",") == ["padded-init"] * count
+    assert titles == "padded-init"
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_nothing_is_wider_than_the_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int) -> None:
+    """Old and new stand side by side, or on a phone below each other."""
+    script = """[innerWidth, document.documentElement.scrollWidth,
+        getComputedStyle(document.querySelector(".hunk:not(.one)")).gridTemplateColumns.split(" ").length].join()"""
+    said = measured(monkeypatch, tmp_path, script, f"--window-size={width},900")
+    inner, wide, columns = map(int, said.split(","))
+    assert inner == width and wide <= inner
+    assert columns == (2 if width > 700 else 1)
+
+
+@pytest.mark.parametrize(("dark", "flags"), [(False, ()), (True, ("--blink-settings=preferredColorScheme=0",))])
+def test_light_and_dark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dark: bool, flags: tuple[str, ...]) -> None:
+    script = """[document.body, form, document.querySelector(".pane")]
+        .map(e => getComputedStyle(e).backgroundColor).join(" ")"""
+    said = measured(monkeypatch, tmp_path, script, *flags)
+    colours = [int(value) for value in re.findall(r"\d+", said)]
+    assert len(colours) == 9
+    assert max(colours) < 100 if dark else min(colours) > 200
 
 
 def test_hostile_report_in_a_browser(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def github(report_file: str, repo: str, pr: int | None, event: str | None, dry_r
             _from_event(host, event, pr, report)
         else:
             host.pr = pr or 0
-        _run(host, report, host.api.sleep)
+        _run(host, report, host.api.sleep, dry_run)
 
 
 def _from_event(host: Any, event: str, pr: int | None, report: Report) -> None:
@@ -95,7 +95,7 @@ def gitlab(report_file: str, project: str, mr: int, dry_run: bool) -> None:
 
         report = _read(report_file)
         host = GitLab(project, mr, _token("GITLAB_TOKEN"), click.echo if dry_run else None)
-        _run(host, report, host.api.sleep)
+        _run(host, report, host.api.sleep, dry_run)
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def _token(name: str) -> str:
     return token
 
 
-def _run(host: Host, report: Report, sleep: Callable[[float], None]) -> None:
+def _run(host: Host, report: Report, sleep: Callable[[float], None], dry_run: bool) -> None:
     from ebpffix.bot.review import review
 
     outcome = review(host, report, sleep)
@@ -160,6 +160,8 @@ def _run(host: Host, report: Report, sleep: Callable[[float], None]) -> None:
     places = {finding.fingerprint: f"{finding.path}:{finding.line}" for finding in report.findings}
     for key, reason in outcome.refused.items():
         _note(f"{places[key]}: the host refused this comment ({reason}); it is in the summary instead")
-    _note(f"{len(report.findings)} findings, {outcome.actions} changes to the review")
+    count = f"{len(report.findings)} finding{'s' * (len(report.findings) != 1)}"
+    done = "this is what would be sent" if dry_run else "the review is up to date now"
+    _note(f"{count}; {done if outcome.actions else 'nothing to send'}")
     if outcome.refused:
         raise SystemExit(1)

@@ -22,6 +22,7 @@ _UNSEEN = re.compile(
 )
 _TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
 _TOKENS = 300  # comparing is quadratic: in longer lines nothing is highlighted
+_SHOWN = 5  # files not wholly understood; more are folded up, so that the findings come first
 _ALIKE = 0.3  # lines that have less in common are another line, not a changed one
 _SAFETIES = ("safe", "suggested", "advice")
 _VERDICTS = ("fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried")
@@ -38,75 +39,111 @@ body { margin: 0 auto; max-width: 82rem; padding: 1rem; background: var(--back);
   font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; margin: 0 0 .3rem; }
 h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; font-family: ui-monospace, monospace; }
-h3 { font-size: 1rem; font-weight: normal; margin: 0 0 .4rem; }
+h3 { display: flex; flex-wrap: wrap; gap: .2rem .5rem; align-items: center; font-size: 1rem; font-weight: normal;
+  margin: 0 0 .4rem; }
+h3 a { color: var(--dim); font-size: 13px; font-family: ui-monospace, monospace; text-decoration: none; }
+h3 a:hover { text-decoration: underline; }
 p { margin: .3rem 0; }
 .dim { color: var(--dim); }
 .odd { color: var(--bad); border: 1px solid; border-radius: 3px; font-size: .75em; padding: 0 .2em; }
 code, pre, .pane { font-family: ui-monospace, monospace; font-size: 13px; }
 form, article, .told { border: 1px solid var(--line); border-radius: 6px; padding: .7rem .9rem; margin: .8rem 0; }
 form { background: var(--soft); }
-fieldset { border: 0; margin: 0 0 .3rem; padding: 0; }
-legend { float: left; width: 6.5rem; color: var(--dim); }
-label { display: inline-block; margin-right: 1rem; }
-input[type=search] { width: 100%; max-width: 30rem; padding: .3rem .5rem; font: inherit; }
+article:target { border-color: var(--advice); }
+fieldset { border: 0; margin: .5rem 0 0; padding: 0; display: flex; flex-wrap: wrap; gap: .35rem; }
+legend { float: left; width: 6.5rem; padding: .1rem 0; color: var(--dim); }
+label { border: 1px solid var(--line); border-radius: 1rem; padding: .1rem .7rem; background: var(--back);
+  cursor: pointer; user-select: none; }
+label:has(:checked) { border-color: var(--advice); background: var(--advice); color: var(--back); }
+label:has(:checked) .dim { color: inherit; }
+label:has(:focus-visible) { outline: 2px solid var(--advice); outline-offset: 2px; }
+label input { position: absolute; opacity: 0; }
+input[type=search] { width: 100%; max-width: 30rem; padding: .35rem .6rem; font: inherit; color: inherit;
+  background: var(--back); border: 1px solid var(--line); border-radius: 6px; }
 .badge { border: 1px solid; border-radius: 1rem; padding: 0 .55rem; font-size: .85em; white-space: nowrap; }
-.safe, .fixed, .same-object, .still-accepted { color: var(--safe); }
+.verdict::before { content: "proof: "; color: var(--dim); }
+.safe, .fixed, .same-object, .still-accepted, .accepted { color: var(--safe); }
 .suggested, .still-rejected, .untried, .partial { color: var(--suggested); }
 .advice { color: var(--advice); }
-.worse, .failed { color: var(--bad); }
-.hunk { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1px; margin: .6rem 0;
+.worse, .failed, .rejected { color: var(--bad); }
+.hunk { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1px; margin: .6rem 0 0;
   border: 1px solid var(--line); background: var(--line); }
 .hunk.one { grid-template-columns: minmax(0, 1fr); }
+.between { border: solid var(--line); border-width: 0 1px; padding: 0 .6rem; font-size: 12px; color: var(--dim); }
+.between + .hunk { margin-top: 0; }
 .pane { overflow-x: auto; background: var(--back); }
 .pane table { border-collapse: collapse; width: 100%; line-height: 1.45; tab-size: 4; }
 .pane td { white-space: pre; padding: 0 .5rem; vertical-align: top; overflow-wrap: normal; }
 .pane td:first-child { width: 1%; text-align: right; color: var(--dim); user-select: none; }
-.old { background: var(--old); } .new { background: var(--new); } .none { background: var(--soft); }
+.old td + td::before { content: "- "; color: var(--bad); } .new td + td::before { content: "+ "; color: var(--safe); }
+.old { background: var(--old); } .new { background: var(--new); } .none, .pane:empty { background: var(--soft); }
 del { background: var(--cut); text-decoration: none; } ins { background: var(--add); text-decoration: none; }
-.programs { border-collapse: collapse; margin: .4rem 0; }
-.programs td, .programs th { padding: 0 1rem 0 0; text-align: left; }
+.programs { border-collapse: collapse; margin: .8rem 0 .2rem; font-size: .93em; }
+.programs td, .programs th { padding: 0 1.2rem 0 0; text-align: left; white-space: nowrap; }
+.programs th { font-weight: normal; color: var(--dim); }
+.programs td:first-child { white-space: normal; }
+details { margin: .4rem 0 0; } summary { color: var(--dim); cursor: pointer; }
 details pre { max-height: 24rem; overflow: auto; background: var(--soft); padding: .6rem; white-space: pre-wrap; }
 [hidden] { display: none; }
 @media (max-width: 44rem) {
-  body { padding: .6rem; } .hunk { grid-template-columns: minmax(0, 1fr); } .none { display: none; }
-  legend { float: none; } article { padding: .6rem; }
+  body { padding: .6rem; } .hunk { grid-template-columns: minmax(0, 1fr); } .none, .pane:empty { display: none; }
+  legend { float: none; width: 100%; } article { padding: .6rem; }
+  .pane td { padding: 0 .3rem; tab-size: 2; }
+  .pane td + td { white-space: pre-wrap; overflow-wrap: anywhere; padding-left: 4ch; text-indent: -4ch; }
+  .programs { font-size: .85em; } .programs code { font-size: 12px; }
+  .programs th, .programs td { padding-right: .6rem; }
 }
 @media print { form { display: none; } }
 """
 
-# What is chosen stands behind the # of the address, so that a link to the page can say what to show.
+# What is chosen stands behind the # of the address, so that a link to the page can say what to show. In a row of boxes
+# none means all.
 _SCRIPT = """
-const form = document.forms[0], names = ["transform", "safety", "verdict"];
-const articles = [...document.querySelectorAll("article")], count = document.getElementById("count");
-const texts = articles.map(a => (a.closest("section").dataset.path + "\\n" + a.textContent).toLowerCase());
-function boxes(name) { return [...form.querySelectorAll(`input[name="${name}"]`)]; }
+const form = document.forms[0], main = document.querySelector("main"), count = document.getElementById("count");
+const names = ["transform", "safety", "verdict"], articles = [...main.querySelectorAll("article")];
+const texts = articles.map(a => a.textContent.toLowerCase());
+const boxes = name => [...form.querySelectorAll(`input[name="${name}"]`)];
+const chosen = name => boxes(name).filter(b => b.checked).map(b => b.value);
+const files = [...main.children].map(s => [s, [...s.querySelectorAll("article")]]);
+const transforms = boxes("transform").map(b => {
+  const section = document.createElement("section"), title = document.createElement("h2");
+  title.textContent = b.value;
+  section.append(title);
+  return [section, articles.filter(a => a.dataset.transform === b.value)];
+});
+let grouped = "file";
+function group(by) {
+  if (by !== grouped) main.replaceChildren(...(by === "file" ? files : transforms).map(([section, of]) => {
+    section.append(...of);
+    return section;
+  }));
+  grouped = by;
+}
 function show() {
+  group(chosen("by")[0]);
   const words = form.q.value.toLowerCase().split(/\\s+/).filter(Boolean);
-  const on = Object.fromEntries(names.map(n => [n, new Set(boxes(n).filter(b => b.checked).map(b => b.value))]));
+  const on = Object.fromEntries(names.map(n => [n, chosen(n)]));
   let shown = 0;
   articles.forEach((a, i) => {
-    const fits = names.every(n => on[n].has(a.dataset[n])) && words.every(w => texts[i].includes(w));
-    a.hidden = !fits;
-    shown += fits;
+    const fits = names.every(n => !on[n].length || on[n].includes(a.dataset[n]));
+    a.hidden = !fits || !words.every(w => texts[i].includes(w));
+    shown += !a.hidden;
   });
-  for (const s of document.querySelectorAll("section[data-path]")) s.hidden = !s.querySelector("article:not([hidden])");
+  for (const s of main.children) s.hidden = !s.querySelector("article:not([hidden])");
   count.textContent = `${shown} of ${articles.length} shown`;
 }
 function read() {
   const given = new URLSearchParams(location.hash.slice(1));
   form.q.value = given.get("q") || "";
-  for (const n of names) for (const b of boxes(n)) b.checked = !given.has(n) || given.getAll(n).includes(b.value);
+  for (const n of names) for (const b of boxes(n)) b.checked = given.getAll(n).includes(b.value);
+  for (const b of boxes("by")) b.checked = b.value === (given.get("by") === "transform" ? "transform" : "file");
   show();
 }
 form.addEventListener("input", () => {
-  const chosen = new URLSearchParams();
-  if (form.q.value) chosen.set("q", form.q.value);
-  for (const n of names) if (boxes(n).some(b => !b.checked)) {
-    const on = boxes(n).filter(b => b.checked);
-    if (!on.length) chosen.append(n, "");
-    for (const b of on) chosen.append(n, b.value);
-  }
-  history.replaceState(null, "", "#" + chosen);
+  const now = new URLSearchParams(names.flatMap(n => chosen(n).map(value => [n, value])));
+  if (form.q.value) now.set("q", form.q.value);
+  if (chosen("by")[0] !== "file") now.set("by", chosen("by")[0]);
+  history.replaceState(null, "", "#" + now);
   show();
 });
 form.addEventListener("submit", event => event.preventDefault());
@@ -127,8 +164,9 @@ def render(report: dict[str, Any]) -> bytes:
         *_head(report),
         *_filters(report["findings"]),
         *_not_understood(report),
+        "<main>",
         *_files(report),
-        f"<script>{_SCRIPT}</script></body></html>\n",
+        f"</main><script>{_SCRIPT}</script></body></html>\n",
     ]
     return "\n".join(parts).encode()
 
@@ -160,7 +198,9 @@ def _head(report: dict[str, Any]) -> Iterator[str]:
     if proofs:
         kernels = ", ".join(sorted({proof["kernel"] for proof in proofs}))
         compilers = ", ".join(sorted({proof["compiler"] for proof in proofs if proof["compiler"]}))
-        yield f'<p class="dim">Verified on kernel {_text(kernels)} with {_text(compilers or "no compiler")}</p>'
+        verdicts = Counter(proof["verdict"] for proof in proofs)
+        told = ", ".join(f'<span class="{v}">{verdicts[v]} {v}</span>' for v in _VERDICTS if verdicts[v])
+        yield f'<p class="dim">Verified on kernel {_text(kernels)} with {_text(compilers or "no compiler")}: {told}</p>'
     yield "</header>"
 
 
@@ -172,13 +212,15 @@ def _filters(findings: Sequence[dict[str, Any]]) -> Iterator[str]:
     verdicts = Counter(map(_verdict, findings))
     yield _boxes("transform", sorted(transforms), transforms)
     yield _boxes("safety", [s for s in _SAFETIES if s in safeties], safeties)
-    yield _boxes("verdict", [v for v in (*_VERDICTS, "none") if v in verdicts], verdicts)
-    yield "</form>"
+    if any(verdict != "none" for verdict in verdicts):
+        yield _boxes("verdict", [v for v in (*_VERDICTS, "none") if v in verdicts], verdicts)
+    yield '<fieldset><legend>group by</legend><label><input type="radio" name="by" value="file" checked> file</label>'
+    yield '<label><input type="radio" name="by" value="transform"> transform</label></fieldset></form>'
 
 
 def _boxes(name: str, values: Iterable[str], counts: Counter[str]) -> str:
     boxes = (
-        f'<label><input type="checkbox" name="{name}" value="{escape(value)}" checked> {_text(value)}'
+        f'<label><input type="checkbox" name="{name}" value="{escape(value)}"> {_text(value)}'
         f' <span class="dim">{counts[value]}</span></label>'
         for value in values
     )
@@ -200,11 +242,13 @@ def _not_understood(report: dict[str, Any]) -> Iterator[str]:
         said = f"{dropped['transform']}: a fix was left out: {dropped['reason']}"
         told.append(f"<code>{_text(dropped['path'])}</code> {_text(said)}")
     if told:
-        yield f'<div class="told"><b>Not wholly understood</b>{"".join(f"<p>{one}</p>" for one in told)}</div>'
+        shown = " open" if len(told) <= _SHOWN else ""
+        yield f'<details class="told"{shown}><summary>Not wholly understood: {len(told)}</summary>'
+        yield f"{''.join(f'<p>{one}</p>' for one in told)}</details>"
 
 
 def _files(report: dict[str, Any]) -> Iterator[str]:
-    """The findings, file by file and in a file transform by transform."""
+    """The findings, file by file."""
     files = {file["path"]: file for file in report["files"]}
     by_path: dict[str, list[dict[str, Any]]] = {}
     for finding in report["findings"]:
@@ -213,7 +257,7 @@ def _files(report: dict[str, Any]) -> Iterator[str]:
         dialect = files[path]["dialect"] if path in files else ""
         yield f'<section data-path="{escape(_seen(path))}">'
         yield f'<h2>{_text(path)} <span class="dim">{_text(dialect)}</span></h2>'
-        for finding in sorted(findings, key=lambda f: (f["transform"], f["line"], f["column"])):
+        for finding in sorted(findings, key=lambda f: (f["line"], f["column"])):
             yield from _article(finding)
         yield "</section>"
 
@@ -227,8 +271,9 @@ def _article(finding: dict[str, Any]) -> Iterator[str]:
     verdict, safety, transform = _verdict(finding), finding["safety"], finding["transform"]
     data = f'data-transform="{escape(transform)}" data-safety="{safety}" data-verdict="{verdict}"'
     yield f'<article id="{escape(finding["fingerprint"])}" {data}>'
-    badge = f'<span class="badge {verdict}">{verdict}</span>' if finding["proof"] else ""
-    yield f'<h3><b>{_text(transform)}</b> <span class="dim">line {finding["line"]}</span>'
+    badge = f'<span class="badge verdict {verdict}">{verdict}</span>' if finding["proof"] else ""
+    place = f"{_text(finding['path'])}:{finding['line']}"
+    yield f'<h3><b>{_text(transform)}</b> <a href="#{escape(finding["fingerprint"])}">{place}</a>'
     yield f'<span class="badge {safety}">{safety}</span> {badge}</h3><p>{_message(finding["message"])}</p>'
     if finding["reason"]:
         yield f'<p class="dim">{safety.capitalize()}: {_message(finding["reason"])}</p>'
@@ -252,13 +297,18 @@ def _message(text: str) -> str:
 def _hunks(finding: dict[str, Any]) -> Iterator[str]:
     """Old on the left, new on the right. New line numbers are those after this fix alone."""
     moved: Counter[str] = Counter()
+    last = (finding["path"], 0)  # the file of the hunk above, and its last line
     for hunk in finding["hunks"]:
         path, start, old, new = hunk["path"], hunk["start_line"], hunk["old"], hunk["new"]
-        if path != finding["path"]:
+        if path != last[0]:
             yield f"<p><code>{_text(path)}</code></p>"
+        elif last[1] and start > last[1] + 1:
+            between = start - last[1] - 1
+            yield f'<div class="between">{between} line{"s" * (between != 1)} between, unchanged</div>'
+        last = (path, hunk["end_line"])
         pairs = [_compared(a, b) for a, b in zip_longest(old, new)]
-        left = _rows(start, (a for a, _ in pairs), "old")
-        right = _rows(start + moved[path], (b for _, b in pairs), "new")
+        left = _rows(start, (a for a, _ in pairs), "old") if old else ()
+        right = _rows(start + moved[path], (b for _, b in pairs), "new") if new else ()
         moved[path] += len(new) - len(old)
         yield f'<div class="hunk">{_pane(left)}{_pane(right)}</div>'
 
@@ -273,7 +323,9 @@ def _rows(start: int, lines: Iterable[Marked | str | None], kind: str) -> Iterat
 
 
 def _pane(rows: Iterable[str]) -> str:
-    return f'<div class="pane"><table>{"".join(rows)}</table></div>'
+    """One side of a change; empty if there is nothing on it."""
+    table = "".join(rows)
+    return f'<div class="pane">{f"<table>{table}</table>" if table else ""}</div>'
 
 
 def _bare(line: str) -> str:
@@ -316,8 +368,8 @@ def _proof(proof: dict[str, Any]) -> Iterator[str]:
     yield '<table class="programs"><tr><th>program</th><th>before</th><th>after</th><th>instructions</th></tr>'
     for program in proof["programs"]:
         counts = " → ".join("-" if n is None else str(n) for n in (program["insns_before"], program["insns_after"]))
-        cells = (program["name"], program["before"], program["after"], counts)
-        yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
+        loads = "".join(f'<td class="{program[when]}">{program[when]}</td>' for when in ("before", "after"))
+        yield f"<tr><td><code>{_text(program['name'])}</code></td>{loads}<td>{counts}</td></tr>"
     yield "</table>"
     for program in proof["programs"]:
         said = "\n".join(filter(None, (program["reason"], program["log"])))
