@@ -700,9 +700,7 @@ def stub(
     return Stub(text, tuple(writer.needs))
 
 
-def _members(
-    btf: Btf, struct_name: str, paths: Sequence[str], release: str
-) -> tuple[Struct, dict[str, Member]]:
+def _members(btf: Btf, struct_name: str, paths: Sequence[str], release: str) -> tuple[Struct, dict[str, Member]]:
     """The struct of that name that has all these members, and where they are."""
     records = btf.structs(struct_name)
     if not records:

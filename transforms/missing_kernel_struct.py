@@ -77,7 +77,8 @@ def find(unit: Unit) -> Iterator[Fix]:
 
 
 _SOURCES = re.compile(
-    rb'^[ \t]*#[ \t]*include[ \t]*[<"]((?:\.\./)*(?:arch|block|drivers|fs|ipc|kernel|mm|net|security|virt)/[^>"\n]+)[>"]',
+    rb'^[ \t]*#[ \t]*include[ \t]*[<"]'
+    rb'((?:\.\./)*(?:arch|block|drivers|fs|ipc|kernel|mm|net|security|virt)/[^>"\n]+)[>"]',
     re.MULTILINE,
 )
 
@@ -109,8 +110,9 @@ def _check(unit: Unit, name: str, uses: Uses, own: Any) -> Iterator[Fix]:
     if name not in PRIVATE and not _is_the_kernels(unit, name):
         return
     btf = _btf(unit, name)
-    records = btf.structs(name) if btf else []
-    for path in uses.paths if len(records) == 1 else ():
+    if btf is None or len(records := btf.structs(name)) != 1:
+        return
+    for path in uses.paths:
         here, there = _offset(own, path), records[0].find(path)
         if here >= 0 and there is not None and here != there.offset:
             yield Fix(
@@ -197,7 +199,7 @@ def _co_re(unit: Unit, name: str, uses: Uses) -> Iterator[Fix]:
             raise ValueError("it is used as a whole or for an offset, which the loader cannot adjust")
         text, release = _from_btf(unit, name, uses, core=True)
         if vmlinux is not None and _made_here(vmlinux):
-            raise ValueError(f"the BTF of kernel {release} has it, but that is not the vmlinux.h that this program gets")
+            raise ValueError(f"kernel {release} has it, but the program gets a vmlinux.h that is not known here")
     except _Stranger:
         return
     except ValueError as error:
@@ -224,9 +226,10 @@ def _vmlinux(unit: Unit) -> Path | None:
     if not any(_VMLINUX.search(source.uncommented) for source in unit.sources.values()):
         return None
     for node in unit.find("PARM_DECL", "VAR_DECL", "DECL_REF_EXPR"):
-        file = pointee(node.type).get_declaration().location.file
-        if file is not None and re.fullmatch(r"vmlinux\w*\.h", Path(file.name).name):
-            return Path(file.name)
+        for type_ in (node.type, pointee(node.type)):
+            file = type_.get_declaration().location.file
+            if file is not None and re.fullmatch(r"vmlinux\w*\.h", Path(file.name).name):
+                return Path(file.name)
     return Path()
 
 
