@@ -99,7 +99,9 @@ def _load_one(program: Program, verifier: Verifier, found: Discovery) -> Iterabl
         return
     sources = [Source.read(program.path), *(Source.read(header.path) for header in found.headers)]
     for result in results:
-        if result.verdict == "rejected":
+        if result.verdict == "rejected" and result.reason:
+            yield f"{text.name(program.path)}: {result.name}: refused: {result.reason}"
+        elif result.verdict == "rejected":
             for refused in read(io.BytesIO(result.log.encode())):
                 yield from rejection.lines(replace(refused, program=result.name), sources)
         elif result.verdict == "untried":

@@ -90,6 +90,7 @@ _LIBBPF_END = re.compile(rb"-- END (?:PROG LOAD )?LOG --")
 _LIBBPF_NAME = re.compile(rb"libbpf: (?:prog '([^']*)': failed to load|failed to load program '([^']*)')")
 _BCC_FAILED = re.compile(rb"bpf: (?:Failed to load program: (.*)|((?:Permission|Invalid|Operation|Argument) [a-z ]+)$)")
 _BCC_NAME = re.compile(rb"Failed to load BPF program b?'?([\w.$]+)'?: (.*)")
+_LIBBPF_MAP = re.compile(rb"libbpf: ((?:map '[^']*': failed to create|failed to create map \(name: '[^']*'\)): .*)")
 _IPROUTE_FAILED = re.compile(rb"Prog section '([^']*)' rejected: ([^!(]*)")
 _CILIUM_FAILED = re.compile(rb"(?:program (\S+): )?load program: ([a-z][a-z ]*)(:\s*.*)?$")
 _OMITTED = re.compile(rb"\s*\((?:truncated, )?\d+ line\(s\) omitted\).*$")
@@ -327,6 +328,8 @@ def _surroundings(line: bytes, log: _Log) -> _Log | None:
 def _libbpf(line: bytes, log: _Log) -> _Log | None:
     if match := _LIBBPF_FAILED.search(line):
         return _Log(program=match[1] or b"", loader="libbpf", errno=match[2])
+    if match := _LIBBPF_MAP.search(line):
+        return _Log(loader="libbpf", errno=match[1], closed=True, ended=True, message=deque([match[1]]))
     if match := _LIBBPF_BEGIN.search(line):
         fresh = log.loader == "libbpf" and not log.begun and not log.closed
         log = log if fresh else _Log(loader="libbpf")
