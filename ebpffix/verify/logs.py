@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -268,36 +268,40 @@ class _Log:
         return ""
 
 
-def read(stream: BinaryIO) -> Iterator[Rejection]:
+def read(stream: BinaryIO, saw: Callable[[], object] = lambda: None) -> Iterator[Rejection]:
     """The rejections of a stream of logs, in order; none for programs that were accepted.
 
     A log that ends before its reason is a rejection of class "cut-off". Any bytes are taken; memory does not grow with
-    the stream. OSError of the stream passes through.
+    the stream. `saw` is called for whatever is a log, also of a program that was accepted. OSError of the stream passes
+    through.
     """
     log = _Log()
     for line in _unprefixed(_lines(stream)):
         if started := _surroundings(line, log):
             if started is not log:
-                yield from _finish(log)
+                yield from _finish(log, saw)
                 log = started
         elif log.closed and (_START.match(line) or line[:1] == b";"):
-            yield from _finish(log)
+            yield from _finish(log, saw)
             log = _Log()
             log.take(line)
         elif _END.match(line):
             if log.closed:  # of a log that was so short that nothing else showed it
-                yield from _finish(log)
+                yield from _finish(log, saw)
                 log = _Log(message=log.after)
             log.end()
         elif log.closed:
             log.after.append(line)
         else:
             log.take(line)
-    yield from _finish(log)
+    yield from _finish(log, saw)
 
 
-def _finish(log: _Log) -> Iterator[Rejection]:
-    if rejection := log.rejection():
+def _finish(log: _Log, saw: Callable[[], object]) -> Iterator[Rejection]:
+    rejection = log.rejection()
+    if rejection or log.begun or log.ended:
+        saw()
+    if rejection:
         yield rejection
 
 
