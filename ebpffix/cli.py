@@ -188,6 +188,8 @@ def _check(flags: dict[str, Any]) -> None:
     if len(modes_given) > 1:
         names = " and ".join(f"--{mode.replace('_', '-')}" for mode in modes_given)
         raise click.UsageError(f"{names} exclude each other: give one of them")
+    if flags["watch"] and _STDIN in flags["paths"]:
+        raise click.UsageError("--watch follows files: leave `-` out")
     known = _load_transforms()
     try:
         config = _config(flags, known)
@@ -209,7 +211,7 @@ def _check(flags: dict[str, Any]) -> None:
         if flags["watch"]:
             from ebpffix import watch
 
-            raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
+            raise SystemExit(watch.watch(flags["paths"] or (".",), discovery, settings, config))
         if flags["format_patch"]:
             raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
         with _progress(len(discovery.programs)) as bar:

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from support import CACHE, cases
 
 from ebpffix.cli import command
+from ebpffix.discover import Discovery, discover
 from ebpffix.patch import changed_lines
 from ebpffix.report.rejection import _text_of
 from ebpffix.verify.compile import Clang
@@ -583,6 +585,30 @@ def test_bad_object_for_a_log(tree: Path, object_of: Callable[..., str]) -> None
         assert f"bad.o: {why}" in done.err and done.err.endswith("; compile it with `clang -g -target bpf`\n")
     assert "bad.o" not in ebpffix("--log", "-", "absent.o", cwd=tree, text=BARE_LOG).err
     assert ebpffix("--log", "-", "absent.o", cwd=tree, text=BARE_LOG).err.startswith("ebpffix: absent.o: No such file")
+
+
+@pytest.mark.parametrize(("path", "says"), [("absent.c", "absent.c: no such file"), ("-", "leave `-` out")])
+def test_watch_of_what_is_not_there(tree: Path, path: str, says: str) -> None:
+    done = ebpffix("--watch", path, cwd=tree)
+    assert (done.code, done.out, done.err.count("\n"), done.err.count(says)) == (2, "", 1, 1)
+
+
+def test_watch_discovers_once_at_its_start(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[object] = []
+
+    def counted(*args: Any, **kwargs: Any) -> Discovery:
+        found.append(args)
+        return discover(*args, **kwargs)
+
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
+    monkeypatch.setattr("ebpffix.discover.discover", counted)
+    monkeypatch.setattr("ebpffix.watch.discover", counted)
+    monkeypatch.setattr("watchfiles.watch", lambda *args, **kwargs: iter([{(2, str(tree / "src" / "count.bpf.c"))}]))
+    done = CliRunner().invoke(command, ["--watch", "."])
+    before, after = done.output.split("watching; end with Ctrl-C")
+    assert before.count("redundant-map-update") == after.count("redundant-map-update") == 1
+    assert len(found) == 2  # at the start, and for the save
 
 
 def test_watch_answers_a_save_by_rename(tree: Path) -> None:

@@ -97,6 +97,20 @@ def test_header_of_two_programs_is_fixed_once(tree: Path, cache: Path) -> None:
     assert len(report.findings) == 1
 
 
+def test_header_that_changes_between_two_runs_of_one_process(tree: Path, cache: Path) -> None:
+    (tree / "a.bpf.c").write_text(PROGRAM.replace("int a = OLD", "struct mine m;\n\tint a = OLD + m.b"))
+    (tree / "vmlinux.h").write_text("struct mine { int a; };\n" + "/* heavy enough for a precompiled one */\n" * 20000)
+    options = Environment(Options(cache=cache, defines=("OLD=1", "NEW=2")))
+
+    def go() -> Report:
+        settings = Settings(known(replacing(b"OLD", b"NEW")), options, cache=cache, precompile_from=1)
+        return run(discover([tree]), settings)
+
+    assert any("no member named 'b'" in note for file in go().files for note in file.notes)
+    (tree / "vmlinux.h").write_text("struct mine { int b; };\n" + "/* heavy enough for a precompiled one */\n" * 20000)
+    assert not any("no member" in note for file in go().files for note in file.notes)
+
+
 def test_header_that_user_space_includes_is_only_suggested(tree: Path, cache: Path) -> None:
     (tree / "h.h").write_text("static int shared(void)\n{\n\treturn OLD;\n}\n")
     text = PROGRAM.replace("OLD", "shared()").replace(HEAD, HEAD + '#include "h.h"\n')

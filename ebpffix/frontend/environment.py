@@ -211,22 +211,28 @@ def _renames(source: Source, header: str) -> bool:
     header to be read with them."""
     first = _FIRST_INCLUDE.search(source.uncommented)
     names = [m[1] for m in _DEFINE.finditer(source.uncommented, 0, first.start())] if first else []
-    return any(re.search(rb"\b%s\b" % name, _bytes(header)) for name in names)
+    return any(re.search(rb"\b%s\b" % name, _bytes(header, *_stamp(header))) for name in names)
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """What changes with a file: --watch goes on for long."""
+    seen = os.stat(path)
+    return seen.st_size, seen.st_mtime_ns
 
 
 @functools.lru_cache(2)
-def _bytes(path: str) -> bytes:
+def _bytes(path: str, _size: int, _time: int) -> bytes:
     return Path(path).read_bytes()
 
 
 @functools.cache
-def _content(path: str) -> bytes:
+def _content(path: str, _size: int, _time: int) -> bytes:
     with open(path, "rb") as file:
         return blake2b(file.read(), digest_size=16).digest()
 
 
 def _digest(paths: Sequence[str]) -> bytes:
-    return b"".join(map(_content, paths))
+    return b"".join(_content(path, *_stamp(path)) for path in paths)
 
 
 def _headers_in(folder: Path) -> list[str]:
