@@ -405,16 +405,6 @@ def test_shapes(expression: str) -> None:
     assert fix.safety is Safety.SAFE and "struct cgroup_subsys_state css;" in fix.edits[0].text.decode()
 
 
-def test_header_that_user_space_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    def job(*args: Any, **kwargs: Any) -> Job:
-        made = Job(*args, **kwargs)
-        return dataclasses.replace(made, shared_with_user_space=frozenset((made.path,)))
-
-    monkeypatch.setattr(support, "Job", job)
-    (fix,) = said(bcc_program("return m->mnt_hash.next != 0;", parameter="struct mount *m"))
-    assert fix.safety is Safety.SUGGESTED and fix.edits
-
-
 # -- where the stub goes
 
 
