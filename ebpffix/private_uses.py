@@ -114,10 +114,12 @@ def _chains(unit: Unit) -> Iterator[tuple[str, Use]]:
             if type_ is None:
                 break
             path = re.sub(rb"\s", b"", code[start:end]).decode()
+            member, index, _ = path.partition("[")
             if name := _private(unit, pointee(type_)):
-                yield name, Use(read, path)
-                break
-            type_ = _member_type(pointee(type_), path)
+                yield name, Use(read, member)
+            type_ = _member_type(pointee(type_), member)
+            if index and type_ is not None:
+                type_ = pointee(type_)
 
 
 def _core_reads(unit: Unit) -> Iterator[Macro]:

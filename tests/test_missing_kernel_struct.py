@@ -359,6 +359,34 @@ def test_co_re_stub_in_the_middle_of_a_chain(btf: Path) -> None:
     assert not said(apply(text, fix.edits), LIBBPF)
 
 
+def test_co_re_stub_has_just_the_members_that_are_used(btf: Path) -> None:
+    chain = {member.partition("[")[0]: line for member, line, _ in MEMBERS.values() if "list" not in member}
+    reads = "".join(f"\tsum += (long)BPF_CORE_READ(bq, {member});\n" for member in [*chain, "word", "flags.high"])
+    reads = reads.replace(", pids)", ", pids[1])").replace(", bfqd)", ", bfqd, queued)")
+    text = MINIMAL + b"struct bfq_queue;\nstruct bfq_data;\n"
+    text += b'SEC("kprobe/x") int f(struct bfq_queue *bq)\n{\n\tlong sum = 0;\n'
+    text += reads.encode() + b"\treturn sum;\n}\n"
+    queue, *others = said(text, LIBBPF)
+    assert queue.safety is Safety.SAFE and queue.edits[0].text.decode().strip() == (
+        "/* Only the members that are used here; the loader finds where they are. */\n"
+        "struct bfq_queue {\n\tint ref;\n\tvoid *pointer;\n\tint pids[4];\n"
+        "\tstruct {\n\t\tint plain;\n\t\tint high: 7;\n\t} flags;\n"
+        "\tstruct {\n\t\tint mnt_flags;\n\t} mnt;\n\tstruct {\n\t\tint weight;\n\t} entity;\n"
+        "\tstruct bfq_data *bfqd;\n\tint word;\n} __attribute__((preserve_access_index));"
+    )
+    fixed = apply(text, queue.edits)
+    others = others or said(fixed, LIBBPF)  # what it points at shows when it is there
+    assert ["int queued;" in fix.edits[0].text.decode() for fix in others] == [True]
+
+
+def test_chain_through_an_array_of_pointers(btf: Path) -> None:
+    text = MINIMAL + b"struct bfq_data;\nstruct bfq_group { struct bfq_data **each; struct bfq_data *two[2]; };\n"
+    text += b'SEC("kprobe/x") int f(struct bfq_group *g)\n{\n'
+    text += b"\treturn BPF_CORE_READ(g, each[1], queued) + BPF_CORE_READ(g, two[1], queued);\n}\n"
+    (fix,) = said(text, LIBBPF)
+    assert "struct bfq_data {\n\tint queued;\n}" in fix.edits[0].text.decode()
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
