@@ -12,11 +12,15 @@ _SOURCES = Path("/usr/src")
 _MODULES = Path("/lib/modules")
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a folder has all that BCC compiles with: Debian's packages have half each."""
+    return all((folder / "include" / n).exists() for n in ("linux/kconfig.h", "generated/autoconf.h"))
+
+
 def build_folder() -> Path | None:
     """The running kernel's build folder, if the headers in it are whole."""
     build = _MODULES / platform.release() / "build"
-    whole = all((build / "include" / n).exists() for n in ("linux/kconfig.h", "generated/autoconf.h"))
-    return build if whole else None
+    return build if is_whole(build) else None
 
 
 def split_packages() -> tuple[Path, Path] | None:

@@ -487,8 +487,12 @@ def test_table_against_the_running_kernel() -> None:
     assert all(kernel._strings.find(f"\0{lead}\0".encode()) >= 0 for lead in LEADS)
 
 
-def test_padded_stub_loads(bcc: Bcc) -> None:
-    text = bcc_program('\tbpf_trace_printk("%d\\n", rq->cpu);\n\treturn 0;')
+@pytest.mark.parametrize(
+    ("parameter", "used"),
+    [("struct rq *rq", "rq->cpu"), ("struct rq *rq", "rq->rt.rt_nr_running"), ("struct io_worker *w", "w->flags")],
+)
+def test_padded_stub_loads(bcc: Bcc, parameter: str, used: str) -> None:
+    text = bcc_program(f'\tbpf_trace_printk("%d\\n", {used});\n\treturn 0;', parameter=parameter)
     (fix,) = said(text)
     before, after = bcc.check(Path("/x.c"), text), bcc.check(Path("/x.c"), apply(text, fix.edits))
     assert "incomplete" in str(before) and [p.verdict for p in after.programs] == ["accepted"]
