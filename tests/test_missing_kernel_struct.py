@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
 import re
 import shutil
@@ -496,3 +497,17 @@ def test_padded_stub_loads(bcc: Bcc, parameter: str, used: str) -> None:
     (fix,) = said(text)
     before, after = bcc.check(Path("/x.c"), text), bcc.check(Path("/x.c"), apply(text, fix.edits))
     assert "incomplete" in str(before) and [p.verdict for p in after.programs] == ["accepted"]
+
+
+def test_kept_result_follows_the_btf(tmp_path: Path) -> None:
+    program, types = tmp_path / "x.bpf.c", tmp_path / "btf"
+    program.write_bytes(libbpf_program(b"return rq->cpu;"))
+    env = os.environ | {"EBPFFIX_CACHE_DIR": str(tmp_path / "cache")}
+    argv = [sys.executable, "-m", "ebpffix", "--select", NAME, "--btf", types, program]
+    said = []
+    for member in ("other", "cpu"):
+        m = Maker()
+        m.record("rq", 64, (member, m.int("int", 4, 1), 32))
+        types.write_bytes(m.data())
+        said.append(subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60).stdout)
+    assert "has no member cpu" in said[0] and "the loader finds `cpu`" in said[1]
