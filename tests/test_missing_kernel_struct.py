@@ -331,6 +331,24 @@ def test_own_stub_with_a_wrong_offset(btf: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("stub", "used", "said_of"),
+    [
+        ("int a; struct { char pad[8]; int weight; } entity;", "entity.weight", "`entity.weight` is at byte 12 of"),
+        ("char pad[4]; union { int ref; struct { int x, y; }; };", "y", ""),  # no such member in BTF
+        ("char pad[8]; union { long x; struct { int y, ref; }; };", "ref", "`ref` is at byte 12 of"),
+        ("char pad[16]; struct { int low: 3, high: 7; } flags;", "flags.high", "`flags.high` is at byte 16, bit 3, of"),
+        ("char pad[16]; struct { int low: 3, : 2, high: 7; } flags;", "flags.high", ""),
+        ("char pad[8]; void *pointer;", "pointer", ""),
+    ],
+)
+def test_own_stub_member_by_member(btf: Path, stub: str, used: str, said_of: str) -> None:
+    text = bcc_program(f"return bq->{used} != 0;", f"struct bfq_queue {{ {stub} }};", "struct bfq_queue *bq")
+    found = said(text)
+    assert [fix.message[: len(said_of)] for fix in found] == ([said_of] if said_of else [])
+    assert all(fix.safety is Safety.ADVICE for fix in found)
+
+
 # -- libbpf without vmlinux.h
 
 MINIMAL = b"""#include <linux/bpf.h>
