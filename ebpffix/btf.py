@@ -57,6 +57,10 @@ class BtfError(Exception):
     """BTF that cannot be used: one line that says which file, what is wrong with it, and what to do."""
 
 
+class SplitBtf(BtfError):
+    """BTF that is only what a module adds to the kernel's own."""
+
+
 class Member(NamedTuple):
     """A member of a struct or union; `name` is "" where it is anonymous."""
 
@@ -106,7 +110,7 @@ class Btf:
         types, strings = self._sections(data)
         if base is None:
             if strings[:1] != b"\0":
-                raise self.bad("its strings do not begin with an empty one: split BTF, which needs a base")
+                raise SplitBtf(f"{path}: split BTF, as modules have; put the kernel's own next to it, named vmlinux")
             self._words, self._starts, self._strings = array("I", bytes(12)), array("I", [0]), strings
             self.kinds = bytearray(1)  # of each type, by id
         else:  # one flat table of ids and strings: what split BTF numbers goes on where the base ends
@@ -367,8 +371,12 @@ class Btf:
 
     def struct(self, name: str) -> Struct | None:
         """The struct or union `name` (without the keyword), the first where there are several."""
-        ids = [type_id for type_id in self._named(name) if self.plain_kind(type_id) in RECORDS]
-        return self.struct_of(min(ids)) if ids else None
+        return next(iter(self.structs(name)), None)
+
+    def structs(self, name: str) -> list[Struct]:
+        """All structs and unions called `name`: drivers and modules may have different ones of one name."""
+        ids = {type_id for type_id in self._named(name) if self.plain_kind(type_id) in RECORDS}
+        return [self.struct_of(type_id) for type_id in sorted(ids)]
 
     def struct_of(self, type_id: int) -> Struct:
         """The struct or union with this id. BtfError where it is something else."""
@@ -393,6 +401,7 @@ def load(path: Path, base: Btf | None = None) -> Btf:
     """Read the BTF of `path`: raw, or the `.BTF` section of an ELF file.
 
     `base` is what split BTF builds upon: for `/sys/kernel/btf/<module>` the kernel's own, `/sys/kernel/btf/vmlinux`.
+    Unless given it is the file `vmlinux` in the same folder.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -408,7 +417,40 @@ def load(path: Path, base: Btf | None = None) -> Btf:
         raise BtfError(f"{path}: cannot be read: {reason}; give raw BTF or an ELF file with BTF") from error
     if len(data) > _MAX_FILE:
         raise BtfError(f"{path}: more than {_MAX_FILE >> 20} MB of BTF; give the kernel's own, /sys/kernel/btf/vmlinux")
-    return Btf(path, data, base, pointer_size)
+    try:
+        return Btf(path, data, base, pointer_size)
+    except SplitBtf:
+        beside = path.with_name("vmlinux")
+        if beside == path or not beside.is_file():
+            raise
+        return Btf(path, data, load(beside), pointer_size)
+
+
+def of_module(kernel: Btf, name: str) -> Btf | None:
+    """The BTF of the kernel's module that has `struct name`, out of the folder in which the kernel's own is `vmlinux`.
+
+    None where no module has it, and where several have one that differs: a name alone does not tell which is meant.
+    """
+    if kernel.path.name != "vmlinux":
+        return None
+    found, layout = None, None
+    for path in sorted(kernel.path.parent.iterdir()):
+        try:
+            if path == kernel.path or not path.is_file() or name.encode() + b"\0" not in path.read_bytes():
+                continue
+            module = load(path, kernel)
+        except (OSError, BtfError):
+            continue
+        if record := module.struct(name):
+            if found and layout != (record.size, _layout(record)):
+                return None
+            found = found or module
+            layout = (record.size, _layout(record))
+    return found
+
+
+def _layout(record: Struct) -> list[tuple[str, int, int]]:
+    return [(m.name, m.offset, m.bits) for m in record.members]
 
 
 def _elf_section(path: Path, file: BinaryIO) -> tuple[bytes, int]:

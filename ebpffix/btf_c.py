@@ -6,7 +6,7 @@ BTF comes unchecked, so everything here may raise BtfError; and C is written for
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TextIO
 
@@ -656,24 +656,26 @@ class _StubWriter(_Writer):
         return text
 
 
-def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, core: bool, release: str) -> Stub:
+def stub(
+    btf: Btf,
+    struct_name: str,
+    member_paths: Sequence[str],
+    *,
+    core: bool,
+    release: str,
+    complete: Callable[[str], bool] = lambda needed: True,
+) -> Stub:
     """A definition of `struct struct_name` with only the members that `member_paths` name (`css.cgroup`, `pid`).
 
     core=True: for CO-RE, where the loader finds the offsets; of a nested struct, too, only what is used. core=False:
     for BCC, where each member is padded to the offset that it has in `btf`, and `_Static_assert` says so to the
-    compiler. `release` is the kernel that `btf` is from, for the comment.
+    compiler; of a nested struct only what is used if it has no name or `complete("struct css")` says that its
+    definition is not at hand. `release` is the kernel that `btf` is from, for the comment.
 
-    ValueError, with a reason for people, where the struct or a member is not there, or cannot be put in its place.
+    ValueError, with a reason for people, where the struct or a member is not there, cannot be put in its place, or
+    where several structs of that name differ in it.
     """
-    record = btf.struct(struct_name)
-    if record is None:
-        raise ValueError(f"the kernel {release} has no struct {struct_name}")
-    found = {}
-    for path in member_paths:
-        member = record.find(path)
-        if member is None:
-            raise ValueError(f"struct {struct_name} of kernel {release} has no member {path}")
-        found[path] = member
+    record, found = _members(btf, struct_name, member_paths, release)
     writer = _StubWriter(btf)
     keyword = f"{'union' if record.is_union else 'struct'} {struct_name}"
     if core:
@@ -682,9 +684,7 @@ def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, core: bool,
         end = " __attribute__((preserve_access_index))"
         asserts = ""
     else:
-        tops = {path.split(".")[0]: None for path in found}
-        members = [m for m in (btf.member(record.id, name) for name in tops) if m]
-        lines, end = _placed_lines(writer, record, sorted(members, key=lambda m: m.offset))
+        lines, end = _placed_lines(writer, record, list(found), 1, complete)
         comment = (
             f"/* Only the members that are used here, from the BTF of kernel {release.replace('*/', '')}.\n"
             " * The padding puts each where that kernel has it: another kernel needs another. */"
@@ -700,14 +700,36 @@ def stub(btf: Btf, struct_name: str, member_paths: Sequence[str], *, core: bool,
     return Stub(text, tuple(writer.needs))
 
 
-def _used_lines(writer: _StubWriter, record: Struct, paths: Sequence[str], depth: int) -> list[str]:
-    """The members of `record` that paths begin with; those that are only looked into are cut down to what is used."""
+def _members(btf: Btf, struct_name: str, paths: Sequence[str], release: str) -> tuple[Struct, dict[str, Member]]:
+    """The struct of that name that has all these members, and where they are."""
+    records = btf.structs(struct_name)
+    if not records:
+        raise ValueError(f"the kernel {release} has no struct {struct_name}")
+    having = []
+    for record in records:
+        found = {path: record.find(path) for path in paths}
+        having += [(record, {p: m for p, m in found.items() if m})] if all(found.values()) else []
+    if not having:
+        absent = next((path for path in paths if not records[0].find(path)), paths[0])
+        raise ValueError(f"struct {struct_name} of kernel {release} has no member {absent}")
+    if len({(r.size, *((m.offset, m.bits) for m in members.values())) for r, members in having}) > 1:
+        raise ValueError(f"the kernel {release} has several structs {struct_name}, which differ")
+    return having[0]
+
+
+def _by_member(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Paths by what they begin with: `{"css": ["cgroup", "id"], "pid": [""]}`."""
     inner: dict[str, list[str]] = {}
     for path in paths:
         name, _, rest = path.partition(".")
         inner.setdefault(name, []).append(rest)
+    return inner
+
+
+def _used_lines(writer: _StubWriter, record: Struct, paths: Sequence[str], depth: int) -> list[str]:
+    """The members of `record` that paths begin with; those that are only looked into are cut down to what is used."""
     lines = []
-    for name, rests in inner.items():
+    for name, rests in _by_member(paths).items():
         member = record.btf.member(record.id, name)
         if member is None:
             raise ValueError(f"struct {record.name} has no member {name}")
@@ -722,8 +744,24 @@ def _used_lines(writer: _StubWriter, record: Struct, paths: Sequence[str], depth
     return lines
 
 
-def _placed_lines(writer: _StubWriter, record: Struct, members: Sequence[Member]) -> tuple[list[str], str]:
-    """Some members of `record`, sorted by offset, each in its place; and the attribute that the whole needs."""
+def _placed_lines(
+    writer: _StubWriter, record: Struct, paths: Sequence[str], depth: int, complete: Callable[[str], bool]
+) -> tuple[list[str], str]:
+    """The members of `record` that paths begin with, each in its place; and the attribute that the whole needs."""
+    inner = _by_member(paths)
+    members = sorted((m for m in (record.btf.member(record.id, n) for n in inner) if m), key=lambda m: m.offset)
+
+    def line(member: Member, depth: int) -> str:
+        part = record.btf.resolve(member.type)
+        name = record.btf.name(part)
+        if "" in inner[member.name] or (name and complete(f"{writer.keyword(part)} {name}")):
+            return writer.line(member, depth)
+        cut = writer.struct_of(part)
+        body, attribute = _placed_lines(writer, cut, inner[member.name], depth + 1, complete)
+        keyword = "union" if cut.is_union else "struct"
+        tabs = _TABS[:depth]
+        return f"{tabs}{keyword} {{\n{''.join(body)}{tabs}}}{attribute} {writer.identifier(member.name)};\n"
+
     for m in members:
         bits = record.btf.size_of(m.type) * 8
         if m.bits and m.offset % bits + m.bits > bits:
@@ -732,25 +770,32 @@ def _placed_lines(writer: _StubWriter, record: Struct, members: Sequence[Member]
     attribute = _PACKED if packed or record.size % align else ""
     ends = [m.offset + (m.bits or record.btf.size_of(m.type) * 8) for m in members]
     if not record.is_union and all(m.offset >= end for m, end in zip(members[1:], ends, strict=False)):
-        return _pad_each(writer, members, record.size, 1), attribute
+        return _pad_each(writer, members, record.size, depth, line), attribute
     if record.is_union:
-        return _overlay(writer, members, record.size, attribute, 1), attribute
-    return ["\tunion {\n", *_overlay(writer, members, record.size, attribute, 2), f"\t}}{attribute};\n"], attribute
+        return _overlay(writer, members, record.size, attribute, depth, line), attribute
+    tabs = _TABS[:depth]
+    overlay = _overlay(writer, members, record.size, attribute, depth + 1, line)
+    return [f"{tabs}union {{\n", *overlay, f"{tabs}}}{attribute};\n"], attribute
 
 
-def _overlay(writer: _StubWriter, members: Sequence[Member], size: int, attribute: str, depth: int) -> list[str]:
+_Line = Callable[[Member, int], str]
+
+
+def _overlay(
+    writer: _StubWriter, members: Sequence[Member], size: int, attribute: str, depth: int, line: _Line
+) -> list[str]:
     """The members of a union in which each member stands behind padding of its own, so that they may overlap."""
     tabs, lines = _TABS[:depth], []
     for m in members:
-        lines += [f"{tabs}struct {{\n", *_pad_each(writer, [m], 0, depth + 1), f"{tabs}}}{attribute};\n"]
+        lines += [f"{tabs}struct {{\n", *_pad_each(writer, [m], 0, depth + 1, line), f"{tabs}}}{attribute};\n"]
     return [*lines, writer.pad_array(size, depth)]
 
 
-def _pad_each(writer: _StubWriter, members: Sequence[Member], size: int, depth: int) -> list[str]:
+def _pad_each(writer: _StubWriter, members: Sequence[Member], size: int, depth: int, line: _Line) -> list[str]:
     """Members with explicit padding up to each, and from the last up to `size` bytes."""
     lines, at = [], 0
     for m in members:
         lines += writer.padding(at, m.offset, depth, most=0)
-        lines.append(writer.line(m, depth))
+        lines.append(line(m, depth))
         at = m.offset + (m.bits or writer.btf.size_of(m.type) * 8)
     return lines + writer.padding(at, size * 8, depth, most=0)

@@ -7,8 +7,10 @@ the tool itself. Nothing is ever updated in place, so that two runs at once cann
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Iterable
@@ -16,6 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from ebpffix import kernel_headers
 from ebpffix.analyse import Job, Result, Status
 from ebpffix.transform import Edit, Fix, Safety, Span
 from ebpffix.write import put
@@ -65,12 +68,24 @@ class ResultCache:
                         os.unlink(entry)
 
 
+@functools.cache
+def _machine(btf: Path | None) -> tuple[object, ...]:
+    """What stands for the machine's BTF and kernel headers, which a transform may read by itself."""
+    with contextlib.suppress(OSError):
+        if btf and btf.parent == Path("/sys/kernel/btf"):  # whose times mean nothing; modules come and go
+            return platform.version(), *sorted(os.listdir(btf.parent)), kernel_headers.folders()
+        if btf:
+            seen = btf.stat()
+            return seen.st_size, seen.st_mtime_ns, kernel_headers.folders()
+    return (kernel_headers.folders(),)
+
+
 def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
     """The name for a job's result. `headers` are the hashes of the headers that are not among the sources; `tool`
     stands for this version of ebpffix and its transforms."""
     setup = job.setup
     parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
-    parts += [job.target_kernel, sorted(job.shared_with_user_space)]
+    parts += [job.target_kernel, sorted(job.shared_with_user_space), _machine(job.btf)]
     state = blake2b(repr(parts).encode(), digest_size=20)
     state.update(tool + setup.digest)
     for header in headers:

@@ -52,7 +52,9 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
 @click.option("--watch", is_flag=True, help="On each save: analyse, and with --verify compile and load.")
-@click.option("--log", metavar="FILE", help="Explain a verifier log; `-` is standard input.")
+@click.option(
+    "--log", metavar="FILE", help="Explain a verifier log; `-` is standard input. PATHS may have objects (.o)."
+)
 @click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
 @click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
 @click.option("--dialect", type=click.Choice(["auto", "bcc", "libbpf"]), help="Read all programs so.")
@@ -110,13 +112,31 @@ def _log(flags: dict[str, Any]) -> None:
     """Explain a verifier log from anywhere."""
     from ebpffix.report import rejection
 
-    if flags["log"] == _STDIN:
-        raise SystemExit(rejection.explain(sys.stdin.buffer, _sources(flags["paths"])))
+    objects = {path: _object(path) for path in flags["paths"] if path.endswith(".o")}
+    sources = _sources(tuple(path for path in flags["paths"] if path not in objects))
+    given = "standard input" if flags["log"] == _STDIN else flags["log"]
     try:
-        with open(flags["log"], "rb") as stream:
-            raise SystemExit(rejection.explain(stream, _sources(flags["paths"])))
+        with contextlib.nullcontext(sys.stdin.buffer) if flags["log"] == _STDIN else open(given, "rb") as stream:
+            raise SystemExit(rejection.explain(stream, sources, list(objects.values())))
     except OSError as error:
-        fail(f"{flags['log']}: {error.strerror}; check the path")
+        fail(f"{given}: {error.strerror}; check the path")
+    except rejection.NoLog as error:
+        fail(f"{given}: {error}; give what libbpf, bpftool or BCC printed when the load failed")
+
+
+def _object(path: str) -> bytes:
+    """A compiled program with a line table."""
+    from ebpffix.verify import lineinfo, objects
+
+    try:
+        data = Path(path).read_bytes()
+        lineinfo.check(data)
+        objects.programs(data)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}; check the path")
+    except ValueError as error:
+        fail(f"{path}: {error}; compile it with `clang -g -target bpf`")
+    return data
 
 
 def _sources(paths: tuple[str, ...]) -> list[Source]:
@@ -168,6 +188,8 @@ def _check(flags: dict[str, Any]) -> None:
     if len(modes_given) > 1:
         names = " and ".join(f"--{mode.replace('_', '-')}" for mode in modes_given)
         raise click.UsageError(f"{names} exclude each other: give one of them")
+    if flags["watch"] and _STDIN in flags["paths"]:
+        raise click.UsageError("--watch follows files: leave `-` out")
     known = _load_transforms()
     try:
         config = _config(flags, known)
@@ -189,7 +211,7 @@ def _check(flags: dict[str, Any]) -> None:
         if flags["watch"]:
             from ebpffix import watch
 
-            raise SystemExit(watch.watch(flags["paths"] or (".",), settings, config))
+            raise SystemExit(watch.watch(flags["paths"] or (".",), discovery, settings, config))
         if flags["format_patch"]:
             raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
         with _progress(len(discovery.programs)) as bar:

@@ -2,18 +2,23 @@
 
 They stand in the kernel's own sources: kernel/sched/sched.h, fs/mount.h, drivers/base/base.h and the like. A program
 that is compiled with a distribution's headers has to define what it uses of them.
+
+`PRIVATE` has those that programs use most, with what helps to define them; `names()` also some thousands more, from
+`private_structs.txt` beside this file, which `tests/kernels/private_structs.py` makes of headers and BTF.
 """
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
 from typing import NamedTuple
 
 
 class Private(NamedTuple):
-    """A struct that public headers only declare. `header` gives the types of its members; `first` is the member at
-    offset 0 of every kernel from 4.0 on, as C, "" where that changed."""
+    """A struct that public headers only declare. `header` gives the types of its members, b"" if it is not known;
+    `first` is the member at offset 0 of every kernel from 4.0 on, as C, "" where that changed or is not known."""
 
-    header: bytes
+    header: bytes = b""
     first: str = ""
 
 
@@ -51,3 +56,10 @@ PRIVATE = {
 }
 # Members of public structs that point at one of them, so that a program need not name it.
 LEADS = "sched_task_group cfs_rq my_q rt_rq autogroup mnt_ns nameidata audit_context proc_net proc_entry".split()
+
+
+@functools.cache
+def names() -> frozenset[bytes]:
+    """The names of all structs that are known to be private."""
+    listed = Path(__file__).with_suffix(".txt").read_bytes().split()
+    return frozenset(listed) | {name.encode() for name in PRIVATE}

@@ -21,8 +21,8 @@ from ebpffix.frontend import Macro, Unit
 from ebpffix.frontend.node import pointee
 from ebpffix.frontend.parse import OWN
 from ebpffix.frontend.unit import macro_span
-from ebpffix.private_structs import PRIVATE
-from ebpffix.transform import BCC, LIBBPF, Spanned
+from ebpffix.private_structs import names
+from ebpffix.transform import BCC, Spanned
 
 _EXPRESSIONS = ("DECL_REF_EXPR", "MEMBER_REF_EXPR", "CALL_EXPR", "PAREN_EXPR", "ARRAY_SUBSCRIPT_EXPR")
 _PATH = rb"\s*([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*)"
@@ -89,14 +89,17 @@ def find_uses(unit: Unit) -> dict[str, Uses]:
 
 
 def _private(unit: Unit, type_: Any) -> str:
-    """The name of a struct of the table, "" for others; with libbpf only of one that the program does not define."""
+    """The name of a struct that is known to be private, "" for others; with libbpf only of one that the compiler misses
+    or a file of the run defines."""
     record = type_.get_canonical()
     if record.kind.name != "RECORD":
         return ""
     name: str = record.get_declaration().spelling.removeprefix(OWN)
-    if name not in PRIVATE or (unit.dialect == LIBBPF and record.get_size() >= 0 and not is_written(unit, name)):
-        return ""
-    return name
+    if unit.dialect == BCC:
+        return name if name.encode() in names() else ""
+    if record.get_size() < 0 and is_incomplete(unit, name):
+        return name
+    return name if name.encode() in names() and is_written(unit, name) else ""
 
 
 def _chains(unit: Unit) -> Iterator[tuple[str, Use]]:
@@ -111,10 +114,12 @@ def _chains(unit: Unit) -> Iterator[tuple[str, Use]]:
             if type_ is None:
                 break
             path = re.sub(rb"\s", b"", code[start:end]).decode()
+            member, index, _ = path.partition("[")
             if name := _private(unit, pointee(type_)):
-                yield name, Use(read, path)
-                break
-            type_ = _member_type(pointee(type_), path)
+                yield name, Use(read, member)
+            type_ = _member_type(pointee(type_), member)
+            if index and type_ is not None:
+                type_ = pointee(type_)
 
 
 def _core_reads(unit: Unit) -> Iterator[Macro]:
@@ -152,7 +157,8 @@ def _offsets(unit: Unit) -> Iterator[tuple[str, Use]]:
         arguments = [unit.sources[macro.path].code[start:end] for start, end in macro.args[_OFFSETS[macro.name] :]]
         match = re.fullmatch(rb"struct\s+(\w+)", arguments[0]) if len(arguments) == 2 else None
         name = match[1].decode() if match else ""
-        if name in PRIVATE and (unit.dialect == BCC or is_written(unit, name) or is_incomplete(unit, name)):
+        known = name.encode() in names()
+        if is_incomplete(unit, name) or (known and (unit.dialect == BCC or is_written(unit, name))):
             yield name, Use(macro, arguments[1].decode(), offset=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +90,7 @@ class Transform:
     concerns. `neighbours` are the endings of files next to the program that the transform reads
     (`Unit.neighbours`): a result is kept only as long as these stay the same. `from_errors` says that what it finds is
     an error to clang: for other transforms an error anywhere in the program makes their fixes doubtful.
+    `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too.
     """
 
     name: str
@@ -100,10 +101,36 @@ class Transform:
     kernel: str = ""
     neighbours: tuple[str, ...] = ()
     from_errors: bool = False
+    structs: Callable[[], Set[bytes]] | None = None
 
     @cached_property
-    def trigger(self) -> re.Pattern[bytes]:
-        return re.compile(b"|".join(b"(?:%s)" % t for t in self.triggers), re.MULTILINE)
+    def trigger(self) -> Trigger:
+        return Trigger(self.triggers, self.structs)
+
+
+class Trigger:
+    """Where a file has something that a transform looks for."""
+
+    def __init__(self, triggers: tuple[bytes, ...], structs: Callable[[], Set[bytes]] | None) -> None:
+        self._pattern = re.compile(b"|".join(b"(?:%s)" % t for t in triggers), re.MULTILINE)
+        self._structs = structs
+
+    def search(self, code: bytes) -> re.Match[bytes] | None:
+        """The first match, None without one."""
+        return self._pattern.search(code) or next(self._mentions(code, 0, len(code)), None)
+
+    def finditer(self, code: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
+        """All matches in a part of the code; those of structs after the others."""
+        yield from self._pattern.finditer(code, start, end)
+        yield from self._mentions(code, start, end)
+
+    def _mentions(self, code: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
+        names = self._structs() if self._structs else frozenset()
+        if not names.isdisjoint(_STRUCT.findall(code, start, end)):
+            yield from (m for m in _STRUCT.finditer(code, start, end) if m[1] in names)
+
+
+_STRUCT = re.compile(rb"struct(?<!\wstruct)\s+(\w+)")
 
 
 Finder = Callable[["Unit"], Iterator[Fix]]

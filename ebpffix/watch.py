@@ -22,17 +22,16 @@ _SETTLE = 50
 _SUFFIXES = (".c", ".h")
 
 
-def watch(paths: Sequence[str], settings: Settings, config: Config) -> int:
-    """Answer every save in `paths` until interrupted; 0."""
+def watch(paths: Sequence[str], found: Discovery, settings: Settings, config: Config) -> int:
+    """Answer every save in `paths` until interrupted; 0. `found` is what is there now, whose errors were told; 2 if a
+    path is not there."""
     from watchfiles import Change
     from watchfiles import watch as events
 
-    for path in paths:
-        if not Path(path).exists():
-            print(f"ebpffix: {path}: no such file or directory; check the path")
-            return 2
+    if not all(Path(path).exists() for path in paths):
+        return 2
     settings = replace(settings, precompile_from=1)  # the second save of a file is to be quick
-    _print(_answer([Path(path) for path in paths], replace(settings, verifier=None), config))
+    _print(_answer(found, replace(settings, verifier=None)))
     print("watching; end with Ctrl-C", flush=True)
     # A file is replaced when an editor renames over it: its folder is what can be watched.
     folders = {path if Path(path).is_dir() else str(Path(path).resolve().parent) for path in paths}
@@ -46,7 +45,10 @@ def watch(paths: Sequence[str], settings: Settings, config: Config) -> int:
     for changes in events(*folders, watch_filter=relevant, debounce=_SETTLE, step=10, raise_interrupt=False):
         saved = sorted({Path(name) for _, name in changes})
         print(f"-- {time.strftime('%H:%M:%S')} {', '.join(text.name(path) for path in saved)}", flush=True)
-        _print(_answer(saved, settings, config))
+        there = [path for path in saved if path.exists()]
+        found = discover(there, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
+        _print(found.errors)
+        _print(_answer(found, settings))
     return 0
 
 
@@ -56,10 +58,7 @@ def _print(lines: Iterable[str]) -> None:
         print(line, flush=True)
 
 
-def _answer(saved: Sequence[Path], settings: Settings, config: Config) -> Iterable[str]:
-    there = [path for path in saved if path.exists()]
-    found = discover(there, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
-    yield from found.errors
+def _answer(found: Discovery, settings: Settings) -> Iterable[str]:
     if not found.programs and not found.headers:
         return
     report = run(found, replace(settings, verifier=None))
@@ -99,7 +98,9 @@ def _load_one(program: Program, verifier: Verifier, found: Discovery) -> Iterabl
         return
     sources = [Source.read(program.path), *(Source.read(header.path) for header in found.headers)]
     for result in results:
-        if result.verdict == "rejected":
+        if result.verdict == "rejected" and result.reason:
+            yield f"{text.name(program.path)}: {result.name}: refused: {result.reason}"
+        elif result.verdict == "rejected":
             for refused in read(io.BytesIO(result.log.encode())):
                 yield from rejection.lines(replace(refused, program=result.name), sources)
         elif result.verdict == "untried":

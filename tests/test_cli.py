@@ -8,15 +8,21 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from support import CACHE, cases
 
 from ebpffix.cli import command
+from ebpffix.discover import Discovery, discover
 from ebpffix.patch import changed_lines
+from ebpffix.report.rejection import _text_of
+from ebpffix.verify.compile import Clang
+from ebpffix.verify.logs import SourceLine
 
 PROGRAM = b"""#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -486,9 +492,123 @@ def test_log(tree: Path) -> None:
     assert "// refused" in done.out
     piped = ebpffix("--log", "-", folder, cwd=tree, text=log.read_bytes())
     assert piped.out == done.out
-    nothing = ebpffix("--log", "-", cwd=tree, text=b"all is well\n")
+    nothing = ebpffix("--log", "-", cwd=tree, text=b"0: (95) exit\nprocessed 1 insns (limit 1000000)\n")
     assert (nothing.code, nothing.out) == (0, "No refused load in this log.\n")
     assert ebpffix("--log", "no.log", cwd=tree).code == 2
+
+
+@pytest.mark.parametrize("text", [b"", b"all is well\n", b"\x7fELF\x00\xff" * 50, b"int main(void)\n{\n}\n"])
+def test_log_that_is_none(tree: Path, text: bytes) -> None:
+    (tree / "x.log").write_bytes(text)
+    for given, called in (("x.log", "x.log"), ("-", "standard input")):
+        done = ebpffix("--log", given, cwd=tree, text=text)
+        assert (done.code, done.out) == (2, "")
+        assert done.err == (
+            f"ebpffix: {called}: no verifier log in it; give what libbpf, bpftool or BCC printed when the load failed\n"
+        )
+
+
+@pytest.fixture
+def object_of(tree: Path, clang: Clang) -> Callable[..., str]:
+    """Compiles a program in the tree, and says its relative name."""
+
+    def compiled(text: str, *flags: str) -> str:
+        (tree / "two.bpf.c").write_text(text)
+        command = [clang.path, "-O2", "-target", "bpf", *flags, "-c", "two.bpf.c", "-o", "two.bpf.o"]
+        subprocess.run(command, cwd=tree, check=True, timeout=60)
+        return "two.bpf.o"
+
+    return compiled
+
+
+TWO = """#define SEC(name) __attribute__((section(name), used))
+
+SEC("xdp") int first(int *p)
+{
+	return p[0];
+}
+
+SEC("xdp") int second(int *p)
+{
+	return p[1];
+}
+"""
+# As a kernel before 6.8 says it of a program without line info.
+BARE_LOG = b"""libbpf: prog 'second': BPF program load failed: Permission denied
+libbpf: prog 'second': -- BEGIN PROG LOAD LOG --
+0: R1=ctx(off=0,imm=0) R10=fp0
+0: (61) r0 = *(u32 *)(r1 +4)
+R1 invalid mem access 'inv'
+processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+-- END PROG LOAD LOG --
+"""
+
+
+def test_log_without_source_lines_and_an_object(tree: Path, object_of: Callable[..., str]) -> None:
+    made = object_of(TWO, "-g")
+    assert "two.bpf.c" not in ebpffix("--log", "-", "src", cwd=tree, text=BARE_LOG).out
+    for paths in ([made], [made, "two.bpf.c"], ["src", made]):
+        done = ebpffix("--log", "-", *paths, cwd=tree, text=BARE_LOG)
+        assert done.code == 1
+        assert done.out.startswith("two.bpf.c:10: second: refused: R1 invalid mem access 'inv'")
+        assert "    return p[1];\n    ^~~~~~~~~~~~\n" in done.out
+    with_text = BARE_LOG.replace(b"0: (61)", b"; return p[1];\n0: (61)")
+    assert ebpffix("--log", "-", made, cwd=tree, text=with_text).out.startswith("two.bpf.c:10: second:")
+
+
+def test_log_and_an_object_of_another_build(tree: Path, object_of: Callable[..., str]) -> None:
+    made = object_of(TWO, "-g")
+    for text in (
+        BARE_LOG.replace(b"'second'", b"'third'"),
+        BARE_LOG.replace(b"0: (61)", b"90: (61)"),
+        BARE_LOG.replace(b"0: (61)", b"; return p[7];\n0: (61)"),
+    ):
+        done = ebpffix("--log", "-", made, "src", cwd=tree, text=text)
+        assert "two.bpf.c:" not in done.out and "are they of another build?" in done.out
+
+
+def test_text_of_a_line_that_the_object_has_only_by_number(tree: Path) -> None:
+    (tree / "x.c").write_text("int a;\n\tint b;\n")
+    assert [_text_of(SourceLine(str(tree / name), 2, "")) for name in ("x.c", "no.c")] == ["int b;", ""]
+
+
+def test_bad_object_for_a_log(tree: Path, object_of: Callable[..., str]) -> None:
+    whole = (tree / object_of(TWO, "-g")).read_bytes()
+    for data, why in (
+        (b"int main;", "not a 64-bit ELF object"),
+        (whole[:200], "not a whole ELF object"),
+        ((tree / object_of(TWO)).read_bytes(), "no line table in it (.BTF.ext)"),
+    ):
+        (tree / "bad.o").write_bytes(data)
+        done = ebpffix("--log", "-", "bad.o", cwd=tree, text=BARE_LOG)
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert f"bad.o: {why}" in done.err and done.err.endswith("; compile it with `clang -g -target bpf`\n")
+    assert "bad.o" not in ebpffix("--log", "-", "absent.o", cwd=tree, text=BARE_LOG).err
+    assert ebpffix("--log", "-", "absent.o", cwd=tree, text=BARE_LOG).err.startswith("ebpffix: absent.o: No such file")
+
+
+@pytest.mark.parametrize(("path", "says"), [("absent.c", "absent.c: no such file"), ("-", "leave `-` out")])
+def test_watch_of_what_is_not_there(tree: Path, path: str, says: str) -> None:
+    done = ebpffix("--watch", path, cwd=tree)
+    assert (done.code, done.out, done.err.count("\n"), done.err.count(says)) == (2, "", 1, 1)
+
+
+def test_watch_discovers_once_at_its_start(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[object] = []
+
+    def counted(*args: Any, **kwargs: Any) -> Discovery:
+        found.append(args)
+        return discover(*args, **kwargs)
+
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
+    monkeypatch.setattr("ebpffix.discover.discover", counted)
+    monkeypatch.setattr("ebpffix.watch.discover", counted)
+    monkeypatch.setattr("watchfiles.watch", lambda *args, **kwargs: iter([{(2, str(tree / "src" / "count.bpf.c"))}]))
+    done = CliRunner().invoke(command, ["--watch", "."])
+    before, after = done.output.split("watching; end with Ctrl-C")
+    assert before.count("redundant-map-update") == after.count("redundant-map-update") == 1
+    assert len(found) == 2  # at the start, and for the save
 
 
 def test_watch_answers_a_save_by_rename(tree: Path) -> None:
@@ -518,7 +638,7 @@ def test_watch_answers_a_save_by_rename(tree: Path) -> None:
         watching.wait()
 
 
-@pytest.mark.parametrize("name", [b"latin\xe9.bpf.c", "ünï.bpf.c".encode(), b"new\nline \"quoted\".bpf.c"])
+@pytest.mark.parametrize("name", [b"latin\xe9.bpf.c", "ünï.bpf.c".encode(), b'new\nline "quoted".bpf.c'])
 def test_names_that_are_not_plain_text(tree: Path, name: bytes) -> None:
     path = os.path.join(os.fsencode(tree), name)
     os.rename(tree / "src" / "count.bpf.c", path)

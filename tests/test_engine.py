@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import CACHE
+from support import CACHE, Case, cases
+from support import transforms as real
 
 from ebpffix import modes, worker
 from ebpffix.discover import discover
 from ebpffix.engine import Report, Settings, run
 from ebpffix.frontend import Unit
 from ebpffix.frontend.environment import Environment, Options
+from ebpffix.source import Source
 from ebpffix.transform import BCC, LIBBPF, Edit, Finder, Fix, Registered, Safety, Span, Transform
 from ebpffix.verify.session import Verifier
 
@@ -97,6 +99,18 @@ def test_header_of_two_programs_is_fixed_once(tree: Path, cache: Path) -> None:
     assert len(report.findings) == 1
 
 
+def test_header_that_changes_between_two_runs_of_one_process(tree: Path) -> None:
+    program = Source(tree / "a.bpf.c", PROGRAM.encode())
+    environment = Environment(Options())
+    digests = set()
+    for text in ("a", "b"):
+        (tree / "vmlinux.h").write_text("/* " + text * 500_000 + " */\n")
+        setup = environment.setup(program, LIBBPF, [tree], tree / "vmlinux.h")
+        assert str(tree / "vmlinux.h") in setup.prefix
+        digests.add(setup.digest)
+    assert len(digests) == 2
+
+
 def test_header_that_user_space_includes_is_only_suggested(tree: Path, cache: Path) -> None:
     (tree / "h.h").write_text("static int shared(void)\n{\n\treturn OLD;\n}\n")
     text = PROGRAM.replace("OLD", "shared()").replace(HEAD, HEAD + '#include "h.h"\n')
@@ -105,6 +119,23 @@ def test_header_that_user_space_includes_is_only_suggested(tree: Path, cache: Pa
     report = go(tree, cache, known(replacing(b"OLD", b"NEW")))
     assert not report.changed
     assert [(f.fix.safety, "user-space" in f.fix.reason) for f in report.findings] == [("suggested", True)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in cases() if "safe" in case.expect and any(name.endswith(".h") for name in case.fixed)],
+    ids=str,
+)
+def test_real_fixes_in_a_header_that_user_space_includes(case: Case, tree: Path, cache: Path) -> None:
+    for name, data in case.files.items():
+        (tree / name).write_bytes(data)
+    headers = [name for name in case.fixed if name.endswith(".h")]
+    includes = "".join(f'#include "{name}"\n' for name in headers)
+    (tree / "main.c").write_text(f"#include <stdio.h>\n{includes}int main(void)\n{{\n\treturn 0;\n}}\n")
+    report = go(tree, cache, {case.transform: real()[case.transform]})
+    found = [f.fix for f in report.findings if any(edit.path.name in headers for edit in f.fix.edits)]
+    assert found and all(fix.safety is Safety.SUGGESTED for fix in found)
+    assert all("user-space code includes" in fix.reason for fix in found)
 
 
 def test_a_fix_that_does_not_compile_is_left_out_and_told(tree: Path, cache: Path) -> None:

@@ -15,8 +15,6 @@ PROGRAM = b'#include "vmlinux.h"\nint x;\n'
 
 
 def setup(folder: Path, program: bytes = PROGRAM) -> Setup:
-    for kept in (environment._content, environment._parts, environment._bytes):
-        kept.cache_clear()
     source = Source(folder / "a.bpf.c", program)
     return Environment(Options()).setup(source, LIBBPF, [folder], folder / "vmlinux.h")
 

@@ -54,6 +54,21 @@ def only(data: bytes) -> Rejection:
     return rejection
 
 
+@pytest.mark.parametrize(
+    ("line", "transform"),
+    [
+        ("libbpf: map 'counts': failed to create: Invalid argument(-22)", "map-size"),
+        ("libbpf: failed to create map (name: 'counts'): Invalid argument(-22)", "map-size"),
+        ("libbpf: map 'counts': failed to create: Argument list too long(-7)", None),
+    ],
+)
+def test_map_that_was_not_made(line: str, transform: str | None) -> None:
+    rest = "libbpf: failed to load object 'x.bpf.o'\nError: failed to load object file\n"
+    found = only(f"libbpf: loading x.bpf.o\n{line}\n{rest}".encode())
+    assert (found.class_, found.transform, found.loader) == ("map-creation", transform, "libbpf")
+    assert found.message == line.removeprefix("libbpf: ")
+
+
 def around(name: str) -> list[Rejection]:
     return rejections((LOGS / "around" / f"{name}.log").read_bytes())
 
@@ -118,6 +133,7 @@ def test_every_class_has_a_log() -> None:
 
 # Messages that no kernel here gives for a C program.
 MESSAGES = {
+    "map 'counts': failed to create: Invalid argument(-22)": "map-creation",
     "misaligned packet access off 0+14+0 size 4": "misaligned-access",
     "R1 invalid mem access 'map_ptr'": "typed-pointer-deref",
     "attach_btf_id 7 is not a function": "btf",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support import CACHE, UNSAFE, analyse_files, findings, fixed, transforms
 
 from ebpffix import neighbours
+from ebpffix.cli import command
 from ebpffix.discover import discover
 from ebpffix.engine import Settings, run
 from ebpffix.frontend.environment import Environment, Options
@@ -198,3 +201,18 @@ def test_kept_result_follows_user_space(tmp_path: Path) -> None:
     assert (count(), count()) == (1, 1)
     (folder / "x.c").write_text("int open(void) { return bpf_map__set_max_entries(skel->maps.m, 8); }")
     assert count() == 0
+
+
+@pytest.mark.usefixtures("verifier")
+def test_the_fix_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "latency.bpf.c"
+    program.write_bytes((Path(__file__).parent.parent / "fixtures" / "map-size" / "missing.c").read_bytes())
+    monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
+    monkeypatch.setattr("watchfiles.watch", lambda *args, **kwargs: iter([{(2, str(program))}]))
+    flags = ["--select", NAME, "--verify", str(program)]
+    report = CliRunner().invoke(command, ["--diff", "--unsafe-fixes", "--output-format", "json", *flags])
+    (finding,) = json.loads(report.stdout)["findings"]
+    assert finding["proof"]["verdict"] == "fixed"
+    assert all("no kernel makes its map" in p["log"] for p in finding["proof"]["programs"])
+    watched = CliRunner().invoke(command, ["--watch", *flags]).output
+    assert "refused: no kernel makes its map start: a hash needs max_entries" in watched

@@ -30,7 +30,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_has_what_runs_and_no_more(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"ebpffix/cli.py", "ebpffix/py.typed", "ebpffix/headers/bcc/prelude.h"} <= names
+    data = {"ebpffix/py.typed", "ebpffix/headers/bcc/prelude.h", "ebpffix/private_structs.txt"}
+    assert {"ebpffix/cli.py", *data} <= names
     here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ebpffix").rglob("*") if p.suffix in (".py", ".h")}
     here |= {f"ebpffix_transforms/{p.name}" for p in (ROOT / "transforms").glob("*.py")}
     assert here <= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from conftest import Compile
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.compile import Object
 from ebpffix.verify.load import ProgramResult, load
+from ebpffix.verify.map_faults import Map, fault
 
 pytestmark = pytest.mark.usefixtures("verifier")
 
@@ -58,11 +60,57 @@ def test_cap_bpf_alone_refuses_what_was_never_written(compiled: Compile, results
     assert "more than CAP_BPF" in least["probe"].reason
 
 
-@pytest.mark.parametrize(("entries", "value", "reason"), [(1 << 20, 1 << 16, "MB"), (0, 8, "map huge cannot be made")])
-def test_a_map_that_cannot_be_made(compiled: Compile, entries: int, value: int, reason: str) -> None:
-    (result,) = load(compiled("big_map.bpf.c", f"-DENTRIES={entries}", f"-DVALUE={value}"))
-    assert result.verdict == "untried"
-    assert reason in result.reason
+def test_a_map_too_big_for_this_machine(compiled: Compile) -> None:
+    (result,) = load(compiled("big_map.bpf.c", f"-DENTRIES={1 << 20}", f"-DVALUE={1 << 16}"))
+    assert result.verdict == "untried" and "MB" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("definition", "verdict", "reason"),
+    [
+        ("type=2 key_size=4 value_size=8 max_entries=0", "rejected", "an array needs max_entries; it is 0 unless"),
+        ("type=1 key_size=4 value_size=8", "rejected", "a hash needs max_entries; it is 0 unless"),
+        ("type=1 key_size=4 max_entries=8", "rejected", "a hash needs a value; its size is 0"),
+        ("type=9 value_size=4 max_entries=8", "rejected", "an LRU hash needs a key; its size is 0"),
+        ("type=2 key_size=8 value_size=4 max_entries=8", "rejected", "an array needs a key of 4 bytes, not 8"),
+        ("type=27", "rejected", "a ring buffer needs max_entries, its size in bytes"),
+        ("type=27 max_entries=4096 value_size=4", "rejected", "a ring buffer has neither keys nor values"),
+        ("type=11 key_size=8 value_size=4 max_entries=8", "rejected", "an LPM trie needs map_flags with BPF_F_NO_PRE"),
+        ("type=7 key_size=4 value_size=12 max_entries=8", "rejected", "a stack trace map needs a value of whole addr"),
+        ("type=22 key_size=4 value_size=4 max_entries=8", "rejected", "a queue has no keys"),
+        ("type=3 key_size=4 value_size=8 max_entries=8", "rejected", "a program array needs a value of 4 bytes, not 8"),
+        ("type=29 key_size=4 value_size=4 max_entries=8", "rejected", "a task storage must not have max_entries (8)"),
+        ("type=4 key_size=4 value_size=4", "accepted", ""),  # libbpf fills in the number of CPUs
+        ("type=27 max_entries=5000", "accepted", ""),  # and rounds this up
+        (
+            "type=999 key_size=4 value_size=4 max_entries=8",
+            "untried",
+            "its map m cannot be made here: Invalid argument",
+        ),
+        (
+            "type=5 key_size=4 value_size=131072 max_entries=1",
+            "untried",
+            "its map m cannot be made here: Argument list",
+        ),
+    ],
+)
+def test_a_map_that_cannot_be_made(compiled: Compile, definition: str, verdict: str, reason: str) -> None:
+    members = "".join("__uint({}, {}); ".format(*part.split("=")) for part in definition.split())
+    (result,) = load(compiled("map.bpf.c", f"-DDEFINITION={members}"))
+    assert result.verdict == verdict
+    if verdict == "rejected":
+        assert result.reason.startswith(f"no kernel makes its map m: {reason}")
+        assert re.match(r"libbpf: map 'm': failed to create: Invalid argument", result.log)
+    else:
+        assert result.reason.startswith(reason) and not result.log
+
+
+@pytest.mark.parametrize(
+    ("entries", "wrong"), [(0, True), (4096, False), (5000, True), (12288, True), (65536, False)]
+)
+def test_ring_buffer_as_the_kernel_takes_it(entries: int, wrong: bool) -> None:
+    said = fault(Map(27, 0, 0, entries, 0), 4096)
+    assert bool(said) == wrong and (not entries or not wrong or f"4096 times a power of two, not {entries}" in said)
 
 
 def test_nothing_is_pinned(compiled: Compile, tmp_path: Path) -> None:

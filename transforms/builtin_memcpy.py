@@ -27,6 +27,7 @@ Limits: a pointer whose origin is not known counts as the program's own memory, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ebpffix.byteloop import LARGEST, ByteLoop, byte_loop, replacement
 from ebpffix.edits import before, fresh_name, indent_step
@@ -75,15 +76,10 @@ def _loop(found: ByteLoop, edits: list[Edit]) -> Fix:
 
 
 def _careful(unit: Unit, fix: Fix) -> Fix:
-    """A fix that is safe in itself, lowered where the file or its readers give cause."""
-    reason = ""
-    if fix.at.path in unit.shared_with_user_space:
-        reason = "user-space code includes this header too"
-    elif unit.partial:
-        reason = "not all of the file could be understood"
-    return (
-        Fix(fix.at, fix.message, Safety.SUGGESTED, fix.edits, reason) if reason and fix.safety is Safety.SAFE else fix
-    )
+    """A fix that is safe in itself, lowered where the file gives cause."""
+    if not unit.partial or fix.safety is not Safety.SAFE:
+        return fix
+    return replace(fix, safety=Safety.SUGGESTED, reason="not all of the file could be understood")
 
 
 def _call(unit: Unit, call: LibcCall) -> Fix | None:

@@ -260,8 +260,6 @@ def _judged(
         return Fix(at, message, Safety.ADVICE, reason=refused or "it stands where no statement can be put behind it")
     if not unit.layout_known(declaration.type):
         doubts = [*doubts, "its layout depends on names that no header declares"]
-    if at.path in unit.shared_with_user_space:
-        doubts = [*doubts, "user space includes this header too"]
     return Fix(at, message, Safety.SUGGESTED if doubts else Safety.SAFE, made, "; ".join(doubts))
 
 

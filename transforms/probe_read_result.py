@@ -177,8 +177,6 @@ def _fix(unit: Unit, function: Node, result: _Result) -> Fix:
         reason = "an error takes the other branch then"
     if result.others:
         reason = "it is used as a number too; as an index or a size it must be bounded on both sides"
-    if span.path in unit.shared_with_user_space:
-        reason = "the file is a header that user space includes too"
     edit = Edit(span.path, span.start, span.end, better)
     return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, [edit], reason)
 

@@ -69,8 +69,6 @@ def _fix(unit: Unit, call: Node, callee: Node) -> Fix:
     better = call.name.replace("bpf_probe_read", "bpf_probe_read_" + space)
     if unit.target_kernel < _SINCE:
         reason = f"`{better}` came with Linux 5.5, and the target kernel is older"
-    if call.path in unit.shared_with_user_space:
-        reason = "the file is a header that user space includes too"
     message = f"`{call.name}` does not say whose memory it reads: `{better}`"
     edit = Edit(callee.path, callee.start, callee.end, better.encode())
     return Fix(callee, message, Safety.SUGGESTED if reason else Safety.SAFE, [edit], reason)

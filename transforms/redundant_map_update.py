@@ -201,9 +201,7 @@ class _Update:
         return None
 
     def _doubt(self) -> str:
-        name, unit, call = self.map.name, self.unit, self.update.call
-        if call.path in unit.shared_with_user_space:
-            return "the file is a header that user space includes too"
+        name, unit = self.map.name, self.unit
         if unit.partial:
             return "the file was not wholly understood: a change of the map or the key may have gone unseen"
         body = self.flow.function.body

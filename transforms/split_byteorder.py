@@ -161,8 +161,6 @@ class _Read:
         reason = ""
         if self._place is Place.GUARDED and cure.startswith("read it"):
             reason = "the field is then read also where the condition before it does not hold"
-        if self.path in self.unit.shared_with_user_space:
-            reason = "the file is a header that user space includes too"
         return Fix(self._span, self._message(cure), Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
 
     def hidden(self) -> Fix:

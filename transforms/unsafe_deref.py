@@ -143,8 +143,6 @@ class _Access:
         reason = ""
         if self.kinds != {Origin.KERNEL}:
             reason = "not every way that leads here is certain to bring an untyped kernel pointer"
-        if self.path in self.unit.shared_with_user_space:
-            reason = "the file is a header that user space includes too"
         if b"bpf_core_read.h" not in b"".join(s.uncommented for s in self.unit.sources.values()):
             include = (
                 add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if self._needs_header(edits) else None

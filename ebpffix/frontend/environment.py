@@ -88,7 +88,7 @@ class Environment:
         folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux)
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
-        parts = _parts(str(header)) if header else ()
+        parts = _parts(str(header), *_stamp(str(header))) if header else ()
         if not header or sum(map(os.path.getsize, parts)) < _HEAVY or any(_renames(source, part) for part in parts):
             return Setup(args, notes=notes)
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
@@ -214,11 +214,17 @@ def _renames(source: Source, header: str) -> bool:
     header to be read with them."""
     first = _FIRST_INCLUDE.search(source.uncommented)
     names = [m[1] for m in _DEFINE.finditer(source.uncommented, 0, first.start())] if first else []
-    return any(re.search(rb"\b%s\b" % name, _bytes(header)) for name in names)
+    return any(re.search(rb"\b%s\b" % name, _bytes(header, *_stamp(header))) for name in names)
 
 
-@functools.cache
-def _parts(header: str) -> tuple[str, ...]:
+def _stamp(path: str) -> tuple[int, int]:
+    """What changes with a file: --watch goes on for long."""
+    seen = os.stat(path)
+    return seen.st_size, seen.st_mtime_ns
+
+
+@functools.lru_cache(4)
+def _parts(header: str, _size: int, _time: int) -> tuple[str, ...]:
     """A vmlinux.h, and what it includes from around it: some choose the real one of the architecture."""
     around = os.path.dirname(header)
     names = (i.name for i in parse_includes(Source.read(Path(header))) if not i.angled)
@@ -226,18 +232,18 @@ def _parts(header: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(4)
-def _bytes(path: str) -> bytes:
+def _bytes(path: str, _size: int, _time: int) -> bytes:
     return Path(path).read_bytes()
 
 
 @functools.cache
-def _content(path: str) -> bytes:
+def _content(path: str, _size: int, _time: int) -> bytes:
     with open(path, "rb") as file:
         return blake2b(file.read(), digest_size=16).digest()
 
 
 def _digest(paths: Sequence[str]) -> bytes:
-    return b"".join(map(_content, paths))
+    return b"".join(_content(path, *_stamp(path)) for path in paths)
 
 
 def _headers_in(folder: Path) -> list[str]:

@@ -4,24 +4,68 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count, islice
 from typing import BinaryIO
 
 from ebpffix.report.text import name
 from ebpffix.source import Source
+from ebpffix.verify.lineinfo import line_of
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read
+from ebpffix.verify.objects import programs
 
 _WIDTH = 100
 
 
-def explain(log: BinaryIO, sources: Sequence[Source]) -> int:
-    """Print every refused load that a log tells of; 0 if it tells of none, else 1."""
+class NoLog(ValueError):
+    """What was given is no verifier log."""
+
+
+def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes] = ()) -> int:
+    """Print every refused load that a log tells of; 0 if it tells of none, else 1.
+
+    `objects` are compiled programs, whose line tables say what a log without source lines does not. NoLog where there
+    is nothing of a verifier in it.
+    """
+    logs = count()
     found = False
-    for rejection in read(log):
-        print("\n" * found + "\n".join(lines(rejection, sources)))
+    for rejection in read(log, lambda: next(logs)):
+        located = _from_objects(rejection, objects)
+        print("\n" * found + "\n".join(lines(located, sources)))
+        if objects and located.instruction and not (located.source and located.source.line):
+            print("  no line for this instruction in the objects given: are they of another build?")
         found = True
     if not found:
+        if not next(logs):
+            raise NoLog("no verifier log in it")
         print("No refused load in this log.")
     return int(found)
+
+
+def _from_objects(rejection: Rejection, objects: Sequence[bytes]) -> Rejection:
+    """With the source line out of the first object that has the program, unless the log names file and line."""
+    said, instruction = rejection.source, rejection.instruction
+    if instruction is None or (said and said.line):
+        return rejection
+    for data in objects:
+        names = [name for name, _ in programs(data)]
+        program = rejection.program or (names[0] if len(names) == 1 else "")
+        try:
+            line = line_of(data, program, instruction.number)
+        except ValueError:  # broken where nobody looked yet
+            continue
+        if line and (said is None or said.text in (line.text, "")):
+            return replace(rejection, source=line if line.text else replace(line, text=_text_of(line)))
+    return rejection
+
+
+def _text_of(line: SourceLine) -> str:
+    """The line as it stands in the file now, "" where there is none."""
+    try:
+        with open(line.file, encoding="utf-8", errors="replace") as file:
+            return next(islice(file, line.line - 1, None), "").strip()
+    except OSError:
+        return ""
 
 
 def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
@@ -30,7 +74,7 @@ def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
     place = places[0] if places else rejection.source
     program = f"{rejection.program}: " if rejection.program else ""
     yield f"{_where(place)}{program}refused: {rejection.message} [{rejection.class_}]"
-    if place:
+    if place and place.text:
         yield from _marked(place.text)
     if rejection.instruction:
         yield f"  instruction {rejection.instruction.number}: {rejection.instruction.text}"

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ebpffix.kernel_headers import build_folder, is_whole, split_packages
 from ebpffix.source import Source
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, unpack
@@ -210,24 +211,16 @@ class Bcc:
 def kernel_headers(cache: Path) -> Path:
     """Headers that BCC can compile against: the running kernel's build folder when it is whole, else Debian's two
     packages merged under `cache`. Raises CannotVerify when there are none."""
-    build = Path("/lib/modules", kernel_release(), "build")
-    if _whole(build):
+    if build := build_folder():
         return build
-    for common in sorted(Path("/usr/src").glob("linux-headers-*-common"), reverse=True):
-        release = common.name.removesuffix("-common")
-        for machine in sorted(common.parent.glob(f"{release}-*")):
-            if machine != common and (machine / "include/generated").is_dir():
-                return _merged(common, machine, cache / machine.name)
+    if packages := split_packages():
+        return _merged(*packages, cache / packages[1].name)
     cure = f"install them (Debian: linux-headers-amd64; else the package for {kernel_release()})"
     raise CannotVerify("no kernel headers for BCC", cure)
 
 
-def _whole(folder: Path) -> bool:
-    return all((folder / "include" / n).exists() for n in ("linux/kconfig.h", "generated/autoconf.h"))
-
-
 def _merged(common: Path, machine: Path, target: Path) -> Path:
-    if not _whole(target):
+    if not is_whole(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as name:
             made = Path(name, "headers")

@@ -59,6 +59,15 @@ _STRING = r"(?:\b|_)strn?(?:l?cpy|len|cmp)\s*\("
 
 TABLE: tuple[Explanation, ...] = (
     Explanation(
+        "map-creation",
+        (r"map '[^']*': failed to create", r"failed to create map \(name:"),
+        "A map could not be made, so nothing of the object was loaded. 'Invalid argument' is its definition: mostly "
+        "max_entries is missing (user space may set it with bpf_map__set_max_entries), or key and value have sizes "
+        "that this type of map does not take. 'Operation not permitted' wants CAP_BPF, or before 5.11 a higher "
+        "RLIMIT_MEMLOCK; 'Argument list too long' and 'Cannot allocate memory' mean that it is too big.",
+        cures=((r"failed to create.*: Invalid argument", "map-size"),),
+    ),
+    Explanation(
         "global-function",
         (
             r"[Cc]aller passes invalid args into func",

@@ -97,14 +97,19 @@ class Opened:
             yield ctypes.c_void_p(at)
             at = getattr(self.lib, following)(self.object, ctypes.c_void_p(at))
 
+    def definitions(self) -> dict[str, tuple[int, int, int, int, int]]:
+        """Each map's type, size of key and of value in bytes, number of entries, and flags, as of now."""
+        names = ("type", "key_size", "value_size", "max_entries", "map_flags")
+        facts = [getattr(self.lib, f"bpf_map__{name}") for name in names]
+        return {name: tuple(fact(each) for fact in facts) for name, each in self.maps.items()}
+
     def map_bytes(self) -> int:
         total = 0
-        for each in self.maps.values():
-            kind, entries = self.lib.bpf_map__type(each), self.lib.bpf_map__max_entries(each)
-            width = self.lib.bpf_map__key_size(each) + self.lib.bpf_map__value_size(each)
-            if self.lib.bpf_map__map_flags(each) & BPF_F_NO_PREALLOC:
+        for kind, key, value, entries, flags in self.definitions().values():
+            if flags & BPF_F_NO_PREALLOC:
                 continue
             copies = (os.cpu_count() or 1) if kind in _PER_CPU else 1
+            width = key + value
             total += entries * copies * ((width + _HEAD if kind in _HASHES else width) or 1)  # a ring counts bytes
         return total
 
@@ -122,8 +127,10 @@ def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
         raise Failed(f"its maps take {opened.map_bytes() >> 20} MB, more than the {MAPS >> 20} MB a check may use")
     if request["cap_bpf"]:
         drop_capabilities()
+    maps = opened.definitions()  # loading may change them
     number, log = opened.load()
-    return {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
+    answer = {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
+    return {**answer, "maps": maps} if number else answer
 
 
 def test_run(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:

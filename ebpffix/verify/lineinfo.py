@@ -49,6 +49,17 @@ class _Elf:
         return None
 
 
+def check(data: bytes) -> None:
+    """ValueError, with a reason, for what is no ELF object with a line table."""
+    try:
+        elf = _read(data)
+        found = any(_lines(elf, section.name) for section in elf.sections)
+    except (struct.error, OverflowError) as error:
+        raise ValueError(f"not a whole ELF object: {error}") from None
+    if not found:
+        raise ValueError("no line table in it (.BTF.ext)")
+
+
 def line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
     """The source line of instruction number `instruction` (from 0) of the function `program` in the object `data`.
 

@@ -1,7 +1,8 @@
 """Load the programs of an object into the running kernel, each by itself, and say what the verifier said.
 
 Nothing is attached, nothing is pinned; programs and maps are gone when the child that loaded them ends. "rejected" is
-said only when the verifier itself refused: what this machine lacks makes a program "untried", with the reason.
+said only when the verifier itself refused, or when a map is defined so that no kernel makes it: what this machine lacks
+makes a program "untried", with the reason.
 
 Limits bound what the loading process can take, not the kernel's own faults: there are programs that make a kernel oops
 in its verifier. Load what strangers wrote only on a machine that may be lost.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import platform
 import re
 import sys
@@ -21,6 +23,7 @@ from typing import Any, Literal
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, strerror, unpack
 from ebpffix.verify.compile import Object
+from ebpffix.verify.map_faults import Map, fault
 from ebpffix.verify.objects import programs
 from ebpffix.verify.process import private_folder, run
 
@@ -34,7 +37,8 @@ class ProgramResult:
     """What became of one program.
 
     `insns` counts the instructions that were handed to the kernel, subprograms included; None when it never came so
-    far. `log` is the verifier's, empty for an accepted program; `reason` says why a program is untried.
+    far. `log` is the verifier's, or libbpf's words for a map that cannot be made; empty for an accepted program.
+    `reason` says why a program is untried, or what is wrong with that map.
     """
 
     name: str
@@ -71,7 +75,10 @@ def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20) -> list[Pr
     for name, section in found:
         answer = answers.get(name, {"failed": "the process that loads it ended early", "said": ""})
         verdict, reason = judge(answer, section, cap_bpf)
-        results.append(ProgramResult(name, section, verdict, answer.get("insns"), answer.get("log", ""), reason))
+        log = answer.get("log", "")
+        if verdict == "rejected" and reason:
+            log = f"libbpf: {_MAP.search(answer['said'])[0]}\n{reason}\n"  # type: ignore[index]  # judge found it
+        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason))
     return results
 
 
@@ -136,7 +143,7 @@ _NOISE = re.compile(r"elf: skipping|BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed
 
 
 def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdict, str]:
-    """The verdict on a child's answer about one program, and why it is untried."""
+    """The verdict on a child's answer about one program, and why it is untried, or refused for one of its maps."""
     said = [line.removeprefix("libbpf: ") for line in answer.get("said", "").splitlines()]
     said = [line for line in said if not _NOISE.search(line)]
     if "failed" in answer:
@@ -150,7 +157,19 @@ def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdi
             return "rejected", ""
         line = next(n for n in words.splitlines() if lack[0] in n)
         return "untried", f"this kernel lacks something that it needs: {line.strip()}"
+    if wrong := _wrong_map(answer, said):
+        return "rejected", wrong
     return "untried", _machine(answer["errno"], said, section, cap_bpf)
+
+
+def _wrong_map(answer: Mapping[str, Any], said: Sequence[str]) -> str:
+    """What is wrong with the map that could not be made, "" if it is not its definition."""
+    match = _MAP.search("\n".join(said))
+    definition = answer.get("maps", {}).get(match[1]) if match else None
+    if not match or not definition or answer["errno"] != errno.EINVAL:
+        return ""
+    wrong = fault(Map(*definition), os.sysconf("SC_PAGESIZE"))
+    return f"no kernel makes its map {match[1]}: {wrong}" if wrong else ""
 
 
 def _machine(number: int, said: Sequence[str], section: str, cap_bpf: bool) -> str:

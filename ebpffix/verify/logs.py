@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -90,6 +90,7 @@ _LIBBPF_END = re.compile(rb"-- END (?:PROG LOAD )?LOG --")
 _LIBBPF_NAME = re.compile(rb"libbpf: (?:prog '([^']*)': failed to load|failed to load program '([^']*)')")
 _BCC_FAILED = re.compile(rb"bpf: (?:Failed to load program: (.*)|((?:Permission|Invalid|Operation|Argument) [a-z ]+)$)")
 _BCC_NAME = re.compile(rb"Failed to load BPF program b?'?([\w.$]+)'?: (.*)")
+_LIBBPF_MAP = re.compile(rb"libbpf: ((?:map '[^']*': failed to create|failed to create map \(name: '[^']*'\)): .*)")
 _IPROUTE_FAILED = re.compile(rb"Prog section '([^']*)' rejected: ([^!(]*)")
 _CILIUM_FAILED = re.compile(rb"(?:program (\S+): )?load program: ([a-z][a-z ]*)(:\s*.*)?$")
 _OMITTED = re.compile(rb"\s*\((?:truncated, )?\d+ line\(s\) omitted\).*$")
@@ -267,36 +268,40 @@ class _Log:
         return ""
 
 
-def read(stream: BinaryIO) -> Iterator[Rejection]:
+def read(stream: BinaryIO, saw: Callable[[], object] = lambda: None) -> Iterator[Rejection]:
     """The rejections of a stream of logs, in order; none for programs that were accepted.
 
     A log that ends before its reason is a rejection of class "cut-off". Any bytes are taken; memory does not grow with
-    the stream. OSError of the stream passes through.
+    the stream. `saw` is called for whatever is a log, also of a program that was accepted. OSError of the stream passes
+    through.
     """
     log = _Log()
     for line in _unprefixed(_lines(stream)):
         if started := _surroundings(line, log):
             if started is not log:
-                yield from _finish(log)
+                yield from _finish(log, saw)
                 log = started
         elif log.closed and (_START.match(line) or line[:1] == b";"):
-            yield from _finish(log)
+            yield from _finish(log, saw)
             log = _Log()
             log.take(line)
         elif _END.match(line):
             if log.closed:  # of a log that was so short that nothing else showed it
-                yield from _finish(log)
+                yield from _finish(log, saw)
                 log = _Log(message=log.after)
             log.end()
         elif log.closed:
             log.after.append(line)
         else:
             log.take(line)
-    yield from _finish(log)
+    yield from _finish(log, saw)
 
 
-def _finish(log: _Log) -> Iterator[Rejection]:
-    if rejection := log.rejection():
+def _finish(log: _Log, saw: Callable[[], object]) -> Iterator[Rejection]:
+    rejection = log.rejection()
+    if rejection or log.begun or log.ended:
+        saw()
+    if rejection:
         yield rejection
 
 
@@ -327,6 +332,8 @@ def _surroundings(line: bytes, log: _Log) -> _Log | None:
 def _libbpf(line: bytes, log: _Log) -> _Log | None:
     if match := _LIBBPF_FAILED.search(line):
         return _Log(program=match[1] or b"", loader="libbpf", errno=match[2])
+    if match := _LIBBPF_MAP.search(line):
+        return _Log(loader="libbpf", errno=match[1], closed=True, ended=True, message=deque([match[1]]))
     if match := _LIBBPF_BEGIN.search(line):
         fresh = log.loader == "libbpf" and not log.begun and not log.closed
         log = log if fresh else _Log(loader="libbpf")
