@@ -10,7 +10,6 @@ BPF_CORE_READ, and in container_of() and its like.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -56,6 +55,8 @@ class Uses:
 def find_uses(unit: Unit) -> dict[str, Uses]:
     """The uses of private structs by name, in source order; none of a struct of which no member is used."""
     found: dict[str, Uses] = {}
+    if not _may_use(unit):
+        return found
     seen: set[tuple[Path, int]] = set()
     for node in unit.walk():
         if node.kind in ("VAR_DECL", "FIELD_DECL"):
@@ -169,10 +170,23 @@ def is_incomplete(unit: Unit, name: str) -> bool:
 
 def is_written(unit: Unit, name: str) -> bool:
     """Whether a file of the run defines a struct, if only in an #if that is left out."""
-    definition = _definition(name)
-    return any(definition.search(source.code) for source in unit.sources.values())
+    return name in _written(unit)
 
 
-@functools.cache
-def _definition(name: str) -> re.Pattern[bytes]:
-    return re.compile(rb"\bstruct\s+%s\s*(?:__attribute__\s*\(\(.*?\)\)\s*)?\{" % name.encode())
+def _written(unit: Unit) -> frozenset[str]:
+    known: dict[str, frozenset[str]] = unit.memo
+    if "written structs" not in known:
+        found = (m[1] for source in unit.sources.values() for m in _DEFINITION.finditer(source.code))
+        known["written structs"] = frozenset(name.decode() for name in found)
+    return known["written structs"]
+
+
+_DEFINITION = re.compile(rb"struct(?<!\wstruct)\s+(\w+)\s*(?:__attribute__\s*\(\(.*?\)\)\s*)?\{")
+
+
+def _may_use(unit: Unit) -> bool:
+    """Whether a look at all expressions is worth its time: with libbpf the compiler misses a struct, or a file of the
+    run defines a private one."""
+    if unit.dialect == BCC or any("incomplete" in message for message in unit.missing):
+        return True
+    return any(name.encode() in names() for name in _written(unit))
