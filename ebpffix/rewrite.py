@@ -13,6 +13,7 @@ one fix touching is meant: an insertion at the start of a replacement goes befor
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,11 @@ class Found:
         """What makes two findings one, whichever programs they were found through."""
         at = self.fix.at
         return self.transform, at.path, at.start, at.end, self.fix.message
+
+    @property
+    def through(self) -> str:
+        """The program's name, seen from the file of the finding."""
+        return os.path.relpath(self.program, self.fix.at.path.parent)
 
 
 @dataclass(frozen=True)
@@ -351,9 +357,9 @@ def merge(found: Iterable[Found]) -> tuple[list[Found], list[tuple[Found, str]]]
             if other is None or lowest.fix.safety is Safety.ADVICE:
                 merged.append(lowest)
             elif other.program == lowest.program:
-                differing.append((lowest, f"{lowest.program} gives two different fixes for it"))
+                differing.append((lowest, f"{lowest.through} gives two different fixes for it"))
             else:
-                differing.append((lowest, f"{lowest.program} and {other.program} need different fixes for it"))
+                differing.append((lowest, f"{lowest.through} and {other.through} need different fixes for it"))
     return merged, differing
 
 
@@ -502,7 +508,7 @@ class _Run:
         def harms(fixes: list[Found]) -> bool:
             return bool(fixes) and program in self._worse(self._try(fixes))
 
-        reason = f"clang errors in {program}: {count} with it, {self.errors[program]} without"
+        reason = f"clang errors in {program.name}: {count} with it, {self.errors[program]} without"
         near = [
             found
             for found in taken
@@ -625,7 +631,7 @@ def _fault(fix: Fix, files: Mapping[Path, bytes]) -> str:
     """Why the edits of `fix` cannot be made, whatever else is made; empty if they can."""
     for edit in fix.edits:
         if edit.path not in files:
-            return f"it edits {edit.path}, which is not a file of this run"
+            return f"it edits {edit.path.name}, which is not a file of this run"
     for path in {edit.path for edit in fix.edits}:
         try:
             apply(files[path], [edit for edit in fix.edits if edit.path == path])

@@ -235,7 +235,7 @@ def test_advice_of_one_program_silences_the_edits_of_another() -> None:
 def test_programs_that_need_different_edits_are_told() -> None:
     merged, differing = merge([found((1, 2, b"x"), path=H, program=A), found((1, 2, b"y"), path=H, program=B)])
     assert merged == []
-    assert [reason for _, reason in differing] == [f"{A} and {B} need different fixes for it"]
+    assert [reason for _, reason in differing] == [f"{A.name} and {B.name} need different fixes for it"]
 
 
 def test_programs_that_see_different_things_in_one_place_are_not_told_both() -> None:
@@ -245,7 +245,7 @@ def test_programs_that_see_different_things_in_one_place_are_not_told_both() -> 
     assert merge([kernel, unknown]) == ([unknown], [])
     merged, differing = merge([kernel, user])
     assert merged == []
-    assert [reason for _, reason in differing] == [f"{A} and {B} need different fixes for it"]
+    assert [reason for _, reason in differing] == [f"{A.name} and {B.name} need different fixes for it"]
 
 
 def test_two_messages_at_one_place_that_all_programs_see_stay_two() -> None:
@@ -398,7 +398,7 @@ def test_one_bad_fix_is_dropped_and_the_others_stay() -> None:
     assert outcome.files == {A: b"G b G"}
     ((dropped, reason),) = outcome.dropped
     assert (dropped.transform, dropped.fix.at) == ("bad", Span(A, 2, 3))
-    assert reason == f"clang errors in {A}: 1 with it, 0 without"
+    assert reason == f"clang errors in {A.name}: 1 with it, 0 without"
     assert outcome.remaining == []
 
 
