@@ -25,8 +25,13 @@ _OPAQUE = re.compile(
 _VISIBLE = re.compile(rb"[^\r\n]")
 
 
+def blank(text: bytes) -> bytes:
+    """Spaces for all but line ends: same length, same lines."""
+    return _VISIBLE.sub(b" ", text)
+
+
 def _blank(match: re.Match[bytes]) -> bytes:
-    return _VISIBLE.sub(b" ", match[0])
+    return blank(match[0])
 
 
 def _blank_comment(match: re.Match[bytes]) -> bytes:
