@@ -1,8 +1,8 @@
 """Which of the given files are eBPF C, in which dialect, and which headers belong to them.
 
 C that is not eBPF is never taken: user space that includes libbpf, kernel modules, the kernel itself. The evidence is
-in the code, with comments and literals blanked; a name alone is enough only for `.bpf.c`. C inside host programs
-(Python, Go, C++, Lua) is not looked for.
+in the code, with comments and literals blanked; a name alone is enough only for `.bpf.c`. C in the strings of Python,
+Go, C++ and Lua is judged in the same way, string by string; each that is an eBPF program is a program of the run.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from ebpffix import hosts
 from ebpffix.files import Listing, git_root, inside, list_files, reason, root_of
+from ebpffix.hosts import Island
 from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
 from ebpffix.source import Source
 from ebpffix.transform import BCC, LIBBPF
@@ -58,7 +60,7 @@ _BCC_MACRO = re.compile(
 )
 # Functions that BCC attaches by their names, and what only its rewriter or its headers give a meaning to.
 _BCC_CODE = re.compile(
-    rb"\bk(?:ret)?probe__\w+\s*\(\s*struct\s+pt_regs\b|\b(?:raw_)?tracepoint__\w+\s*\(\s*struct\b"
+    rb"\bk(?:ret)?probe__\w+\s*\(\s*(?:struct\s+pt_regs\b|void\s*\*\s*ctx\b)|\b(?:raw_)?tracepoint__\w+\s*\(\s*struct\b"
     rb"|\bcursor_advance\s*\(|\bbpf_usdt_readarg(?:_p)?\s*\("
     rb"|\w\.(?:perf_submit|perf_submit_skb|ringbuf_output|ringbuf_reserve|lookup_or_init|lookup_or_try_init)\s*\("
 )
@@ -137,15 +139,31 @@ def _wrapped(source: Source) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """An eBPF program's file; `root` is that of its git tree, else the folder that was named or walked."""
+    """An eBPF program's file; `root` is that of its git tree, else the folder that was named or walked.
+
+    Of C in a host program, `island` says where it is, and `source` has a path of its own, which is on no disk.
+    """
 
     source: Source
     dialect: str
     root: Path
+    island: Island | None = None
 
     @property
     def path(self) -> Path:
         return self.source.path
+
+    @property
+    def file(self) -> Path:
+        """The file that is edited: the host's, if there is one."""
+        return self.island.host.source.path if self.island else self.path
+
+    def read(self, data: bytes) -> Program:
+        """The program as it is when its file holds `data`."""
+        if self.island is None:
+            return replace(self, source=Source(self.path, data))
+        island = hosts.read(self.file, data).island(self.island.numbers)
+        return replace(self, source=Source(self.path, island.data), island=island)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,25 +179,26 @@ class Header:
 class Discovery:
     """What a run works on: sorted by path. `skipped` are files named on the command line that are no eBPF C.
 
-    `errors` are lines for the user; everything else was still found.
+    `errors` are lines for the user; everything else was still found. `unread` are notes on the strings of host programs
+    that are eBPF C and cannot be read, by file.
     """
 
     programs: list[Program] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
+    unread: dict[Path, list[str]] = field(default_factory=dict)
     _projects: dict[Path, _Project] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of_text(cls, path: Path, text: bytes, dialect: str = "auto") -> Discovery:
         """A program that need not be on disk, at `path` (absolute). What is no eBPF C by its looks is in `skipped`."""
-        source = Source(path, text)
-        detected = dialect_of(source)
-        if detected is None:
-            return cls(skipped=[path])
         root = _tree_root(str(path.parent))
-        program = Program(source, detected if dialect == "auto" else dialect, root)
-        return cls(programs=[program], _projects={root: _Project(root, dialect, ())})
+        found = _programs_of(Source(path, text), root, dialect)
+        unread = {path: found.unread} if found.unread else {}
+        if not found.programs and not unread:
+            return cls(skipped=[path])
+        return cls(programs=found.programs, unread=unread, _projects={root: _Project(root, dialect, ())})
 
     def tree(self, root: Path) -> Tree:
         """The project with this root (that of a program or header), for the closures of its programs."""
@@ -193,6 +212,116 @@ class Discovery:
         return header.path in self._projects[header.root].user_space
 
 
+@dataclass
+class _Found:
+    """What one file holds: programs, and notes on what cannot be read."""
+
+    programs: list[Program] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+
+def _programs_of(source: Source, root: Path, dialect: str) -> _Found:
+    """The eBPF programs of a file, read in a dialect ("auto": their own)."""
+    if hosts.is_host(source.path.name):
+        return _islands(source, root, dialect)
+    detected = dialect_of(source)
+    return _Found([Program(source, detected if dialect == "auto" else dialect, root)] if detected else [])
+
+
+# One of these stands in every host program with eBPF C that is worth a closer look.
+_HOST_HINTS = (b"BPF_", b"bpf_", b"_PROBE", b"probe__", b"pt_regs", b".perf_submit", b"cursor_advance", b"SEC(")
+_INCLUDED = re.compile(rb"^[ \t]*#[ \t]*include\b", re.MULTILINE)
+_BODY = re.compile(rb"\)[ \t\r\n]*\{")
+_ALTERNATIVE = re.compile(rb"^[ \t]*#[ \t]*el", re.MULTILINE)
+_BRACKETS = re.compile(rb"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
+# Between the declarations of C no sentence ends, no line ends in a colon, and few words stand in a row.
+_PROSE = re.compile(rb"\w[.?!](?:\s|\Z)|:[ \t]*(?:\r?\n|\Z)|(?:\b[A-Za-z]+[ \t,]+){7}")
+
+
+def _islands(source: Source, root: Path, dialect: str) -> _Found:
+    """The eBPF programs in the strings of a host program."""
+    found = _Found()
+    if not any(hint in source.data for hint in _HOST_HINTS):
+        return found
+    host = hosts.read(source.path, source.data)
+    before: list[tuple[int, _Names]] = []  # the texts above, nearest last, and what they declare
+    for number, text in enumerate(host.texts):
+        if text.statement or not any(hint in text.raw for hint in _HOST_HINTS):
+            continue
+        part = Source(source.path, text.data)
+        code = _DIRECTIVE.sub(b"", part.code)
+        names = _Names.of(part)
+        if not (names.declared or _BODY.search(code)):
+            continue
+        numbers = (*_missing(names, before), number)
+        before.append((number, names))
+        island = host.island(numbers)
+        made = Source(source.path.with_name(f"{source.path.name}@{len(found.programs) + 1}.c"), island.data)
+        detected = dialect_of(made)
+        if detected is None or not (_BODY.search(code) or _INCLUDED.search(part.uncommented)) or _is_prose(code):
+            continue
+        line = host.source.line(text.start)
+        if text.has_fields:
+            found.unread.append(f"line {line}: eBPF C in an f-string with fields is not read")
+        elif not _whole(code) and not _ALTERNATIVE.search(part.uncommented):
+            found.unread.append(f"line {line}: a part of a function, which the host program completes, is not read")
+        else:
+            found.programs.append(Program(made, detected if dialect == "auto" else dialect, root, island))
+    return found
+
+
+def _outside(code: bytes) -> bytes:
+    """What stands in no brackets."""
+    while (less := _BRACKETS.sub(b" ", code)) != code:
+        code = less
+    return code
+
+
+def _whole(code: bytes) -> bool:
+    return not any(bracket in _outside(code) for bracket in (b"(", b")", b"{", b"}"))
+
+
+def _is_prose(code: bytes) -> bool:
+    return _PROSE.search(_outside(code)) is not None
+
+
+_DECLARED = re.compile(
+    rb"\bBPF_[A-Z_]+[ \t]*\([ \t]*(\w+)|\b(?:struct|union|enum)\s+(\w+)\s*\{|\}\s*(\w+)\s*;|\b(\w+)\s*\([^(){};]*\)\s*\{"
+)
+_DEFINED = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
+_WORD = re.compile(rb"\b[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The names that a text declares at file level, roughly, and all words in it."""
+
+    declared: frozenset[bytes]
+    words: frozenset[bytes]
+
+    @classmethod
+    def of(cls, source: Source) -> _Names:
+        declared = {name for match in _DECLARED.findall(source.code) for name in match if name}
+        return cls(
+            frozenset(declared.union(_DEFINED.findall(source.uncommented))), frozenset(_WORD.findall(source.code))
+        )
+
+
+def _missing(names: _Names, before: Sequence[tuple[int, _Names]]) -> tuple[int, ...]:
+    """The texts that a host program puts before one that uses what they declare: its maps, types and functions.
+
+    One that declares a name again is an alternative to it, not a part of the same program.
+    """
+    needed = names.words - names.declared
+    taken: list[int] = []
+    for number, above in reversed(before):
+        if needed & above.declared and not above.declared & names.declared:
+            taken.append(number)
+            needed = (needed | above.words) - above.declared
+            names = _Names(names.declared | above.declared, names.words)
+    return tuple(reversed(taken))
+
+
 class _Project:
     """The C files of one root, each read and judged once."""
 
@@ -200,7 +329,7 @@ class _Project:
         self.root = root
         self._dialect = dialect
         self._include_dirs = include_dirs
-        self._judged: dict[str, Program | None] = {}
+        self._judged: dict[str, _Found] = {}
 
     @cached_property
     def listing(self) -> Listing:
@@ -210,14 +339,12 @@ class _Project:
     def tree(self) -> Tree:
         return Tree(self.root, lambda: self.listing.files)
 
-    def program(self, path: str) -> Program | None:
-        """The eBPF program at `path`, None for another file. OSError passes through."""
+    def programs_in(self, path: str) -> _Found:
+        """The eBPF programs in the file `path`. OSError passes through."""
         if path not in self._judged:
-            source = Source.read(Path(path))
-            dialect = dialect_of(source)
-            if dialect and self._dialect != "auto":
-                dialect = self._dialect
-            self._judged[path] = Program(source, dialect, self.root) if dialect else None
+            self._judged[path] = (
+                _programs_of(Source.read(Path(path)), self.root, self._dialect) if _may(path) else _Found()
+            )
         return self._judged[path]
 
     def closure(self, source: Source) -> Closure:
@@ -225,8 +352,8 @@ class _Project:
 
     @cached_property
     def programs(self) -> list[Program]:
-        """All eBPF programs of the project; what cannot be read is not among them."""
-        return [p for path in self.listing.files if path.endswith(".c") and (p := self._quietly(path))]
+        """All eBPF programs of the project that are files; what cannot be read is not among them."""
+        return [program for path in self.listing.files if path.endswith(".c") for program in self._quietly(path)]
 
     @cached_property
     def user_space(self) -> frozenset[Path]:
@@ -240,11 +367,11 @@ class _Project:
                     continue
         return frozenset(found)
 
-    def _quietly(self, path: str) -> Program | None:
+    def _quietly(self, path: str) -> list[Program]:
         try:
-            return self.program(path)
+            return self.programs_in(path).programs
         except OSError:
-            return None
+            return []
 
 
 def discover(
@@ -274,6 +401,7 @@ class _Search:
         self._exclude = exclude
         self._projects: dict[Path, _Project] = {}
         self._programs: dict[str, Program] = {}
+        self._unread: dict[Path, list[str]] = {}
         self._others: dict[str, _Project] = {}  # headers, if a program includes them
         self._named: set[str] = set()
         self._errors: list[str] = []
@@ -297,15 +425,20 @@ class _Search:
     def _add_named(self, path: str, given: str) -> None:
         project = self._project(_tree_root(os.path.dirname(path)))
         try:
-            program = project.program(path) if path.endswith(".c") else None
+            found = project.programs_in(path)
         except OSError as error:
             self._errors.append(f"{given}: {reason(error)}; make it readable or leave it out")
             return
-        if program:
-            self._programs[path] = program
-        else:
+        if not self._take(path, found):
             self._others[path] = project
             self._named.add(path)
+
+    def _take(self, path: str, found: _Found) -> bool:
+        """Whether there is something in a file."""
+        self._programs |= {str(program.path): program for program in found.programs}
+        if found.unread:
+            self._unread[Path(path)] = found.unread
+        return bool(found.programs or found.unread)
 
     def _add_folder(self, folder: str, root: str) -> None:
         project = self._project(_tree_root(root))
@@ -313,24 +446,21 @@ class _Search:
         for path in project.listing.files:
             if not inside(path, folder) or (self._exclude and self._exclude(Path(path))):
                 continue
-            program = self._listed(project, path) if path.endswith(".c") else None
-            if program:
-                self._programs[path] = program
-            else:
+            if not (_may(path) and self._take(path, self._listed(project, path))):
                 self._others.setdefault(path, project)
         for nested in project.listing.nested:
             if inside(nested, folder):
                 self._add_folder(nested, nested)
 
-    def _listed(self, project: _Project, path: str) -> Program | None:
+    def _listed(self, project: _Project, path: str) -> _Found:
         try:
             # What a link leads to is listed itself, or is none of this tree's.
-            return None if os.path.islink(path) else project.program(path)
+            return _Found() if os.path.islink(path) else project.programs_in(path)
         except (FileNotFoundError, IsADirectoryError):  # tracked, but gone; a submodule
-            return None
+            return _Found()
         except OSError as error:
             self._errors.append(f"{path}: {reason(error)}; make it readable or exclude it")
-            return None
+            return _Found()
 
     def _project(self, root: Path) -> _Project:
         return self._projects.setdefault(root, _Project(root, self._dialect, self._include_dirs))
@@ -348,7 +478,7 @@ class _Search:
             if path in self._others and not is_vmlinux(path)
         ]
         skipped = [Path(path) for path in sorted(self._named - including.keys())]
-        return Discovery(programs, headers, self._errors, skipped, self._projects)
+        return Discovery(programs, headers, self._errors, skipped, self._unread, self._projects)
 
     def _including(self, programs: Iterable[Program]) -> dict[str, list[Program]]:
         """The headers that `programs` include, as they are on disk behind all links, and who includes them."""
@@ -360,6 +490,11 @@ class _Search:
                 path = real.get(header) or real.setdefault(header, os.path.realpath(header))
                 found.setdefault(path, []).append(program)
         return found
+
+
+def _may(path: str) -> bool:
+    """May the file hold eBPF programs, by its name?"""
+    return path.endswith(".c") or hosts.is_host(path)
 
 
 def _home_of(link: str) -> Path:

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +23,10 @@ from ebpffix.transform import Edit
 # -- literals
 
 _PYTHON = re.compile(
-    rb'#[^\r\n]*|"""(?:[^"\\]|\\.|"(?!""))*+"""' rb"|'''(?:[^'\\]|\\.|'(?!''))*+'''"
-    rb'|"(?:[^"\\\r\n]|\\(?:\r\n|.))*+"' rb"|'(?:[^'\\\r\n]|\\(?:\r\n|.))*+'",
+    rb'#[^\r\n]*|"""(?:[^"\\]|\\.|"(?!""))*+"""'
+    rb"|'''(?:[^'\\]|\\.|'(?!''))*+'''"
+    rb'|"(?:[^"\\\r\n]|\\(?:\r\n|.))*+"'
+    rb"|'(?:[^'\\\r\n]|\\(?:\r\n|.))*+'",
     re.DOTALL,
 )
 _GO = re.compile(
@@ -33,12 +36,14 @@ _GO = re.compile(
 _CPP = re.compile(
     rb"//(?:\\\r?\n|[^\n\\]|\\)*+|/\*.*?\*/"
     rb'|(?<!\w)(?:u8|[uUL])?R"([^()\\\s]{0,16})\(.*?\)\1"'
-    rb'|"(?:[^"\\\r\n]|\\(?:\r\n|.))*+"' rb"|(?<!\w)'(?:[^'\\\r\n]|\\.)++'",
+    rb'|"(?:[^"\\\r\n]|\\(?:\r\n|.))*+"'
+    rb"|(?<!\w)'(?:[^'\\\r\n]|\\.)++'",
     re.DOTALL,
 )
 _LUA = re.compile(
     rb"--\[(=*)\[.*?\]\1\]|--[^\r\n]*|\[(=*)\[.*?\]\2\]"
-    rb'|"(?:[^"\\\r\n]|\\(?:\r\n|z\s*|.))*+"' rb"|'(?:[^'\\\r\n]|\\(?:\r\n|z\s*|.))*+'",
+    rb'|"(?:[^"\\\r\n]|\\(?:\r\n|z\s*|.))*+"'
+    rb"|'(?:[^'\\\r\n]|\\(?:\r\n|z\s*|.))*+'",
     re.DOTALL,
 )
 
@@ -60,7 +65,10 @@ class Literal(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """`length` bytes of a text from `at` come from `size` bytes of the host from `host`, one by one if `verbatim`."""
+    """`length` bytes of a text from `at` come from `size` bytes of the host from `host`, one by one if `verbatim`.
+
+    `literal` is the number of the literal that has them, -1 for what stands for an expression between two.
+    """
 
     at: int
     length: int
@@ -94,9 +102,7 @@ def _python_literal(data: bytes, start: int, end: int) -> Literal:
     quote = quote or data[start : start + 1]
     size = len(quote)
     begin = start - len(letters)
-    return Literal(
-        begin, end, start + size, end - size, quote, b"r" in letters, size == 3, b"f" in letters
-    )
+    return Literal(begin, end, start + size, end - size, quote, b"r" in letters, size == 3, b"f" in letters)
 
 
 def _go_literal(data: bytes, start: int, end: int) -> Literal | None:
@@ -265,6 +271,11 @@ class Text:
         pieces: list[Piece] = []
         at = 0
         for number, literal in enumerate(self.literals):
+            before = self.literals[number - 1].end
+            if number and self.host.code[before : literal.start].strip(b" \t\r\n\\") not in (b"", self.language.join):
+                parts.append(STAND_IN)
+                pieces.append(Piece(at, len(STAND_IN), before, literal.start - before, -1, False))
+                at += len(STAND_IN)
             for host, size, part in _parts(self.host.data, literal, self.language):
                 verbatim = part is None
                 part = self.host.data[host : host + size] if part is None else part
@@ -303,15 +314,6 @@ class Text:
             return place, place
         return self._first(start), self._last(end)
 
-    def line(self, line: int) -> int:
-        """The line of the host that a line of the text begins on; both 1-based."""
-        source = Source(self.host.path, self.data)
-        try:
-            offset = source.offset(line)
-        except IndexError:
-            offset = len(self.data)
-        return self.host.line(self.span(offset, min(offset + 1, len(self.data)))[0])
-
     # -- the way back
 
     def edit(self, edit: Edit, cautious: bool) -> Edit:
@@ -328,10 +330,11 @@ class Text:
         """The one literal that an edit lies in."""
         if edit.start == edit.end:
             place = self.place(edit.start)
-            return next(n for n, literal in enumerate(self.literals) if literal.body <= place <= literal.body_end)
+            inside = (n for n, literal in enumerate(self.literals) if literal.body <= place <= literal.body_end)
+            return next(inside, None)
         first, last = self._piece(edit.start), self._piece(edit.end - 1)
         whole = (first.verbatim or first.at == edit.start) and (last.verbatim or last.at + last.length == edit.end)
-        return first.literal if whole and first.literal == last.literal else None
+        return first.literal if whole and first.literal == last.literal >= 0 else None
 
     def _trimmed(self, edit: Edit) -> Edit:
         """Without what the old and the new text begin or end with."""
@@ -420,7 +423,8 @@ class _HostSource(Source):
 
     @cached_property
     def code(self) -> bytes:
-        parts, done = [], 0
+        parts: list[bytes] = []
+        done = 0
         for start, end, _ in self.tokens:
             parts += (self.data[done:start], blank(self.data[start:end]))
             done = end
@@ -438,14 +442,71 @@ class Host:
     source: Source
     texts: tuple[Text, ...]
 
-    def edits(self, number: int, edits: Sequence[Edit]) -> list[Edit]:
-        """Edits of a text as edits of the host, proven by reading the result. CannotWrite if there are none."""
-        text = self.texts[number]
-        wanted = apply(text.data, edits)
+    def island(self, numbers: tuple[int, ...]) -> Island:
+        """The C that the texts with these numbers make together."""
+        return Island(self, numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class Island:
+    """A piece of C in a host: one text, or several that the host puts together. All offsets are of `data`."""
+
+    host: Host
+    numbers: tuple[int, ...]  # of the host's texts; the last is what the island is about
+
+    @cached_property
+    def texts(self) -> list[Text]:
+        return [self.host.texts[number] for number in self.numbers]
+
+    @property
+    def text(self) -> Text:
+        return self.texts[-1]
+
+    @cached_property
+    def data(self) -> bytes:
+        return b"".join(text.data for text in self.texts)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *accumulate(len(text.data) for text in self.texts)]
+
+    @property
+    def own(self) -> int:
+        """Where the text that the island is about begins."""
+        return self._starts[-2]
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The bytes of the host that hold bytes `start` to `end`; of those in several texts, the ones in the first."""
+        number = self._number(start)
+        base = self._starts[number]
+        return self.texts[number].span(start - base, min(end, self._starts[number + 1]) - base)
+
+    def _number(self, offset: int) -> int:
+        """The text that holds a byte, the last one for the end."""
+        return min(bisect_right(self._starts, offset), len(self.texts)) - 1
+
+    def line(self, line: int) -> int:
+        """The line of the host that a line of the C begins on; both 1-based."""
+        try:
+            offset = Source(self.host.source.path, self.data).offset(line)
+        except IndexError:
+            offset = len(self.data)
+        return self.host.source.line(self.span(offset, min(offset + 1, len(self.data)))[0])
+
+    def edits(self, edits: Sequence[Edit]) -> list[Edit]:
+        """Edits of the C as edits of the host, proven by reading the result. CannotWrite if there are none."""
+        by_text: dict[int, list[Edit]] = {}
+        for edit in edits:
+            number = self._number(edit.start)
+            if edit.end > self._starts[number + 1]:
+                raise CannotWrite("it reaches over two strings of the host program")
+            base = self._starts[number]
+            by_text.setdefault(number, []).append(replace(edit, start=edit.start - base, end=edit.end - base))
+        source = self.host.source
         for cautious in (False, True):
-            made = [text.edit(edit, cautious) for edit in edits]
-            again = read(self.source.path, apply(self.source.data, made))
-            if len(again.texts) == len(self.texts) and again.texts[number].data == wanted:
+            made = [self.texts[n].edit(edit, cautious) for n, of_text in by_text.items() for edit in of_text]
+            again = read(source.path, apply(source.data, made))
+            if len(again.texts) == len(self.host.texts) and again.island(self.numbers).data == apply(self.data, edits):
                 return made
         raise CannotWrite("the string of the host program cannot hold the new text")
 
@@ -470,10 +531,11 @@ def read(path: Path, data: bytes) -> Host:
         depth = max(depth + sum(map(gap.count, _OPENING)) - sum(map(gap.count, _CLOSING)), 0)
         glue = _CONTINUED.sub(b"", gap)
         if literal is None:
-            gap = b"'"
+            gap += b"'"
             continue
         lines_end = language is _LANGUAGES["python"] and not depth
-        if groups and glue.strip() == language.join and not (lines_end and b"\n" in glue):
+        joins = glue.strip() == language.join or _EXPRESSION.fullmatch(glue)
+        if groups and joins and not (lines_end and b"\n" in glue):
             groups[-1][0].append(literal)
         else:
             alone = lines_end and glue.rstrip(b" \t\f")[-1:] in (b"", b"\n", b"\r", b";", b"\xbf")  # the last of a BOM
@@ -483,5 +545,7 @@ def read(path: Path, data: bytes) -> Host:
     return Host(source, tuple(Text(source, language, tuple(group), alone) for group, alone in groups))
 
 
+STAND_IN = b"1"  # what an expression between two literals is read as: it is a number, or a text that is unknown here
+_EXPRESSION = re.compile(rb"\s*(?:\+|\.\.)\s*[\w.]+(?:\([\w., ]*\))?\s*(?:\+|\.\.)\s*")
 _OPENING, _CLOSING = (b"(", b"[", b"{"), (b")", b"]", b"}")
 _CONTINUED = re.compile(rb"\\\r?\n")
