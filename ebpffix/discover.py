@@ -20,7 +20,7 @@ from ebpffix.files import Listing, git_root, inside, list_files, reason, root_of
 from ebpffix.hosts import Island
 from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
 from ebpffix.source import Source
-from ebpffix.transform import BCC, LIBBPF
+from ebpffix.transform import BCC, LIBBPF, Fix
 
 __all__ = ["Discovery", "Header", "Program", "dialect_of", "discover", "root_of"]
 
@@ -137,6 +137,9 @@ def _wrapped(source: Source) -> str | None:
     return None
 
 
+_LINE = re.compile(r"\Aline (\d+)\b")
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """An eBPF program's file; `root` is that of its git tree, else the folder that was named or walked.
@@ -158,12 +161,36 @@ class Program:
         """The file that is edited: the host's, if there is one."""
         return self.island.host.source.path if self.island else self.path
 
+    @property
+    def content(self) -> bytes:
+        """What that file held when the program was read."""
+        return self.island.host.source.data if self.island else self.source.data
+
     def read(self, data: bytes) -> Program:
         """The program as it is when its file holds `data`."""
         if self.island is None:
             return replace(self, source=Source(self.path, data))
         island = hosts.read(self.file, data).island(self.island.numbers)
         return replace(self, source=Source(self.path, island.data), island=island)
+
+    def placed(self, fix: Fix) -> Fix:
+        """A finding in the program as one in its file; advice where the host program cannot be edited so."""
+        return self.island.fix(self.path, fix) if self.island else fix
+
+    def placed_note(self, note: str) -> str:
+        """A note that begins with a line of the program as one with the line of its file."""
+        island = self.island
+        return _LINE.sub(lambda match: f"line {island.line(int(match[1]))}", note) if island else note
+
+    def placed_message(self, message: str) -> str:
+        """A compiler's message on a line of the program as one on the line of its file."""
+        island = self.island
+        if island is None or not message.startswith(f"{self.path}:"):
+            return message
+        place = re.compile(r":(\d+)").match(message, len(str(self.path)))
+        if not place:
+            return f"{self.file}{message[len(str(self.path)) :]}"
+        return f"{self.file}:{island.line(int(place[1]))}{message[place.end() :]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +313,8 @@ def _is_prose(code: bytes) -> bool:
 
 
 _DECLARED = re.compile(
-    rb"\bBPF_[A-Z_]+[ \t]*\([ \t]*(\w+)|\b(?:struct|union|enum)\s+(\w+)\s*\{|\}\s*(\w+)\s*;|\b(\w+)\s*\([^(){};]*\)\s*\{"
+    rb"\bBPF_[A-Z_]+[ \t]*\([ \t]*(\w+)|\b(?:struct|union|enum)\s+(\w+)\s*\{|\}\s*(\w+)\s*;"
+    rb"|\b(\w+)\s*\([^(){};]*\)\s*\{"
 )
 _DEFINED = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
 _WORD = re.compile(rb"\b[A-Za-z_]\w*")

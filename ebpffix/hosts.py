@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ebpffix.rewrite import apply
 from ebpffix.source import Source, blank
-from ebpffix.transform import Edit
+from ebpffix.transform import Edit, Fix, Safety, Span
 
 # -- literals
 
@@ -492,6 +492,22 @@ class Island:
         except IndexError:
             offset = len(self.data)
         return self.host.source.line(self.span(offset, min(offset + 1, len(self.data)))[0])
+
+    def text_at(self, offset: int) -> Text:
+        """The text of the host that holds a byte."""
+        return self.texts[self._number(offset)]
+
+    def fix(self, path: Path, fix: Fix) -> Fix:
+        """A fix in the C, which has `path`, as one in the host: advice where the host cannot be edited so."""
+        here = fix.at.path == path
+        at = Span(self.host.source.path, *self.span(fix.at.start, fix.at.end)) if here else fix.at
+        mine = [edit for edit in fix.edits if edit.path == path]
+        others = [edit for edit in fix.edits if edit.path != path]
+        try:
+            return replace(fix, at=at, edits=[*(self.edits(mine) if mine else []), *others])
+        except CannotWrite as why:
+            doubt = f"; {fix.reason}" if fix.reason else ""
+            return Fix(at, fix.message, Safety.ADVICE, reason=f"not made: {why}{doubt}")
 
     def edits(self, edits: Sequence[Edit]) -> list[Edit]:
         """Edits of the C as edits of the host, proven by reading the result. CannotWrite if there are none."""

@@ -8,22 +8,25 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from ebpffix.discover import Program as String
 from ebpffix.rewrite import Found, apply_all
 from ebpffix.transform import BCC
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, find_clang
 from ebpffix.verify.proof import Proof, Target, prove
-from ebpffix.verify.targets import BccTarget, LibbpfTarget
+from ebpffix.verify.targets import BccTarget, LibbpfTarget, StringTarget
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is compiled: an absolute path, the dialect, and the arguments for a real compiler."""
+    """What is compiled: an absolute path, the dialect, and the arguments for a real compiler; C in a host program comes
+    out of `string`."""
 
     path: Path
     dialect: str
     args: tuple[str, ...]
+    string: String | None = None
 
 
 class Verifier:
@@ -71,6 +74,10 @@ class Verifier:
 
     def target(self, program: Program) -> Target | None:
         """The way to compile and load one program; None, and a problem, where that cannot be had."""
+        target = self._target(program)
+        return StringTarget(program.string, target) if program.string and target else target
+
+    def _target(self, program: Program) -> Target | None:
         path = Path(os.path.realpath(program.path))
         if program.dialect == BCC:
             bcc = self._tool(BCC, self._start_bcc)

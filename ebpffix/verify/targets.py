@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ebpffix.discover import Program
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import ProgramResult, load
 from ebpffix.verify.objects import NotAnObject, parts
-from ebpffix.verify.proof import Compiled
+from ebpffix.verify.proof import Compiled, Target
 
 LEAST = " with CAP_BPF alone"  # what such a load adds to the program's name
 
@@ -65,6 +66,30 @@ class BccTarget:
     def _least(self, text: bytes) -> list[ProgramResult]:
         made = self.bcc.check(self.path, text, flags=self.flags, cap_bpf=True) if self.cap_bpf else None
         return [] if made is None or isinstance(made, CompileError) else _least(made.programs)
+
+
+@dataclass(frozen=True)
+class StringTarget:
+    """C in a string of a host program: compiled under the path that it has alone, for what the host's file holds."""
+
+    string: Program
+    inner: Target
+
+    @property
+    def path(self) -> Path:
+        return self.string.file
+
+    @property
+    def compiler(self) -> str:
+        return self.inner.compiler
+
+    def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
+        data = overlay.get(self.path)
+        string = self.string.read(self.path.read_bytes() if data is None else data)
+        made = self.inner.compile({**overlay, self.inner.path: string.source.data})
+        if isinstance(made, CompileError):
+            return CompileError(tuple(map(string.placed_message, made.lines)))
+        return replace(made, inputs=made.inputs | {self.path})
 
 
 def _least(results: Sequence[ProgramResult]) -> list[ProgramResult]:
