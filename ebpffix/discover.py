@@ -271,9 +271,10 @@ def _islands(source: Source, root: Path, dialect: str) -> _Found:
     if not any(hint in source.data for hint in _HOST_HINTS):
         return found
     host = hosts.read(source.path, source.data)
+    fills = set(host.fills.values())
     before: list[tuple[int, _Names]] = []  # the texts above, nearest last, and what they declare
     for number, text in enumerate(host.texts):
-        if text.statement or not any(hint in text.raw for hint in _HOST_HINTS):
+        if text.statement or text in fills or not any(hint in text.raw for hint in _HOST_HINTS):
             continue
         part = Source(source.path, text.data)
         code = _DIRECTIVE.sub(b"", part.code)

@@ -12,7 +12,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,17 +64,21 @@ class Literal(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """`length` bytes of a text from `at` come from `size` bytes of the host from `host`, one by one if `verbatim`.
+    """`length` bytes of C from `at` come from `size` bytes of the host from `host`, one by one if `verbatim`.
 
-    `literal` is the number of the literal that has them, -1 for what stands for an expression between two.
+    `literal`, one of `text`, is where they are written; None for what stands for text that only the running host has.
     """
 
     at: int
     length: int
     host: int
     size: int
-    literal: int
+    text: Text
+    literal: Literal | None
     verbatim: bool
+
+
+Decoded = tuple[bytes, list[Piece]]
 
 
 class CannotWrite(Exception):
@@ -257,126 +260,126 @@ class Text:
         data = self.host.data
         return any(b"{" in data[x.body : x.body_end].replace(b"{{", b"") for x in self.literals if x.braces)
 
-    @cached_property
+    @property
     def data(self) -> bytes:
-        return self._decoded[0]
+        return self.decoded[0]
 
     @cached_property
-    def _pieces(self) -> list[Piece]:
-        return self._decoded[1]
-
-    @cached_property
-    def _decoded(self) -> tuple[bytes, list[Piece]]:
-        parts: list[bytes] = []
+    def decoded(self) -> Decoded:
         pieces: list[Piece] = []
+        parts: list[bytes] = []
         at = 0
-        for number, literal in enumerate(self.literals):
-            before = self.literals[number - 1].end
-            if number and self.host.code[before : literal.start].strip(b" \t\r\n\\") not in (b"", self.language.join):
-                parts.append(STAND_IN)
-                pieces.append(Piece(at, len(STAND_IN), before, literal.start - before, -1, False))
-                at += len(STAND_IN)
+        before: Literal | None = None
+        for literal in self.literals:
+            if before and self._joins_an_expression(before, literal):
+                parts.append(_STAND_IN)
+                pieces.append(Piece(at, len(_STAND_IN), before.end, literal.start - before.end, self, None, False))
+                at += len(_STAND_IN)
+            before = literal
             for host, size, part in _parts(self.host.data, literal, self.language):
                 verbatim = part is None
                 part = self.host.data[host : host + size] if part is None else part
                 if part:
                     parts.append(part)
-                    pieces.append(Piece(at, len(part), host, size, number, verbatim))
+                    pieces.append(Piece(at, len(part), host, size, self, literal, verbatim))
                     at += len(part)
-        return b"".join(parts), pieces
+        decoded = b"".join(parts), pieces
+        return _spliced(decoded, list(_fields(self, decoded))) if self.fields else decoded
 
-    def _piece(self, offset: int) -> Piece:
-        """The piece that holds a byte of the text."""
-        return self._pieces[bisect_right(self._pieces, offset, key=lambda piece: piece.at) - 1]
+    def _joins_an_expression(self, before: Literal, literal: Literal) -> bool:
+        between = self.host.code[before.end : literal.start].strip(b" \t\r\n\\")
+        return between not in (b"", self.language.join)
 
-    def _first(self, offset: int) -> int:
-        """Where in the host a byte of the text begins."""
-        piece = self._piece(offset)
-        return piece.host + (offset - piece.at if piece.verbatim else 0)
+    @cached_property
+    def fields(self) -> re.Pattern[bytes] | None:
+        """What is no plain text in it, because the host formats it."""
+        code = self.host.code
+        after, before = code[self.end : self.end + 80], code[max(self.start - 80, 0) : self.start]
+        if _PERCENT_AFTER.match(after) or _PERCENT_BEFORE.search(before):
+            return _PERCENT
+        return _BRACED if _FORMAT_AFTER.match(after) else None
 
-    def _last(self, offset: int) -> int:
-        """Where in the host the byte of the text before `offset` ends."""
-        piece = self._piece(offset - 1)
-        return piece.host + (offset - piece.at if piece.verbatim else piece.size)
 
-    def place(self, offset: int) -> int:
-        """Where in the host new text goes that is to stand at `offset`: of two strings that meet there into the one
-        that has the rest of the line."""
-        if not self._pieces:
-            return self.literals[0].body
-        at_line_start = offset == 0 or self.data[offset - 1 : offset] == b"\n"
-        return self._first(offset) if at_line_start and offset < len(self.data) else self._last(offset)
+_STAND_IN = b"1"  # what an expression of the host is read as: a number, or a text that is not known here
+_PERCENT_AFTER = re.compile(rb"[\s)\\]*%(?!=)|[\s)]*:format\s*\(")
+_PERCENT_BEFORE = re.compile(rb"\b(?:Sprintf|string\.format)\s*\(\s*\Z")
+_PERCENT = re.compile(rb"%%|%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[hlL]?[diouxXeEfFgGcrsqv]")
+_FORMAT_AFTER = re.compile(rb"[\s)\\]*\.format\s*\(")
+_BRACED = re.compile(rb"\{\{|\}\}|\{\w*(?:![rsa])?(?::[^{}\n]*)?\}")
 
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """The bytes of the host that hold bytes `start` to `end` of the text."""
-        if start == end:
-            place = self.place(start)
-            return place, place
-        return self._first(start), self._last(end)
 
-    # -- the way back
+def _fields(text: Text, decoded: Decoded) -> Iterator[tuple[int, int, Decoded]]:
+    """The places that the host fills in, or halves, as it formats a text, with what is read there instead."""
+    data = decoded[0]
+    assert text.fields
+    for match in text.fields.finditer(data):
+        start, end = match.span()
+        host, host_end = _first(decoded, start), _last(decoded, end)
+        found = match[0]
+        if found in (b"%%", b"{{", b"}}"):
+            stand_in, literal = found[:1], _at(decoded, start).literal
+        else:
+            stand_in, literal = _stand_in(data, start, end), None
+        pieces = [Piece(0, len(stand_in), host, host_end - host, text, literal, False)]
+        yield start, end, (stand_in, pieces if stand_in else [])
 
-    def edit(self, edit: Edit, cautious: bool) -> Edit:
-        """An edit of the text as one of the host; `cautious` escapes every quote. CannotWrite where it reaches over
-        several literals."""
-        edit = self._trimmed(edit) if self._literal(edit) is None else edit
-        number = self._literal(edit)
-        if number is None:
-            raise CannotWrite("it reaches over two strings of the host program")
-        start, end = self.span(edit.start, edit.end)
-        return Edit(self.host.path, start, end, self._encoded(edit.text, number, start, cautious))
 
-    def _literal(self, edit: Edit) -> int | None:
-        """The one literal that an edit lies in."""
-        if edit.start == edit.end:
-            place = self.place(edit.start)
-            inside = (n for n, literal in enumerate(self.literals) if literal.body <= place <= literal.body_end)
-            return next(inside, None)
-        first, last = self._piece(edit.start), self._piece(edit.end - 1)
-        whole = (first.verbatim or first.at == edit.start) and (last.verbatim or last.at + last.length == edit.end)
-        return first.literal if whole and first.literal == last.literal >= 0 else None
+def _stand_in(data: bytes, start: int, end: int) -> bytes:
+    """Nothing for a field that is alone in its line, a name as a part of a name, else a number."""
+    line, line_end = data.rfind(b"\n", 0, start) + 1, data.find(b"\n", end)
+    if not data[line:start].strip() and not data[end : line_end if line_end >= 0 else len(data)].strip(b" \t\r;"):
+        return b""
+    word = re.compile(rb"\w")
+    return b"x1" if word.match(data, end) else _STAND_IN
 
-    def _trimmed(self, edit: Edit) -> Edit:
-        """Without what the old and the new text begin or end with."""
-        old = self.data[edit.start : edit.end]
-        most = min(len(old), len(edit.text))
-        ahead = next((n for n in range(most) if old[n] != edit.text[n]), most)
-        behind = next((n for n in range(most - ahead) if old[-1 - n] != edit.text[-1 - n]), most - ahead)
-        text = edit.text[ahead : len(edit.text) - behind]
-        return replace(edit, start=edit.start + ahead, end=edit.end - behind, text=text)
 
-    def _encoded(self, text: bytes, number: int, place: int, cautious: bool) -> bytes:
-        """New text as the literal wants it."""
-        literal = self.literals[number]
-        if literal.braces:
-            text = text.replace(b"{", b"{{").replace(b"}", b"}}")
-        if not literal.raw:
-            text = text.replace(b"\\", b"\\\\")
-            quote = literal.quote[:1]
-            if cautious or not literal.long:
-                text = text.replace(quote, b"\\" + quote)
-        if literal.long:
-            return text.replace(b"\n", self._newline(literal, place))
-        text = text.replace(b"\t", b"\\t") if b"\\t" in self.host.data[literal.body : literal.body_end] else text
-        return text.replace(b"\n", b"\\n" + self._next_literal(literal))
+def _spliced(whole: Decoded, cuts: Sequence[tuple[int, int, Decoded]]) -> Decoded:
+    """A decoded text with some ranges of it, in order, replaced by other decoded texts."""
+    parts: list[bytes] = []
+    pieces: list[Piece] = []
+    at = done = 0
+    for start, end, put in (*cuts, (len(whole[0]), len(whole[0]), (b"", []))):
+        for data, moved in (_part(whole, done, start), put):
+            parts.append(data)
+            pieces += (piece._replace(at=piece.at + at) for piece in moved)
+            at += len(data)
+        done = end
+    return b"".join(parts), pieces
 
-    def _newline(self, literal: Literal, place: int) -> bytes:
-        """The line end that the literal has there."""
-        data = self.host.data
-        found = data.rfind(b"\n", literal.body, place)
-        found = data.find(b"\n", place, literal.body_end) if found < 0 else found
-        if found < 0:
-            return self.host.newline
-        return b"\r\n" if data[found - 1 : found] == b"\r" else b"\n"
 
-    def _next_literal(self, literal: Literal) -> bytes:
-        """Where each line of the C has a literal and a line of its own: the end of one and the start of the next."""
-        data, start = self.host.data, self.host.line_start(literal.start)
-        indent = data[start : literal.start]
-        if len(self.literals) == 1 or indent.strip(b" \t"):
-            return b""
-        join = b" " + self.language.join if self.language.join else b""
-        return literal.quote + join + self.host.newline + indent + data[literal.start : literal.body]
+def _part(whole: Decoded, start: int, end: int) -> Decoded:
+    """Bytes `start` to `end` of a decoded text."""
+    found: list[Piece] = []
+    data, pieces = whole
+    for piece in pieces[_index(pieces, start) if pieces else 0 :]:
+        first, last = max(piece.at, start), min(piece.at + piece.length, end)
+        if piece.at >= end:
+            break
+        if first < last:
+            host, size = (piece.host + first - piece.at, last - first) if piece.verbatim else (piece.host, piece.size)
+            found.append(piece._replace(at=first - start, length=last - first, host=host, size=size))
+    return data[start:end], found
+
+
+def _index(pieces: list[Piece], offset: int) -> int:
+    return max(bisect_right(pieces, offset, key=lambda piece: piece.at) - 1, 0)
+
+
+def _at(decoded: Decoded, offset: int) -> Piece:
+    """The piece that holds a byte."""
+    return decoded[1][_index(decoded[1], offset)]
+
+
+def _first(decoded: Decoded, offset: int) -> int:
+    """Where in the host a byte begins."""
+    piece = _at(decoded, offset)
+    return piece.host + (offset - piece.at if piece.verbatim else 0)
+
+
+def _last(decoded: Decoded, offset: int) -> int:
+    """Where in the host the byte before `offset` ends."""
+    piece = _at(decoded, offset - 1)
+    return piece.host + (offset - piece.at if piece.verbatim else piece.size)
 
 
 _BREAK = re.compile(rb"\r\n?")
@@ -446,6 +449,33 @@ class Host:
         """The C that the texts with these numbers make together."""
         return Island(self, numbers)
 
+    @cached_property
+    def fills(self) -> dict[bytes, Text]:
+        """What the host itself puts in the place of a word: `text.replace("FILTER", "if (…) …")`, the first such."""
+        found: dict[bytes, Text] = {}
+        code = self.source.code
+        assigned: dict[bytes, Text] = {}
+        for text, following in zip(self.texts, (*self.texts[1:], None), strict=True):
+            before = code[max(text.start - 80, 0) : text.start]
+            if name := _ASSIGNED.search(before):
+                assigned.setdefault(name[1], text)
+            if not _REPLACES.search(before) or not _PLACEHOLDER.fullmatch(text.data):
+                continue
+            after = code[text.end : following.start if following else text.end + 80]
+            value = following if following and after.strip() == b"," else None
+            if value is None and (variable := _ARGUMENT.match(after)):
+                value = assigned.get(variable[1])
+            if value:
+                found.setdefault(text.data, value)
+        return found
+
+
+_ASSIGNED = re.compile(rb"\b(\w+)\s*=[\s(\\]*\Z")
+_REPLACES = re.compile(rb"\b(?:replace|gsub|Replace|ReplaceAll)\s*\((?:\s*\w+\s*,)?\s*\Z")
+_PLACEHOLDER = re.compile(rb"(?=.*[A-Z#@$_])[\w#@$<>{}]{3,}")
+_ARGUMENT = re.compile(rb"\s*,\s*(\w+)\s*\)")
+_NESTED = 3  # so many placeholders in the texts of placeholders
+
 
 @dataclass(frozen=True, eq=False)
 class Island:
@@ -454,36 +484,46 @@ class Island:
     host: Host
     numbers: tuple[int, ...]  # of the host's texts; the last is what the island is about
 
-    @cached_property
-    def texts(self) -> list[Text]:
-        return [self.host.texts[number] for number in self.numbers]
-
     @property
     def text(self) -> Text:
-        return self.texts[-1]
-
-    @cached_property
-    def data(self) -> bytes:
-        return b"".join(text.data for text in self.texts)
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *accumulate(len(text.data) for text in self.texts)]
+        return self.host.texts[self.numbers[-1]]
 
     @property
-    def own(self) -> int:
-        """Where the text that the island is about begins."""
-        return self._starts[-2]
+    def data(self) -> bytes:
+        return self.decoded[0]
+
+    @cached_property
+    def decoded(self) -> Decoded:
+        none: Decoded = b"", []
+        whole = _spliced(none, [(0, 0, self.host.texts[number].decoded) for number in self.numbers])
+        for _ in range(_NESTED):
+            filled = self._filled(whole)
+            if filled is whole:
+                break
+            whole = filled
+        return whole
+
+    def _filled(self, whole: Decoded) -> Decoded:
+        names = [name for name in self.host.fills if name in whole[0]]
+        if not names:
+            return whole
+        pattern = re.compile(b"|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)))
+        cuts = [(*match.span(), self.host.fills[match[0]].decoded) for match in pattern.finditer(whole[0])]
+        return _spliced(whole, cuts)
+
+    def text_at(self, offset: int) -> Text:
+        """The text of the host that holds a byte."""
+        return _at(self.decoded, offset).text
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The bytes of the host that hold bytes `start` to `end`; of those in several texts, the ones in the first."""
-        number = self._number(start)
-        base = self._starts[number]
-        return self.texts[number].span(start - base, min(end, self._starts[number + 1]) - base)
-
-    def _number(self, offset: int) -> int:
-        """The text that holds a byte, the last one for the end."""
-        return min(bisect_right(self._starts, offset), len(self.texts)) - 1
+        if start == end:
+            place = self._place(start)[1]
+            return place, place
+        first = _at(self.decoded, start)
+        pieces = self.decoded[1]
+        own = [p for p in pieces[_index(pieces, start) : _index(pieces, end - 1) + 1] if p.text is first.text]
+        return _first(self.decoded, start), max(_last(self.decoded, min(end, p.at + p.length)) for p in own)
 
     def line(self, line: int) -> int:
         """The line of the host that a line of the C begins on; both 1-based."""
@@ -492,10 +532,6 @@ class Island:
         except IndexError:
             offset = len(self.data)
         return self.host.source.line(self.span(offset, min(offset + 1, len(self.data)))[0])
-
-    def text_at(self, offset: int) -> Text:
-        """The text of the host that holds a byte."""
-        return self.texts[self._number(offset)]
 
     def fix(self, path: Path, fix: Fix) -> Fix:
         """A fix in the C, which has `path`, as one in the host: advice where the host cannot be edited so."""
@@ -507,24 +543,97 @@ class Island:
             return replace(fix, at=at, edits=[*(self.edits(mine) if mine else []), *others])
         except CannotWrite as why:
             doubt = f"; {fix.reason}" if fix.reason else ""
-            return Fix(at, fix.message, Safety.ADVICE, reason=f"not made: {why}{doubt}")
+            return Fix(at, fix.message, Safety.ADVICE, reason=f"to be made by hand: {why}{doubt}")
 
     def edits(self, edits: Sequence[Edit]) -> list[Edit]:
         """Edits of the C as edits of the host, proven by reading the result. CannotWrite if there are none."""
-        by_text: dict[int, list[Edit]] = {}
-        for edit in edits:
-            number = self._number(edit.start)
-            if edit.end > self._starts[number + 1]:
-                raise CannotWrite("it reaches over two strings of the host program")
-            base = self._starts[number]
-            by_text.setdefault(number, []).append(replace(edit, start=edit.start - base, end=edit.end - base))
         source = self.host.source
+        wanted = apply(self.data, edits)
         for cautious in (False, True):
-            made = [self.texts[n].edit(edit, cautious) for n, of_text in by_text.items() for edit in of_text]
+            made = [self._edit(edit, cautious) for edit in edits]
             again = read(source.path, apply(source.data, made))
-            if len(again.texts) == len(self.host.texts) and again.island(self.numbers).data == apply(self.data, edits):
+            if len(again.texts) == len(self.host.texts) and again.island(self.numbers).data == wanted:
                 return made
         raise CannotWrite("the string of the host program cannot hold the new text")
+
+    def _edit(self, edit: Edit, cautious: bool) -> Edit:
+        edit = edit if self._piece_of(edit) else _trimmed(self.data, edit)
+        piece = self._piece_of(edit)
+        if piece is None or piece.literal is None:
+            raise CannotWrite("it reaches over strings that the host program joins")
+        start, end = self.span(edit.start, edit.end)
+        return Edit(self.host.source.path, start, end, _encoded(edit.text, piece.text, piece.literal, start, cautious))
+
+    def _piece_of(self, edit: Edit) -> Piece | None:
+        """A piece of the one literal that an edit lies in."""
+        if edit.start == edit.end:
+            return self._place(edit.start)[0]
+        pieces = self.decoded[1]
+        over = pieces[_index(pieces, edit.start) : _index(pieces, edit.end - 1) + 1]
+        first, last = over[0], over[-1]
+        whole = (first.verbatim or first.at == edit.start) and (last.verbatim or last.at + last.length == edit.end)
+        return first if whole and first.literal and all(p.literal is first.literal for p in over) else None
+
+    def _place(self, offset: int) -> tuple[Piece | None, int]:
+        """Where in the host new text goes that is to stand at `offset`: of two strings that meet there into the one
+        that has the rest of the line."""
+        data, pieces = self.decoded
+        if not pieces:
+            return None, self.text.start
+        after = _at(self.decoded, offset) if offset < len(data) else None
+        before = _at(self.decoded, offset - 1) if offset else None
+        at_line_start = not offset or data[offset - 1 : offset] == b"\n"
+        if after and after.literal and (at_line_start or before is None or before.literal is None):
+            return after, _first(self.decoded, offset)
+        if before:
+            return before, _last(self.decoded, offset)
+        return after, _first(self.decoded, offset)
+
+
+def _trimmed(data: bytes, edit: Edit) -> Edit:
+    """Without what the old and the new text begin or end with."""
+    old = data[edit.start : edit.end]
+    most = min(len(old), len(edit.text))
+    ahead = next((n for n in range(most) if old[n] != edit.text[n]), most)
+    behind = next((n for n in range(most - ahead) if old[-1 - n] != edit.text[-1 - n]), most - ahead)
+    text = edit.text[ahead : len(edit.text) - behind]
+    return replace(edit, start=edit.start + ahead, end=edit.end - behind, text=text)
+
+
+def _encoded(text: bytes, of: Text, literal: Literal, place: int, cautious: bool) -> bytes:
+    """New C as a literal wants it; `cautious` escapes every quote."""
+    if of.fields is _PERCENT:
+        text = text.replace(b"%", b"%%")
+    if literal.braces or of.fields is _BRACED:
+        text = text.replace(b"{", b"{{").replace(b"}", b"}}")
+    if not literal.raw:
+        text = text.replace(b"\\", b"\\\\")
+        quote = literal.quote[:1]
+        if cautious or not literal.long:
+            text = text.replace(quote, b"\\" + quote)
+    if literal.long:
+        return text.replace(b"\n", _newline(of.host, literal, place))
+    text = text.replace(b"\t", b"\\t") if b"\\t" in of.host.data[literal.body : literal.body_end] else text
+    return text.replace(b"\n", b"\\n" + _next_literal(of, literal))
+
+
+def _newline(host: Source, literal: Literal, place: int) -> bytes:
+    """The line end that a literal has there."""
+    found = host.data.rfind(b"\n", literal.body, place)
+    found = host.data.find(b"\n", place, literal.body_end) if found < 0 else found
+    if found < 0:
+        return host.newline
+    return b"\r\n" if host.data[found - 1 : found] == b"\r" else b"\n"
+
+
+def _next_literal(of: Text, literal: Literal) -> bytes:
+    """Where each line of the C has a literal and a line of its own: the end of one and the start of the next."""
+    host = of.host
+    indent = host.data[host.line_start(literal.start) : literal.start]
+    if len(of.literals) == 1 or indent.strip(b" \t"):
+        return b""
+    join = b" " + of.language.join if of.language.join else b""
+    return literal.quote + join + host.newline + indent + host.data[literal.start : literal.body]
 
 
 def read(path: Path, data: bytes) -> Host:
@@ -561,7 +670,6 @@ def read(path: Path, data: bytes) -> Host:
     return Host(source, tuple(Text(source, language, tuple(group), alone) for group, alone in groups))
 
 
-STAND_IN = b"1"  # what an expression between two literals is read as: it is a number, or a text that is unknown here
 _EXPRESSION = re.compile(rb"\s*(?:\+|\.\.)\s*[\w.]+(?:\([\w., ]*\))?\s*(?:\+|\.\.)\s*")
 _OPENING, _CLOSING = (b"(", b"[", b"{"), (b")", b"]", b"}")
 _CONTINUED = re.compile(rb"\\\r?\n")
