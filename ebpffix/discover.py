@@ -271,7 +271,7 @@ def _islands(source: Source, root: Path, dialect: str) -> _Found:
     if not any(hint in source.data for hint in _HOST_HINTS):
         return found
     host = hosts.read(source.path, source.data)
-    fills = set(host.fills.values())
+    fills = {text for values in host.fills.values() for text in values}
     before: list[tuple[int, _Names]] = []  # the texts above, nearest last, and what they declare
     for number, text in enumerate(host.texts):
         if text.statement or text in fills or not any(hint in text.raw for hint in _HOST_HINTS):
@@ -306,7 +306,9 @@ def _outside(code: bytes) -> bytes:
 
 
 def _whole(code: bytes) -> bool:
-    return not any(bracket in _outside(code) for bracket in (b"(", b")", b"{", b"}"))
+    return not code.lstrip().startswith(b"{") and not any(
+        bracket in _outside(code) for bracket in (b"(", b")", b"{", b"}")
+    )
 
 
 def _is_prose(code: bytes) -> bool:

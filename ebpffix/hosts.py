@@ -291,15 +291,33 @@ class Text:
         return between not in (b"", self.language.join)
 
     @cached_property
+    def variable(self) -> bytes:
+        """The name of the host's variable that it is assigned to, if it is."""
+        match = _ASSIGNED.search(self.host.code, max(self.start - 80, 0), self.start)
+        return match[1] if match else b""
+
+    @cached_property
     def fields(self) -> re.Pattern[bytes] | None:
         """What is no plain text in it, because the host formats it."""
         code = self.host.code
-        after, before = code[self.end : self.end + 80], code[max(self.start - 80, 0) : self.start]
-        if _PERCENT_AFTER.match(after) or _PERCENT_BEFORE.search(before):
+        if _PERCENT_AFTER.match(code, self.end) or _PERCENT_BEFORE.search(code, max(self.start - 80, 0), self.start):
             return _PERCENT
-        return _BRACED if _FORMAT_AFTER.match(after) else None
+        if self.variable and b"%" in self.raw and re.search(rb"\b%s\s*%%\s*[\w({\[]" % self.variable, code):
+            return _PERCENT
+        return _BRACED if _FORMAT_AFTER.match(code, self.end) else None
+
+    @cached_property
+    def complete(self) -> bool:
+        """Can it stand in C as it is: nothing is added to it, and its brackets are balanced?"""
+        if _ADDED_AFTER.match(self.host.code, self.end):
+            return False
+        return all(
+            self.data.count(one) == self.data.count(other) for one, other in zip(_OPENING, _CLOSING, strict=True)
+        )
 
 
+_ASSIGNED = re.compile(rb"\b(\w+)\s*=[\s(\\]*\Z")
+_ADDED_AFTER = re.compile(rb"[ \t]*(?:\+|\.\.)")
 _STAND_IN = b"1"  # what an expression of the host is read as: a number, or a text that is not known here
 _PERCENT_AFTER = re.compile(rb"[\s)\\]*%(?!=)|[\s)]*:format\s*\(")
 _PERCENT_BEFORE = re.compile(rb"\b(?:Sprintf|string\.format)\s*\(\s*\Z")
@@ -324,13 +342,23 @@ def _fields(text: Text, decoded: Decoded) -> Iterator[tuple[int, int, Decoded]]:
         yield start, end, (stand_in, pieces if stand_in else [])
 
 
+_WORD = re.compile(rb"\w")
+_OPERAND_BEFORE = re.compile(rb"(?:[(\[{=!&|+*/,?:<>]|\breturn|\bcase)\s*\Z")
+_OPERAND_AFTER = re.compile(rb"\s*[)\]},;=!&|+*/?:<>]|[uUlL]+\b|\s+-")
+
+
+def _is_alone(data: bytes, start: int, end: int) -> bool:
+    """Does it stand alone in its line, as a statement?"""
+    line, line_end = data.rfind(b"\n", 0, start) + 1, data.find(b"\n", end)
+    rest = data[end : line_end if line_end >= 0 else len(data)]
+    return not data[line:start].strip() and not rest.strip(b" \t\r;")
+
+
 def _stand_in(data: bytes, start: int, end: int) -> bytes:
     """Nothing for a field that is alone in its line, a name as a part of a name, else a number."""
-    line, line_end = data.rfind(b"\n", 0, start) + 1, data.find(b"\n", end)
-    if not data[line:start].strip() and not data[end : line_end if line_end >= 0 else len(data)].strip(b" \t\r;"):
+    if _is_alone(data, start, end):
         return b""
-    word = re.compile(rb"\w")
-    return b"x1" if word.match(data, end) else _STAND_IN
+    return b"x1" if _WORD.match(data, end) else _STAND_IN
 
 
 def _spliced(whole: Decoded, cuts: Sequence[tuple[int, int, Decoded]]) -> Decoded:
@@ -450,27 +478,25 @@ class Host:
         return Island(self, numbers)
 
     @cached_property
-    def fills(self) -> dict[bytes, Text]:
-        """What the host itself puts in the place of a word: `text.replace("FILTER", "if (…) …")`, the first such."""
-        found: dict[bytes, Text] = {}
+    def fills(self) -> dict[bytes, list[Text]]:
+        """What the host puts in the place of a word: `text.replace("FILTER", "if (…) …")`, in order; the literals alone."""
+        found: dict[bytes, list[Text]] = {}
+        assigned: dict[bytes, list[Text]] = {}
         code = self.source.code
-        assigned: dict[bytes, Text] = {}
         for text, following in zip(self.texts, (*self.texts[1:], None), strict=True):
-            before = code[max(text.start - 80, 0) : text.start]
-            if name := _ASSIGNED.search(before):
-                assigned.setdefault(name[1], text)
-            if not _REPLACES.search(before) or not _PLACEHOLDER.fullmatch(text.data):
+            if text.variable:
+                assigned.setdefault(text.variable, []).insert(0, text)
+            if not _REPLACES.search(code, max(text.start - 80, 0), text.start) or not _PLACEHOLDER.fullmatch(text.data):
                 continue
+            values = found.setdefault(text.data, [])
             after = code[text.end : following.start if following else text.end + 80]
-            value = following if following and after.strip() == b"," else None
-            if value is None and (variable := _ARGUMENT.match(after)):
-                value = assigned.get(variable[1])
-            if value:
-                found.setdefault(text.data, value)
+            if following and after.strip() == b",":
+                values.append(following)
+            elif variable := _ARGUMENT.match(after):
+                values += assigned.get(variable[1], [])
         return found
 
 
-_ASSIGNED = re.compile(rb"\b(\w+)\s*=[\s(\\]*\Z")
 _REPLACES = re.compile(rb"\b(?:replace|gsub|Replace|ReplaceAll)\s*\((?:\s*\w+\s*,)?\s*\Z")
 _PLACEHOLDER = re.compile(rb"(?=.*[A-Z#@$_])[\w#@$<>{}]{3,}")
 _ARGUMENT = re.compile(rb"\s*,\s*(\w+)\s*\)")
@@ -504,12 +530,28 @@ class Island:
         return whole
 
     def _filled(self, whole: Decoded) -> Decoded:
-        names = [name for name in self.host.fills if name in whole[0]]
+        fills = self.host.fills
+        names = [name for name in fills if name in whole[0]]
         if not names:
             return whole
         pattern = re.compile(b"|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)))
-        cuts = [(*match.span(), self.host.fills[match[0]].decoded) for match in pattern.finditer(whole[0])]
-        return _spliced(whole, cuts)
+        found = ((match, self._value(whole, match)) for match in pattern.finditer(whole[0]))
+        cuts = [(*match.span(), value) for match, value in found if value]
+        return _spliced(whole, cuts) if cuts else whole
+
+    def _value(self, whole: Decoded, match: re.Match[bytes]) -> Decoded | None:
+        """What stands at a placeholder: the first text of the host's that C allows there, else a stand-in."""
+        data, (start, end) = whole[0], match.span()
+        alone = _is_alone(data, start, end)
+        for text in self.host.fills[match[0]]:
+            if text.complete and (alone or text.data.strip()):
+                return text.decoded
+        if alone:
+            return b"", []
+        if not _OPERAND_BEFORE.search(data, max(start - 40, 0), start) or not _OPERAND_AFTER.match(data, end):
+            return None
+        host, host_end = _first(whole, start), _last(whole, end)
+        return _STAND_IN, [Piece(0, 1, host, host_end - host, _at(whole, start).text, None, False)]
 
     def text_at(self, offset: int) -> Text:
         """The text of the host that holds a byte."""
