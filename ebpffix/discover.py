@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix import hosts
 from ebpffix.files import Listing, git_root, inside, list_files, reason, root_of
-from ebpffix.hosts import Island
+from ebpffix.hosts import is_host, read
 from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
+from ebpffix.islands import Island, find
 from ebpffix.source import Source
 from ebpffix.transform import BCC, LIBBPF, Fix
 
@@ -170,7 +170,7 @@ class Program:
         """The program as it is when its file holds `data`."""
         if self.island is None:
             return replace(self, source=Source(self.path, data))
-        island = hosts.read(self.file, data).island(self.island.numbers)
+        island = Island(read(self.file, data), self.island.numbers)
         return replace(self, source=Source(self.path, island.data), island=island)
 
     def placed(self, fix: Fix) -> Fix:
@@ -249,108 +249,12 @@ class _Found:
 
 def _programs_of(source: Source, root: Path, dialect: str) -> _Found:
     """The eBPF programs of a file, read in a dialect ("auto": their own)."""
-    if hosts.is_host(source.path.name):
-        return _islands(source, root, dialect)
+    if is_host(source.path.name):
+        islands, unread = find(source, dialect_of)
+        programs = [Program(c, own if dialect == "auto" else dialect, root, island) for island, c, own in islands]
+        return _Found(programs, unread)
     detected = dialect_of(source)
     return _Found([Program(source, detected if dialect == "auto" else dialect, root)] if detected else [])
-
-
-# One of these stands in every host program with eBPF C that is worth a closer look.
-_HOST_HINTS = (b"BPF_", b"bpf_", b"_PROBE", b"probe__", b"pt_regs", b".perf_submit", b"cursor_advance", b"SEC(")
-_INCLUDED = re.compile(rb"^[ \t]*#[ \t]*include\b", re.MULTILINE)
-_BODY = re.compile(rb"\)[ \t\r\n]*\{")
-_ALTERNATIVE = re.compile(rb"^[ \t]*#[ \t]*el", re.MULTILINE)
-_BRACKETS = re.compile(rb"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
-# Between the declarations of C no sentence ends, no line ends in a colon, and few words stand in a row.
-_PROSE = re.compile(rb"\w[.?!](?:\s|\Z)|:[ \t]*(?:\r?\n|\Z)|(?:\b[A-Za-z]+[ \t,]+){7}")
-
-
-def _islands(source: Source, root: Path, dialect: str) -> _Found:
-    """The eBPF programs in the strings of a host program."""
-    found = _Found()
-    if not any(hint in source.data for hint in _HOST_HINTS):
-        return found
-    host = hosts.read(source.path, source.data)
-    fills = {text for values in host.fills.values() for text in values}
-    before: list[tuple[int, _Names]] = []  # the texts above, nearest last, and what they declare
-    for number, text in enumerate(host.texts):
-        if text.statement or text in fills or not any(hint in text.raw for hint in _HOST_HINTS):
-            continue
-        part = Source(source.path, text.data)
-        code = _DIRECTIVE.sub(b"", part.code)
-        names = _Names.of(part)
-        if not (names.declared or _BODY.search(code)):
-            continue
-        numbers = (*_missing(names, before), number)
-        before.append((number, names))
-        island = host.island(numbers)
-        made = Source(source.path.with_name(f"{source.path.name}@{len(found.programs) + 1}.c"), island.data)
-        detected = dialect_of(made)
-        if detected is None or not (_BODY.search(code) or _INCLUDED.search(part.uncommented)) or _is_prose(code):
-            continue
-        line = host.source.line(text.start)
-        if text.has_fields:
-            found.unread.append(f"line {line}: eBPF C in an f-string with fields is not read")
-        elif not _whole(code) and not _ALTERNATIVE.search(part.uncommented):
-            found.unread.append(f"line {line}: a part of a function, which the host program completes, is not read")
-        else:
-            found.programs.append(Program(made, detected if dialect == "auto" else dialect, root, island))
-    return found
-
-
-def _outside(code: bytes) -> bytes:
-    """What stands in no brackets."""
-    while (less := _BRACKETS.sub(b" ", code)) != code:
-        code = less
-    return code
-
-
-def _whole(code: bytes) -> bool:
-    return not code.lstrip().startswith(b"{") and not any(
-        bracket in _outside(code) for bracket in (b"(", b")", b"{", b"}")
-    )
-
-
-def _is_prose(code: bytes) -> bool:
-    return _PROSE.search(_outside(code)) is not None
-
-
-_DECLARED = re.compile(
-    rb"\bBPF_[A-Z_]+[ \t]*\([ \t]*(\w+)|\b(?:struct|union|enum)\s+(\w+)\s*\{|\}\s*(\w+)\s*;"
-    rb"|\b(\w+)\s*\([^(){};]*\)\s*\{"
-)
-_DEFINED = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
-_WORD = re.compile(rb"\b[A-Za-z_]\w*")
-
-
-@dataclass(frozen=True)
-class _Names:
-    """The names that a text declares at file level, roughly, and all words in it."""
-
-    declared: frozenset[bytes]
-    words: frozenset[bytes]
-
-    @classmethod
-    def of(cls, source: Source) -> _Names:
-        declared = {name for match in _DECLARED.findall(source.code) for name in match if name}
-        return cls(
-            frozenset(declared.union(_DEFINED.findall(source.uncommented))), frozenset(_WORD.findall(source.code))
-        )
-
-
-def _missing(names: _Names, before: Sequence[tuple[int, _Names]]) -> tuple[int, ...]:
-    """The texts that a host program puts before one that uses what they declare: its maps, types and functions.
-
-    One that declares a name again is an alternative to it, not a part of the same program.
-    """
-    needed = names.words - names.declared
-    taken: list[int] = []
-    for number, above in reversed(before):
-        if needed & above.declared and not above.declared & names.declared:
-            taken.append(number)
-            needed = (needed | above.words) - above.declared
-            names = _Names(names.declared | above.declared, names.words)
-    return tuple(reversed(taken))
 
 
 class _Project:
@@ -525,7 +429,7 @@ class _Search:
 
 def _may(path: str) -> bool:
     """May the file hold eBPF programs, by its name?"""
-    return path.endswith(".c") or hosts.is_host(path)
+    return path.endswith(".c") or is_host(path)
 
 
 def _home_of(link: str) -> Path:

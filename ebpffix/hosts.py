@@ -1,8 +1,7 @@
-"""C inside the strings of Python, Go, C++ and Lua: found, decoded to what the compiler gets, and the way back.
+"""The strings of Python, Go, C++ and Lua files, decoded to what the program that runs has of them.
 
 A host file is read by one regular expression a language, on bytes: comments and literals are told from the rest, and
-adjacent literals are one text. Each text knows for each of its bytes where that stands in the host, so that an edit of
-the C becomes an edit of the host, escaped as the literal needs it.
+adjacent literals are one text. Each text knows for each of its bytes where that stands in the host.
 """
 
 from __future__ import annotations
@@ -10,14 +9,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from ebpffix.rewrite import apply
 from ebpffix.source import Source, blank
-from ebpffix.transform import Edit, Fix, Safety, Span
 
 # -- literals
 
@@ -79,10 +76,6 @@ class Piece(NamedTuple):
 
 
 Decoded = tuple[bytes, list[Piece]]
-
-
-class CannotWrite(Exception):
-    """Why an edit of the C cannot be made in the host: one phrase."""
 
 
 @dataclass(frozen=True)
@@ -272,9 +265,9 @@ class Text:
         before: Literal | None = None
         for literal in self.literals:
             if before and self._joins_an_expression(before, literal):
-                parts.append(_STAND_IN)
-                pieces.append(Piece(at, len(_STAND_IN), before.end, literal.start - before.end, self, None, False))
-                at += len(_STAND_IN)
+                parts.append(STAND_IN)
+                pieces.append(Piece(at, len(STAND_IN), before.end, literal.start - before.end, self, None, False))
+                at += len(STAND_IN)
             before = literal
             for host, size, part in _parts(self.host.data, literal, self.language):
                 verbatim = part is None
@@ -284,7 +277,7 @@ class Text:
                     pieces.append(Piece(at, len(part), host, size, self, literal, verbatim))
                     at += len(part)
         decoded = b"".join(parts), pieces
-        return _spliced(decoded, list(_fields(self, decoded))) if self.fields else decoded
+        return spliced(decoded, list(_fields(self, decoded))) if self.fields else decoded
 
     def _joins_an_expression(self, before: Literal, literal: Literal) -> bool:
         between = self.host.code[before.end : literal.start].strip(b" \t\r\n\\")
@@ -301,10 +294,10 @@ class Text:
         """What is no plain text in it, because the host formats it."""
         code = self.host.code
         if _PERCENT_AFTER.match(code, self.end) or _PERCENT_BEFORE.search(code, max(self.start - 80, 0), self.start):
-            return _PERCENT
+            return PERCENT
         if self.variable and b"%" in self.raw and re.search(rb"\b%s\s*%%\s*[\w({\[]" % self.variable, code):
-            return _PERCENT
-        return _BRACED if _FORMAT_AFTER.match(code, self.end) else None
+            return PERCENT
+        return BRACED if _FORMAT_AFTER.match(code, self.end) else None
 
     @cached_property
     def complete(self) -> bool:
@@ -318,12 +311,12 @@ class Text:
 
 _ASSIGNED = re.compile(rb"\b(\w+)\s*=[\s(\\]*\Z")
 _ADDED_AFTER = re.compile(rb"[ \t]*(?:\+|\.\.)")
-_STAND_IN = b"1"  # what an expression of the host is read as: a number, or a text that is not known here
+STAND_IN = b"1"  # what an expression of the host is read as: a number, or a text that is not known here
 _PERCENT_AFTER = re.compile(rb"[\s)\\]*%(?!=)|[\s)]*:format\s*\(")
 _PERCENT_BEFORE = re.compile(rb"\b(?:Sprintf|string\.format)\s*\(\s*\Z")
-_PERCENT = re.compile(rb"%%|%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[hlL]?[diouxXeEfFgGcrsqv]")
+PERCENT = re.compile(rb"%%|%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[hlL]?[diouxXeEfFgGcrsqv]")
 _FORMAT_AFTER = re.compile(rb"[\s)\\]*\.format\s*\(")
-_BRACED = re.compile(rb"\{\{|\}\}|\{\w*(?:![rsa])?(?::[^{}\n]*)?\}")
+BRACED = re.compile(rb"\{\{|\}\}|\{\w*(?:![rsa])?(?::[^{}\n]*)?\}")
 
 
 def _fields(text: Text, decoded: Decoded) -> Iterator[tuple[int, int, Decoded]]:
@@ -332,22 +325,20 @@ def _fields(text: Text, decoded: Decoded) -> Iterator[tuple[int, int, Decoded]]:
     assert text.fields
     for match in text.fields.finditer(data):
         start, end = match.span()
-        host, host_end = _first(decoded, start), _last(decoded, end)
+        host, host_end = first_byte(decoded, start), last_byte(decoded, end)
         found = match[0]
         if found in (b"%%", b"{{", b"}}"):
-            stand_in, literal = found[:1], _at(decoded, start).literal
+            stand_in, literal = found[:1], piece_at(decoded, start).literal
         else:
             stand_in, literal = _stand_in(data, start, end), None
         pieces = [Piece(0, len(stand_in), host, host_end - host, text, literal, False)]
         yield start, end, (stand_in, pieces if stand_in else [])
 
 
-_WORD = re.compile(rb"\w")
-_OPERAND_BEFORE = re.compile(rb"(?:[(\[{=!&|+*/,?:<>]|\breturn|\bcase)\s*\Z")
-_OPERAND_AFTER = re.compile(rb"\s*[)\]},;=!&|+*/?:<>]|[uUlL]+\b|\s+-")
+_NAME_AFTER = re.compile(rb"\w|\(")
 
 
-def _is_alone(data: bytes, start: int, end: int) -> bool:
+def is_alone(data: bytes, start: int, end: int) -> bool:
     """Does it stand alone in its line, as a statement?"""
     line, line_end = data.rfind(b"\n", 0, start) + 1, data.find(b"\n", end)
     rest = data[end : line_end if line_end >= 0 else len(data)]
@@ -356,12 +347,12 @@ def _is_alone(data: bytes, start: int, end: int) -> bool:
 
 def _stand_in(data: bytes, start: int, end: int) -> bytes:
     """Nothing for a field that is alone in its line, a name as a part of a name, else a number."""
-    if _is_alone(data, start, end):
+    if is_alone(data, start, end):
         return b""
-    return b"x1" if _WORD.match(data, end) else _STAND_IN
+    return b"x1" if _NAME_AFTER.match(data, end) else STAND_IN
 
 
-def _spliced(whole: Decoded, cuts: Sequence[tuple[int, int, Decoded]]) -> Decoded:
+def spliced(whole: Decoded, cuts: Sequence[tuple[int, int, Decoded]]) -> Decoded:
     """A decoded text with some ranges of it, in order, replaced by other decoded texts."""
     parts: list[bytes] = []
     pieces: list[Piece] = []
@@ -379,7 +370,7 @@ def _part(whole: Decoded, start: int, end: int) -> Decoded:
     """Bytes `start` to `end` of a decoded text."""
     found: list[Piece] = []
     data, pieces = whole
-    for piece in pieces[_index(pieces, start) if pieces else 0 :]:
+    for piece in pieces[piece_index(pieces, start) if pieces else 0 :]:
         first, last = max(piece.at, start), min(piece.at + piece.length, end)
         if piece.at >= end:
             break
@@ -389,24 +380,24 @@ def _part(whole: Decoded, start: int, end: int) -> Decoded:
     return data[start:end], found
 
 
-def _index(pieces: list[Piece], offset: int) -> int:
+def piece_index(pieces: list[Piece], offset: int) -> int:
     return max(bisect_right(pieces, offset, key=lambda piece: piece.at) - 1, 0)
 
 
-def _at(decoded: Decoded, offset: int) -> Piece:
+def piece_at(decoded: Decoded, offset: int) -> Piece:
     """The piece that holds a byte."""
-    return decoded[1][_index(decoded[1], offset)]
+    return decoded[1][piece_index(decoded[1], offset)]
 
 
-def _first(decoded: Decoded, offset: int) -> int:
+def first_byte(decoded: Decoded, offset: int) -> int:
     """Where in the host a byte begins."""
-    piece = _at(decoded, offset)
+    piece = piece_at(decoded, offset)
     return piece.host + (offset - piece.at if piece.verbatim else 0)
 
 
-def _last(decoded: Decoded, offset: int) -> int:
+def last_byte(decoded: Decoded, offset: int) -> int:
     """Where in the host the byte before `offset` ends."""
-    piece = _at(decoded, offset - 1)
+    piece = piece_at(decoded, offset - 1)
     return piece.host + (offset - piece.at if piece.verbatim else piece.size)
 
 
@@ -473,13 +464,9 @@ class Host:
     source: Source
     texts: tuple[Text, ...]
 
-    def island(self, numbers: tuple[int, ...]) -> Island:
-        """The C that the texts with these numbers make together."""
-        return Island(self, numbers)
-
     @cached_property
     def fills(self) -> dict[bytes, list[Text]]:
-        """What the host puts in the place of a word: `text.replace("FILTER", "if (…) …")`, in order; the literals alone."""
+        """What the host puts in the place of a word, `text.replace("FILTER", "if (…) …")`: the literals, in order."""
         found: dict[bytes, list[Text]] = {}
         assigned: dict[bytes, list[Text]] = {}
         code = self.source.code
@@ -500,182 +487,6 @@ class Host:
 _REPLACES = re.compile(rb"\b(?:replace|gsub|Replace|ReplaceAll)\s*\((?:\s*\w+\s*,)?\s*\Z")
 _PLACEHOLDER = re.compile(rb"(?=.*[A-Z#@$_])[\w#@$<>{}]{3,}")
 _ARGUMENT = re.compile(rb"\s*,\s*(\w+)\s*\)")
-_NESTED = 3  # so many placeholders in the texts of placeholders
-
-
-@dataclass(frozen=True, eq=False)
-class Island:
-    """A piece of C in a host: one text, or several that the host puts together. All offsets are of `data`."""
-
-    host: Host
-    numbers: tuple[int, ...]  # of the host's texts; the last is what the island is about
-
-    @property
-    def text(self) -> Text:
-        return self.host.texts[self.numbers[-1]]
-
-    @property
-    def data(self) -> bytes:
-        return self.decoded[0]
-
-    @cached_property
-    def decoded(self) -> Decoded:
-        none: Decoded = b"", []
-        whole = _spliced(none, [(0, 0, self.host.texts[number].decoded) for number in self.numbers])
-        for _ in range(_NESTED):
-            filled = self._filled(whole)
-            if filled is whole:
-                break
-            whole = filled
-        return whole
-
-    def _filled(self, whole: Decoded) -> Decoded:
-        fills = self.host.fills
-        names = [name for name in fills if name in whole[0]]
-        if not names:
-            return whole
-        pattern = re.compile(b"|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)))
-        found = ((match, self._value(whole, match)) for match in pattern.finditer(whole[0]))
-        cuts = [(*match.span(), value) for match, value in found if value]
-        return _spliced(whole, cuts) if cuts else whole
-
-    def _value(self, whole: Decoded, match: re.Match[bytes]) -> Decoded | None:
-        """What stands at a placeholder: the first text of the host's that C allows there, else a stand-in."""
-        data, (start, end) = whole[0], match.span()
-        alone = _is_alone(data, start, end)
-        for text in self.host.fills[match[0]]:
-            if text.complete and (alone or text.data.strip()):
-                return text.decoded
-        if alone:
-            return b"", []
-        if not _OPERAND_BEFORE.search(data, max(start - 40, 0), start) or not _OPERAND_AFTER.match(data, end):
-            return None
-        host, host_end = _first(whole, start), _last(whole, end)
-        return _STAND_IN, [Piece(0, 1, host, host_end - host, _at(whole, start).text, None, False)]
-
-    def text_at(self, offset: int) -> Text:
-        """The text of the host that holds a byte."""
-        return _at(self.decoded, offset).text
-
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """The bytes of the host that hold bytes `start` to `end`; of those in several texts, the ones in the first."""
-        if start == end:
-            place = self._place(start)[1]
-            return place, place
-        first = _at(self.decoded, start)
-        pieces = self.decoded[1]
-        own = [p for p in pieces[_index(pieces, start) : _index(pieces, end - 1) + 1] if p.text is first.text]
-        return _first(self.decoded, start), max(_last(self.decoded, min(end, p.at + p.length)) for p in own)
-
-    def line(self, line: int) -> int:
-        """The line of the host that a line of the C begins on; both 1-based."""
-        try:
-            offset = Source(self.host.source.path, self.data).offset(line)
-        except IndexError:
-            offset = len(self.data)
-        return self.host.source.line(self.span(offset, min(offset + 1, len(self.data)))[0])
-
-    def fix(self, path: Path, fix: Fix) -> Fix:
-        """A fix in the C, which has `path`, as one in the host: advice where the host cannot be edited so."""
-        here = fix.at.path == path
-        at = Span(self.host.source.path, *self.span(fix.at.start, fix.at.end)) if here else fix.at
-        mine = [edit for edit in fix.edits if edit.path == path]
-        others = [edit for edit in fix.edits if edit.path != path]
-        try:
-            return replace(fix, at=at, edits=[*(self.edits(mine) if mine else []), *others])
-        except CannotWrite as why:
-            doubt = f"; {fix.reason}" if fix.reason else ""
-            return Fix(at, fix.message, Safety.ADVICE, reason=f"to be made by hand: {why}{doubt}")
-
-    def edits(self, edits: Sequence[Edit]) -> list[Edit]:
-        """Edits of the C as edits of the host, proven by reading the result. CannotWrite if there are none."""
-        source = self.host.source
-        wanted = apply(self.data, edits)
-        for cautious in (False, True):
-            made = [self._edit(edit, cautious) for edit in edits]
-            again = read(source.path, apply(source.data, made))
-            if len(again.texts) == len(self.host.texts) and again.island(self.numbers).data == wanted:
-                return made
-        raise CannotWrite("the string of the host program cannot hold the new text")
-
-    def _edit(self, edit: Edit, cautious: bool) -> Edit:
-        edit = edit if self._piece_of(edit) else _trimmed(self.data, edit)
-        piece = self._piece_of(edit)
-        if piece is None or piece.literal is None:
-            raise CannotWrite("it reaches over strings that the host program joins")
-        start, end = self.span(edit.start, edit.end)
-        return Edit(self.host.source.path, start, end, _encoded(edit.text, piece.text, piece.literal, start, cautious))
-
-    def _piece_of(self, edit: Edit) -> Piece | None:
-        """A piece of the one literal that an edit lies in."""
-        if edit.start == edit.end:
-            return self._place(edit.start)[0]
-        pieces = self.decoded[1]
-        over = pieces[_index(pieces, edit.start) : _index(pieces, edit.end - 1) + 1]
-        first, last = over[0], over[-1]
-        whole = (first.verbatim or first.at == edit.start) and (last.verbatim or last.at + last.length == edit.end)
-        return first if whole and first.literal and all(p.literal is first.literal for p in over) else None
-
-    def _place(self, offset: int) -> tuple[Piece | None, int]:
-        """Where in the host new text goes that is to stand at `offset`: of two strings that meet there into the one
-        that has the rest of the line."""
-        data, pieces = self.decoded
-        if not pieces:
-            return None, self.text.start
-        after = _at(self.decoded, offset) if offset < len(data) else None
-        before = _at(self.decoded, offset - 1) if offset else None
-        at_line_start = not offset or data[offset - 1 : offset] == b"\n"
-        if after and after.literal and (at_line_start or before is None or before.literal is None):
-            return after, _first(self.decoded, offset)
-        if before:
-            return before, _last(self.decoded, offset)
-        return after, _first(self.decoded, offset)
-
-
-def _trimmed(data: bytes, edit: Edit) -> Edit:
-    """Without what the old and the new text begin or end with."""
-    old = data[edit.start : edit.end]
-    most = min(len(old), len(edit.text))
-    ahead = next((n for n in range(most) if old[n] != edit.text[n]), most)
-    behind = next((n for n in range(most - ahead) if old[-1 - n] != edit.text[-1 - n]), most - ahead)
-    text = edit.text[ahead : len(edit.text) - behind]
-    return replace(edit, start=edit.start + ahead, end=edit.end - behind, text=text)
-
-
-def _encoded(text: bytes, of: Text, literal: Literal, place: int, cautious: bool) -> bytes:
-    """New C as a literal wants it; `cautious` escapes every quote."""
-    if of.fields is _PERCENT:
-        text = text.replace(b"%", b"%%")
-    if literal.braces or of.fields is _BRACED:
-        text = text.replace(b"{", b"{{").replace(b"}", b"}}")
-    if not literal.raw:
-        text = text.replace(b"\\", b"\\\\")
-        quote = literal.quote[:1]
-        if cautious or not literal.long:
-            text = text.replace(quote, b"\\" + quote)
-    if literal.long:
-        return text.replace(b"\n", _newline(of.host, literal, place))
-    text = text.replace(b"\t", b"\\t") if b"\\t" in of.host.data[literal.body : literal.body_end] else text
-    return text.replace(b"\n", b"\\n" + _next_literal(of, literal))
-
-
-def _newline(host: Source, literal: Literal, place: int) -> bytes:
-    """The line end that a literal has there."""
-    found = host.data.rfind(b"\n", literal.body, place)
-    found = host.data.find(b"\n", place, literal.body_end) if found < 0 else found
-    if found < 0:
-        return host.newline
-    return b"\r\n" if host.data[found - 1 : found] == b"\r" else b"\n"
-
-
-def _next_literal(of: Text, literal: Literal) -> bytes:
-    """Where each line of the C has a literal and a line of its own: the end of one and the start of the next."""
-    host = of.host
-    indent = host.data[host.line_start(literal.start) : literal.start]
-    if len(of.literals) == 1 or indent.strip(b" \t"):
-        return b""
-    join = b" " + of.language.join if of.language.join else b""
-    return literal.quote + join + host.newline + indent + host.data[literal.start : literal.body]
 
 
 def read(path: Path, data: bytes) -> Host:
