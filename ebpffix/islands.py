@@ -251,8 +251,8 @@ def _encoded(text: bytes, of: Text, literal: Literal, place: int, cautious: bool
 
 def _newline(host: Source, literal: Literal, place: int) -> bytes:
     """The line end that a literal has there."""
-    found = host.data.rfind(b"\n", literal.body, place)
-    found = host.data.find(b"\n", place, literal.body_end) if found < 0 else found
+    found = host.data.find(b"\n", place, literal.body_end)
+    found = host.data.rfind(b"\n", literal.body, place) if found < 0 else found
     if found < 0:
         return host.newline
     return b"\r\n" if host.data[found - 1 : found] == b"\r" else b"\n"
@@ -276,8 +276,11 @@ _INCLUDED = re.compile(rb"^[ \t]*#[ \t]*include\b", re.MULTILINE)
 _BODY = re.compile(rb"\)[ \t\r\n]*\{")
 _ALTERNATIVE = re.compile(rb"^[ \t]*#[ \t]*el", re.MULTILINE)
 _BRACKETS = re.compile(rb"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
-# Between the declarations of C no sentence ends, no line ends in a colon, and few words stand in a row.
-_PROSE = re.compile(rb"\w[.?!](?:\s|\Z)|:[ \t]*(?:\r?\n|\Z)|(?:\b[A-Za-z]+[ \t,]+){7}")
+# Between the declarations of C no sentence ends, no line ends in a colon, and no three plain words stand in a row.
+_KEYWORDS = b"static inline unsigned signed long short int char bool const volatile extern struct union enum void typedef"
+_PROSE = re.compile(
+    rb"\w[.?!](?:\s|\Z)|:[ \t]*(?:\r?\n|\Z)|(?:\b(?!(?:%s)\b)[a-z]+[ \t]+){3}" % _KEYWORDS.replace(b" ", b"|")
+)
 
 
 def find(
