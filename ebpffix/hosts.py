@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -470,7 +471,7 @@ class Host:
         found: dict[bytes, list[Text]] = {}
         assigned: dict[bytes, list[Text]] = {}
         code = self.source.code
-        for text, following in zip(self.texts, (*self.texts[1:], None), strict=True):
+        for text, following in zip_longest(self.texts, self.texts[1:]):
             if text.variable:
                 assigned.setdefault(text.variable, []).insert(0, text)
             if not _REPLACES.search(code, max(text.start - 80, 0), text.start) or not _PLACEHOLDER.fullmatch(text.data):

@@ -277,9 +277,9 @@ _BODY = re.compile(rb"\)[ \t\r\n]*\{")
 _ALTERNATIVE = re.compile(rb"^[ \t]*#[ \t]*el", re.MULTILINE)
 _BRACKETS = re.compile(rb"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
 # Between the declarations of C no sentence ends, no line ends in a colon, and no three plain words stand in a row.
-_KEYWORDS = b"static inline unsigned signed long short int char bool const volatile extern struct union enum void typedef"
+_KEYWORD = rb"(?:static|inline|unsigned|signed|long|short|int|char|bool|const|volatile|extern|struct|union|enum|void|typedef)\b"
 _PROSE = re.compile(
-    rb"\w[.?!](?:\s|\Z)|:[ \t]*(?:\r?\n|\Z)|(?:\b(?!(?:%s)\b)[a-z]+[ \t]+){3}" % _KEYWORDS.replace(b" ", b"|")
+    rb"\w[.?!](?:\s|\Z)|:[ \t]*(?:\r?\n|\Z)|(?:\b(?!%s)[a-z]+[ \t]+){2}(?!%s)[a-z]+\b" % ((_KEYWORD,) * 2)
 )
 
 
