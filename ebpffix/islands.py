@@ -135,6 +135,15 @@ class Island:
             doubt = f"; {fix.reason}" if fix.reason else ""
             return Fix(at, fix.message, Safety.ADVICE, reason=f"to be made by hand: {why}{doubt}")
 
+    @property
+    def unknown(self) -> tuple[int, str] | None:
+        """The line and name of the first placeholder for statements that the host does not tell."""
+        for name in self._statements(0, len(self.data), self.text):
+            if not self.host.fills.get(name):
+                at = max(self.host.source.data.find(name, self.text.start), 0)
+                return self.host.source.line(at), name.decode("utf-8", "replace")
+        return None
+
     def _doubt(self, path: Path, fix: Fix) -> str:
         """Why a fix that is safe in this C may not be so in all that the host makes of it; "" if it is."""
         data = self.data
@@ -277,7 +286,10 @@ _BODY = re.compile(rb"\)[ \t\r\n]*\{")
 _ALTERNATIVE = re.compile(rb"^[ \t]*#[ \t]*el", re.MULTILINE)
 _BRACKETS = re.compile(rb"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
 # Between the declarations of C no sentence ends, no line ends in a colon, and no three plain words stand in a row.
-_KEYWORD = rb"(?:static|inline|unsigned|signed|long|short|int|char|bool|const|volatile|extern|struct|union|enum|void|typedef)\b"
+_KEYWORD = (
+    rb"(?:static|inline|unsigned|signed|long|short|int|char|bool"
+    rb"|const|volatile|extern|struct|union|enum|void|typedef)\b"
+)
 _PROSE = re.compile(
     rb"\w[.?!](?:\s|\Z)|:[ \t]*(?:\r?\n|\Z)|(?:\b(?!%s)[a-z]+[ \t]+){2}(?!%s)[a-z]+\b" % ((_KEYWORD,) * 2)
 )

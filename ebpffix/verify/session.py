@@ -28,6 +28,11 @@ class Program:
     args: tuple[str, ...]
     string: String | None = None
 
+    @property
+    def file(self) -> Path:
+        """The file that holds it."""
+        return self.string.file if self.string else self.path
+
 
 class Verifier:
     """Proves the fixes of a run. BCC is started once, when the first program wants it, and ends with `close`.

@@ -86,6 +86,9 @@ class StringTarget:
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         data = overlay.get(self.path)
         string = self.string.read(self.path.read_bytes() if data is None else data)
+        if string.island and (waits := string.island.unknown):
+            line, name = waits
+            return CompileError((f"{self.path}:{line}: {name} stands for text that the host program puts in",))
         made = self.inner.compile({**overlay, self.inner.path: string.source.data})
         if isinstance(made, CompileError):
             return CompileError(tuple(map(string.placed_message, made.lines)))
