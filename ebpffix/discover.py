@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ebpffix.files import Listing, git_root, inside, list_files, reason, root_of
-from ebpffix.hosts import is_host, read
+from ebpffix.files import HOSTS, Listing, git_root, inside, list_files, reason, root_of
 from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
-from ebpffix.islands import Island, find
 from ebpffix.source import Source
 from ebpffix.transform import BCC, LIBBPF, Fix
+
+if TYPE_CHECKING:
+    from ebpffix.islands import Island
 
 __all__ = ["Discovery", "Header", "Program", "dialect_of", "discover", "root_of"]
 
@@ -170,6 +172,9 @@ class Program:
         """The program as it is when its file holds `data`."""
         if self.island is None:
             return replace(self, source=Source(self.path, data))
+        from ebpffix.hosts import read
+        from ebpffix.islands import Island
+
         island = Island(read(self.file, data), self.island.numbers)
         return replace(self, source=Source(self.path, island.data), island=island)
 
@@ -247,10 +252,18 @@ class _Found:
     unread: list[str] = field(default_factory=list)
 
 
+# One of these stands in every host program with eBPF C that is worth a closer look.
+_HINTS = (b"BPF_", b"bpf_", b"_PROBE", b"probe__", b"pt_regs", b".perf_submit", b"cursor_advance", b"SEC(")
+
+
 def _programs_of(source: Source, root: Path, dialect: str) -> _Found:
     """The eBPF programs of a file, read in a dialect ("auto": their own)."""
-    if is_host(source.path.name):
-        islands, unread = find(source, dialect_of)
+    if source.path.suffix in HOSTS:
+        if not any(hint in source.data for hint in _HINTS):
+            return _Found()
+        from ebpffix.islands import find
+
+        islands, unread = find(source, dialect_of, _HINTS)
         programs = [Program(c, own if dialect == "auto" else dialect, root, island) for island, c, own in islands]
         return _Found(programs, unread)
     detected = dialect_of(source)
@@ -429,7 +442,7 @@ class _Search:
 
 def _may(path: str) -> bool:
     """May the file hold eBPF programs, by its name?"""
-    return path.endswith(".c") or is_host(path)
+    return path.endswith((".c", *HOSTS))
 
 
 def _home_of(link: str) -> Path:

@@ -15,6 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
+from ebpffix.files import HOSTS
 from ebpffix.source import Source, blank
 
 # -- literals
@@ -211,16 +212,6 @@ _LANGUAGES = {
         _lua_escape,
     ),
 }  # fmt: skip
-_SUFFIXES = {
-    ".py": "python", ".go": "go", ".lua": "lua",
-    ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hh": "cpp", ".hpp": "cpp", ".hxx": "cpp",
-}  # fmt: skip
-SUFFIXES = tuple(_SUFFIXES)
-
-
-def is_host(path: str) -> bool:
-    """Is it, by its name, a file that may hold C in strings?"""
-    return path.endswith(SUFFIXES)
 
 
 # -- texts
@@ -492,7 +483,7 @@ _ARGUMENT = re.compile(rb"\s*,\s*(\w+)\s*\)")
 
 def read(path: Path, data: bytes) -> Host:
     """All texts of a host file, whatever they hold."""
-    language = _LANGUAGES[_SUFFIXES[path.suffix]]
+    language = _LANGUAGES[HOSTS[path.suffix]]
     tokens: list[tuple[int, int, bool]] = []
     groups: list[tuple[list[Literal], bool]] = []
     gap = b""  # the code since the last literal

@@ -279,8 +279,6 @@ def _next_literal(of: Text, literal: Literal) -> bytes:
 
 # -- which strings are programs
 
-# One of these stands in every host program with eBPF C that is worth a closer look.
-_HINTS = (b"BPF_", b"bpf_", b"_PROBE", b"probe__", b"pt_regs", b".perf_submit", b"cursor_advance", b"SEC(")
 _INCLUDED = re.compile(rb"^[ \t]*#[ \t]*include\b", re.MULTILINE)
 _BODY = re.compile(rb"\)[ \t\r\n]*\{")
 _ALTERNATIVE = re.compile(rb"^[ \t]*#[ \t]*el", re.MULTILINE)
@@ -296,19 +294,17 @@ _PROSE = re.compile(
 
 
 def find(
-    source: Source, dialect_of: Callable[[Source], str | None]
+    source: Source, dialect_of: Callable[[Source], str | None], hints: Sequence[bytes]
 ) -> tuple[list[tuple[Island, Source, str]], list[str]]:
     """The eBPF programs in the strings of a host file, each with its C under a path of its own and its dialect, and
-    notes on strings that are eBPF C and cannot be read."""
+    notes on strings that are eBPF C and cannot be read. One of `hints` is in every string that is worth a look."""
     found: list[tuple[Island, Source, str]] = []
     unread: list[str] = []
-    if not any(hint in source.data for hint in _HINTS):
-        return found, unread
     host = read(source.path, source.data)
     fills = {text for values in host.fills.values() for text in values}
     before: list[tuple[int, _Names]] = []  # the texts above, nearest last, and what they declare
     for number, text in enumerate(host.texts):
-        if text.statement or text in fills or not any(hint in text.raw for hint in _HINTS):
+        if text.statement or text in fills or not any(hint in text.raw for hint in hints):
             continue
         part = Source(source.path, text.data)
         code = _DIRECTIVE.sub(b"", part.code)

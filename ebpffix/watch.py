@@ -11,7 +11,7 @@ from pathlib import Path
 from ebpffix.config import Config
 from ebpffix.discover import Discovery, discover
 from ebpffix.engine import Settings, programs_to_load, run
-from ebpffix.hosts import SUFFIXES
+from ebpffix.files import HOSTS
 from ebpffix.report import rejection, text
 from ebpffix.source import Source
 from ebpffix.verify.compile import CompileError
@@ -20,7 +20,7 @@ from ebpffix.verify.session import Program, Verifier
 
 # Editors write by several steps (a new file, a rename, a touch); what comes within this many milliseconds is one save.
 _SETTLE = 50
-_SUFFIXES = (".c", ".h", *SUFFIXES)
+_SUFFIXES = (".c", ".h", *HOSTS)
 
 
 def watch(paths: Sequence[str], settings: Settings, config: Config) -> int:

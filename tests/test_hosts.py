@@ -19,6 +19,7 @@ from support import CACHE, FIXTURES
 from ebpffix import hosts, islands
 from ebpffix.cli import command
 from ebpffix.discover import Discovery, discover
+from ebpffix.files import HOSTS
 from ebpffix.islands import CannotWrite, Island
 from ebpffix.rewrite import apply
 from ebpffix.transform import BCC, LIBBPF, Edit
@@ -443,7 +444,7 @@ def test_verify_compiles_the_string(tmp_path: Path, bcc: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "'", '"""', "\\", 'R"(', "x = 'é", "[==[", "`", "--[["])
-@pytest.mark.parametrize("suffix", hosts.SUFFIXES)
+@pytest.mark.parametrize("suffix", HOSTS)
 def test_odd_files_do_no_harm(text: str, suffix: str) -> None:
     for data in (text.encode(), (text * 3 + "\n" + text).encode("latin-1")):
         for one in hosts.read(Path("/a" + suffix), data).texts:
