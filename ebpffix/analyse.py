@@ -105,20 +105,24 @@ def _plain(fix: Fix) -> Fix:
 def _unseen(unit: Unit, transforms: Sequence[Registered]) -> Iterator[tuple[bool, str]]:
     """The trigger positions that no node covers, as (lost, note): lost is what libclang dropped, against what an #if
     leaves out or a macro's body holds."""
-    said = set()
     for path, source in unit.sources.items():
-        for transform in transforms:
-            for match in transform.facts.trigger.finditer(source.code):
-                line = source.line(match.start())
-                where = f"line {line}" if path == unit.path else f"{path.name} line {line}"
-                if unit.in_directive(path, match.start()):
-                    note, lost = f"{where}: in a macro's body or directive, not analysed", False
-                elif unit.inactive(path, match.start()):
-                    note, lost = f"{where}: left out by an #if, not analysed", False
-                elif unit.errors and not unit.covers(path, match.start()):  # only an error makes libclang lose text
-                    note, lost = f"{where}: not understood by libclang, not analysed", True
-                else:
-                    continue
-                if note not in said:
-                    said.add(note)
-                    yield lost, note
+        said = set()
+        for start, end, why in _out_of_sight(unit, path):
+            for transform in transforms:
+                for match in transform.facts.trigger.finditer(source.code, start, end):
+                    line = source.line(match.start())
+                    if line not in said and (why or not unit.covers(path, match.start())):
+                        said.add(line)
+                        where = f"line {line}" if path == unit.path else f"{path.name} line {line}"
+                        yield not why, f"{where}: {why or 'not understood by libclang'}, not analysed"
+
+
+def _out_of_sight(unit: Unit, path: Path) -> Iterator[tuple[int, int, str]]:
+    """The parts of a file that no node stands for, as (start, end, why). With errors, all of it may have such places,
+    which libclang gives no reason for."""
+    for start, end in unit.directives(path):
+        yield start, end, "in a macro's body or directive"
+    for start, end in unit.inactive_spans(path):
+        yield start, end, "left out by an #if"
+    if unit.errors:  # only an error makes libclang lose text
+        yield 0, len(unit.sources[path].data), ""

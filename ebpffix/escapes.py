@@ -73,11 +73,11 @@ _DEPTH = 6
 
 # What a transform looks for: the calls above, and objects with an initialiser, which may go to a header's function.
 TRIGGERS = (
-    rb"\bstruct\s+\w+\s+\w+\s*=\s*\{",
-    rb"\bbpf_(?:map_(?:lookup|update|delete|push|lookup_percpu)_elem|perf_event_output|skb_output|xdp_output)\b",
-    rb"\bbpf_(?:ringbuf_output|seq_write|probe_write_user|skb_store_bytes|xdp_store_bytes|dynptr_write|csum_diff)\b",
-    rb"\bbpf_(?:fib_lookup|skb_set_tunnel_(?:key|opt)|setsockopt|skc?_lookup_(?:tcp|udp)|bind)\b",
-    rb"\bbpf_(?:(?:sk|task|inode|cgrp)_storage_get|sock_(?:map|hash)_update)\b",
+    rb"struct\s+\w+\s+\w+\s*=\s*\{",
+    rb"bpf_(?:map_(?:lookup|update|delete|push|lookup_percpu)_elem|perf_event_output|skb_output|xdp_output)\b",
+    rb"bpf_(?:ringbuf_output|seq_write|probe_write_user|skb_store_bytes|xdp_store_bytes|dynptr_write|csum_diff)\b",
+    rb"bpf_(?:fib_lookup|skb_set_tunnel_(?:key|opt)|setsockopt|skc?_lookup_(?:tcp|udp)|bind)\b",
+    rb"bpf_(?:(?:sk|task|inode|cgrp)_storage_get|sock_(?:map|hash)_update)\b",
     rb"\.\s*(?:lookup(?:_or_(?:try_)?init)?|update|insert|delete|(?:atomic_)?increment|push|perf_submit(?:_skb)?"
     rb"|ringbuf_output|sock_hash_update)\s*\(",
 )

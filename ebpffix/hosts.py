@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ebpffix.files import HOSTS
-from ebpffix.source import Source, blank
+from ebpffix.source import Source
 
 # -- literals
 
@@ -436,13 +436,8 @@ class _HostSource(Source):
     tokens: tuple[tuple[int, int, bool], ...] = ()  # (start, end, is it a comment)
 
     @cached_property
-    def code(self) -> bytes:
-        parts: list[bytes] = []
-        done = 0
-        for start, end, _ in self.tokens:
-            parts += (self.data[done:start], blank(self.data[start:end]))
-            done = end
-        return b"".join([*parts, self.data[done:]])
+    def _opaque(self) -> list[tuple[int, int]]:
+        return [(start, end) for start, end, _ in self.tokens]
 
     @cached_property
     def comments(self) -> list[tuple[int, int]]:

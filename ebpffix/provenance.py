@@ -390,11 +390,18 @@ class _Tracer:
             return _UNKNOWN
         if node.decl in self.followed:
             return frozenset()
+        # Inside the following of another variable, the result may lack what that one brings.
+        known: dict[tuple[int, int], Origins] = self.unit.memo.setdefault("origins", {})
+        if not self.followed and (node.decl, depth) in known:
+            return known[node.decl, depth]
         self.followed.add(node.decl)
         try:
-            return self._variable(node, target, function, depth)
+            result = self._variable(node, target, function, depth)
         finally:
             self.followed.discard(node.decl)
+        if not self.followed:
+            known[node.decl, depth] = result
+        return result
 
     def _variable(self, node: Node, target: Node, function: Node, depth: int) -> Origins:
         known = self.definitions(function)

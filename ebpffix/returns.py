@@ -241,11 +241,6 @@ def helper_calls(unit: Unit, program: Program) -> Iterator[tuple[Node, Node]]:
             yield call, definition
 
 
-def calls_of(unit: Unit, function: Node) -> list[Node]:
-    """All mentions of a function in the bodies of others; a call's among them."""
-    return [n for f in unit.functions if f.body for n in f.body.find("DECL_REF_EXPR") if n.decl == function.decl]
-
-
 # -- what a read is for
 
 

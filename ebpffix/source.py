@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,20 +23,8 @@ _OPAQUE = re.compile(
     rb"""|'(?:\\.|[^'\\\n])*(?:'|(?=\n)|\Z)""",
     re.DOTALL,
 )
-_VISIBLE = re.compile(rb"[^\r\n]")
-
-
-def blank(text: bytes) -> bytes:
-    """Spaces for all but line ends: same length, same lines."""
-    return _VISIBLE.sub(b" ", text)
-
-
-def _blank(match: re.Match[bytes]) -> bytes:
-    return blank(match[0])
-
-
-def _blank_comment(match: re.Match[bytes]) -> bytes:
-    return _blank(match) if match[0][:1] == b"/" else match[0]
+_BLANKED = bytes(byte if byte in b"\r\n" else ord(" ") for byte in range(256))
+_SLASH = ord("/")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +44,30 @@ class Source:
         return [0, *(m.end() for m in re.finditer(rb"\n", self.data))]
 
     @cached_property
+    def _opaque(self) -> list[tuple[int, int]]:
+        return [m.span() for m in _OPAQUE.finditer(self.data)]
+
+    @cached_property
     def code(self) -> bytes:
         """`data` with comments and literals blanked by spaces: same length, same lines. For searches by regex."""
-        return _OPAQUE.sub(_blank, self.data)
+        return self._without(self._opaque)
 
     @cached_property
     def uncommented(self) -> bytes:
         """`data` with comments blanked and literals kept: same length, same lines."""
-        return _OPAQUE.sub(_blank_comment, self.data)
+        return self._without(self.comments)
 
     @cached_property
     def comments(self) -> list[tuple[int, int]]:
         """The comments as (start, end) byte offsets, in order."""
-        return [m.span() for m in _OPAQUE.finditer(self.data) if m[0][:1] == b"/"]
+        return [span for span in self._opaque if self.data[span[0]] == _SLASH]
+
+    def _without(self, spans: Sequence[tuple[int, int]]) -> bytes:
+        parts, at = [], 0
+        for start, end in spans:
+            parts += [self.data[at:start], self.data[start:end].translate(_BLANKED)]
+            at = end
+        return b"".join((*parts, self.data[at:]))
 
     @property
     def newline(self) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import CACHE
 
-from ebpffix import engine, modes, worker
+from ebpffix import modes, worker
 from ebpffix.discover import discover
 from ebpffix.engine import Report, Settings, run
 from ebpffix.frontend import Unit
@@ -178,7 +178,7 @@ def test_second_run_starts_no_worker(tree: Path, cache: Path, monkeypatch: pytes
     (tree / "a.bpf.c").write_text(PROGRAM)
     transforms = known(replacing(b"OLD", b"NEW"))
     first = go(tree, cache, transforms)
-    monkeypatch.setattr(engine.Worker, "_start", lambda self: pytest.fail("a worker was started"))
+    monkeypatch.setattr(worker, "_Process", lambda serve: pytest.fail("a worker was started"))
     assert go(tree, cache, transforms).changed == first.changed
 
 

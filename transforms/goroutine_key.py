@@ -37,7 +37,7 @@ TRANSFORM = Transform(
     name="goroutine-key",
     pattern=8,
     dialects=(BCC, LIBBPF),
-    triggers=(rb"\bbpf_get_current_pid_tgid\s*\(", rb"\bBPF_U(?:RET)?PROBE\s*\(", rb"\bpt_regs\b"),
+    triggers=(rb"bpf_get_current_pid_tgid\s*\(", rb"BPF_U(?:RET)?PROBE\s*\(", rb"pt_regs\b"),
     summary="probe on a Go function that keys by thread: goroutines change threads",
     neighbours=(".go", ".py"),
 )

@@ -49,11 +49,11 @@ TRANSFORM = Transform(
     pattern=5,
     dialects=(BCC, LIBBPF),
     triggers=(
-        rb"\bPT_REGS_PARM\d",
-        rb"\bBPF_(?:CORE|PROBE)_READ\s*\(\s*\w+\s*,\s*(?:r?[ds]i|r?[bcd]x|r8|r9)\s*\)",
+        rb"PT_REGS_PARM\d",
+        rb"BPF_(?:CORE|PROBE)_READ\s*\(\s*\w+\s*,\s*(?:r?[ds]i|r?[bcd]x|r8|r9)\s*\)",
         rb"->\s*(?:r?[ds]i|r?[bcd]x|r8|r9|r1[2-5])\b",
-        rb"\bBPF_[KU](?:RET)?PROBE\s*\(\s*\w+\s*,",
-        rb"\bstruct\s+pt_regs\s*\*\s*\w+\s*,",
+        rb"BPF_[KU](?:RET)?PROBE\s*\(\s*\w+\s*,",
+        rb"struct\s+pt_regs\s*\*\s*\w+\s*,",
     ),
     summary="arguments read from registers when a function returns",
 )
@@ -62,9 +62,11 @@ TRANSFORM = Transform(
 def find(unit: Unit) -> Iterator[Fix]:
     taken: set[bytes] = set()
     told: set[int] = set()
-    for program in returns.programs(unit):
+    programs = list(returns.programs(unit))
+    returning = {program.function.decl for program in programs}
+    for program in programs:
         yield from _Pair(unit, program, taken).fixes()
-        yield from _shared_helpers(unit, program, told)
+        yield from _shared_helpers(unit, program, returning, told)
 
 
 class _Cannot(Exception):
@@ -104,7 +106,7 @@ class _Pair:
     def _register_reads(self) -> list[Read]:
         found = returns.register_reads(self.unit, self.program.function)
         for _, helper in returns.helper_calls(self.unit, self.program):
-            if len(returns.calls_of(self.unit, helper)) == 1:
+            if len(self.unit.mentions(helper)) == 1:
                 found += returns.register_reads(self.unit, helper)
         return found
 
@@ -391,11 +393,10 @@ def _joined(edits: list[Edit]) -> list[Edit]:
     return [Edit(*key, text) for key, text in texts.items()]
 
 
-def _shared_helpers(unit: Unit, program: Program, told: set[int]) -> Iterator[Fix]:
+def _shared_helpers(unit: Unit, program: Program, returning: set[int], told: set[int]) -> Iterator[Fix]:
     """Helpers that read arguments and that several return probes, and nothing else, call."""
-    returning = {p.function.decl for p in returns.programs(unit)}
     for _, helper in returns.helper_calls(unit, program):
-        mentions = returns.calls_of(unit, helper)
+        mentions = unit.mentions(helper)
         reads = [r for r in returns.register_reads(unit, helper) if not returns.on_purpose(unit, r)]
         if helper.decl in told or len(mentions) == 1 or not reads:
             continue

@@ -34,7 +34,7 @@ TRANSFORM = Transform(
     name="probe-read-space",
     pattern=6,
     dialects=(BCC, LIBBPF),
-    triggers=(rb"\bbpf_probe_read(?:_str)?\b",),
+    triggers=(rb"bpf_probe_read(?:_str)?\b",),
     summary="probe read that does not say whether the address is of the kernel or of user space",
 )
 

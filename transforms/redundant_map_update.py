@@ -43,7 +43,7 @@ TRANSFORM = Transform(
     name="redundant-map-update",
     pattern=2,
     dialects=(BCC, LIBBPF),
-    triggers=(rb"\bbpf_map_update_elem\s*\(", rb"\.\s*update\s*\("),
+    triggers=(rb"bpf_map_update_elem\s*\(", rb"\.\s*update\s*\("),
     kernel=">=4.18",
     summary="map update of a value that lookup already returned by reference",
 )

@@ -39,7 +39,7 @@ TRANSFORM = Transform(
     name="stash-leak",
     pattern=8,
     dialects=(BCC, LIBBPF),
-    triggers=(rb"\bbpf_get_current_pid_tgid\s*\(",),
+    triggers=(rb"bpf_get_current_pid_tgid\s*\(",),
     summary="what an entry probe stored is not deleted on every path of the return probe",
 )
 

@@ -46,7 +46,7 @@ TRANSFORM = Transform(
     name="unsafe-deref",
     pattern=6,
     dialects=(BCC, LIBBPF),
-    triggers=(rb"->", rb"\bPT_REGS_\w+\s*\("),
+    triggers=(rb"->", rb"PT_REGS_\w+\s*\("),
     summary="kernel memory read directly, which the verifier refuses",
 )
 

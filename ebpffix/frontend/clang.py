@@ -1,8 +1,4 @@
-"""libclang, loaded so that walking is cheap and parsing runs in threads.
-
-Only parsing releases Python's global lock: the thousands of small calls of a walk would spend more time on handing the
-lock over than on their work. Measured: 1 ms per 1000 cursors this way, 7 ms through the stock wrappers.
-"""
+"""libclang, loaded so that walking is cheap: 1 ms per 1000 cursors this way, 7 ms through the stock wrappers."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ KEEP_GOING = 0x200
 
 LoadError = cindex.TranslationUnitLoadError  # libclang gave no translation unit; a stale precompiled header, mostly
 
-_CONTINUE = 1  # CXChildVisit_Continue: go on with the next sibling
+_CONTINUE, _RECURSE = 1, 2  # CXChildVisitResult: on to the next sibling, or to the children first
 
 # CXBinaryOperatorKind and CXUnaryOperatorKind, in the order of clang-c/Index.h; 0 is "none".
 _BINARY = " .* ->* * / % + - << >> <=> < > <= >= == != & ^ | && || = *= /= %= += -= <<= >>= &= ^= |= ,".split(" ")
@@ -45,16 +41,10 @@ def _decoded(text: Any, *_: object) -> Any:
 
 @cache
 def library() -> Any:
-    """libclang with the functions of cindex: PyDLL keeps Python's lock, CDLL gives it up, for the parser alone."""
-    name = _library_file()
-    fast = ctypes.PyDLL(name)
-    parser = ctypes.CDLL(name)
+    """libclang with the functions of cindex. PyDLL keeps Python's lock: the thousands of small calls of a walk would
+    spend more time on handing it over than on their work, and nobody else waits for it."""
+    fast = ctypes.PyDLL(_library_file())
     cindex.register_functions(fast, True)
-    for slow in ("clang_parseTranslationUnit", "clang_saveTranslationUnit"):
-        ours = getattr(parser, slow)
-        ours.argtypes = getattr(fast, slow).argtypes
-        ours.restype = getattr(fast, slow).restype
-        setattr(fast, slow, ours)
     for name, result, arguments in (
         ("clang_getCursorBinaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
         ("clang_getCursorUnaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
@@ -67,6 +57,9 @@ def library() -> Any:
     ):
         function = getattr(fast, name)
         function.restype, function.argtypes = result, arguments
+    # Handles of files as numbers, for which cindex would make an object each time.
+    for name in ("clang_getFileLocation", "clang_getInstantiationLocation"):
+        getattr(fast, name).argtypes = [cindex.SourceLocation, *[ctypes.c_void_p] * 4]
     # cindex takes all text for UTF-8, and a file's name or a program's words need not be.
     fast.clang_getCString.restype = ctypes.c_char_p
     fast.clang_getCString.errcheck = _decoded
@@ -88,12 +81,24 @@ def children(cursor: Any) -> list[Any]:
     """The direct children of a cursor, in source order."""
     found: list[Any] = []
     keep = found.append
-    tu = cursor._tu
 
     def visit(child: Any, _parent: Any, _data: Any) -> int:
-        child._tu = tu  # cindex wants it when a cursor or a type is asked of this one
         keep(child)
         return _CONTINUE
+
+    library().clang_visitChildren(cursor, _VISITOR(visit), None)
+    return found
+
+
+def below(cursor: Any) -> list[tuple[Any, Any]]:
+    """All cursors below one, in source order, each with the cursor right above it: one visit costs a fraction of
+    asking each for its children."""
+    found: list[tuple[Any, Any]] = []
+    keep = found.append
+
+    def visit(child: Any, parent: Any, _data: Any) -> int:
+        keep((child, parent))
+        return _RECURSE
 
     library().clang_visitChildren(cursor, _VISITOR(visit), None)
     return found
@@ -141,21 +146,22 @@ def integer(cursor: Any) -> int | None:
 class _Place:
     """The out-parameters of a location query, allocated once for a translation unit."""
 
-    __slots__ = ("_lib", "_out", "file", "offset")
+    __slots__ = ("_expansion", "_file", "_offset", "_out", "_written")
 
     def __init__(self) -> None:
-        self._lib = library()
-        self.file, self.offset = cindex.c_object_p(), ctypes.c_uint()
+        lib = library()
+        self._written, self._expansion = lib.clang_getFileLocation, lib.clang_getInstantiationLocation
+        self._file, self._offset = ctypes.c_void_p(), ctypes.c_uint()
         line, column = ctypes.c_uint(), ctypes.c_uint()
-        self._out = tuple(map(ctypes.byref, (self.file, line, column, self.offset)))
+        self._out = tuple(map(ctypes.byref, (self._file, line, column, self._offset)))
 
     def of(self, location: Any) -> tuple[int, int]:
-        self._lib.clang_getFileLocation(location, *self._out)
-        return (ctypes.cast(self.file, ctypes.c_void_p).value or 0), self.offset.value
+        self._written(location, *self._out)
+        return self._file.value or 0, self._offset.value
 
     def expansion(self, location: Any) -> tuple[int, int]:
-        self._lib.clang_getInstantiationLocation(location, *self._out)
-        return (ctypes.cast(self.file, ctypes.c_void_p).value or 0), self.offset.value
+        self._expansion(location, *self._out)
+        return self._file.value or 0, self._offset.value
 
 
 class Locator:

@@ -6,6 +6,7 @@ first use. Kinds are libclang's names ("CALL_EXPR"), so its documentation applie
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ _TRANSPARENT = frozenset(("PAREN_EXPR", "UNEXPOSED_EXPR"))
 class Node:
     """One cursor. `start` and `end` are byte offsets (0-based, end exclusive) in `path`, where a person wrote it."""
 
-    __slots__ = ("_below", "_children", "_decl", "_extent", "cursor", "kind", "parent", "unit")
+    __slots__ = ("_at", "_body", "_children", "_decl", "_extent", "_past", "_tree", "cursor", "kind", "parent", "unit")
 
     def __init__(self, unit: Unit, cursor: Any, parent: Node | None) -> None:
         self.unit = unit
@@ -31,7 +32,10 @@ class Node:
         self.parent = parent
         self.kind = clang.kind_name(cursor)  # libclang's name for it, such as "CALL_EXPR"
         self._children: list[Node] | None = None
-        self._below: list[Node] | None = None
+        # All nodes of the declaration in source order, and the part of them that is this node and what is below it.
+        self._tree: list[Node] = []
+        self._at = self._past = 0
+        self._body: Node | None = None
         self._decl: int | None = None
         self._extent: tuple[Path | None, int, int] | None = None
 
@@ -45,26 +49,43 @@ class Node:
 
     @property
     def children(self) -> list[Node]:
-        if self._children is None:
-            self._children = [Node(self.unit, child, self) for child in clang.children(self.cursor)]
-        return self._children
+        return self._grow() if self._children is None else self._children
+
+    def _grow(self) -> list[Node]:
+        """Make all nodes below a declaration; its children. A translation unit's children grow when they are asked."""
+        self._children = made = []
+        if self.kind == "TRANSLATION_UNIT":
+            made += [Node(self.unit, cursor, self) for cursor in clang.children(self.cursor)]
+            return made
+        tree, above, keys, last = [self], [self], [bytes(self.cursor)], self
+        for cursor, parent in clang.below(self.cursor):
+            key = bytes(parent)
+            if key != keys[-1]:  # no sibling of the last one, but below it or past its family
+                above.append(last)
+                keys.append(bytes(last.cursor))
+                while key != keys[-1] and len(keys) > 1:
+                    keys.pop()
+                    above.pop()._past = len(tree)
+            last = Node(self.unit, cursor, above[-1])
+            last._children, last._tree, last._at = [], tree, len(tree)
+            above[-1].children.append(last)
+            tree.append(last)
+            last._past = len(tree)
+        self._tree = tree
+        for node in above:
+            node._past = len(tree)
+        return made
 
     def walk(self) -> Iterator[Node]:
         """This node and all below it, in source order."""
-        if self._below is not None:
-            yield from self._below
-            return
-        waiting = [self]
-        while waiting:
-            node = waiting.pop()
-            yield node
-            waiting.extend(reversed(node.children))
+        if self._children is None:
+            self._grow()
+        if self._tree:
+            return iter(self._tree[self._at : self._past])
+        return itertools.chain((self,), *(child.walk() for child in self.children))
 
     def find(self, *kinds: str) -> Iterator[Node]:
         """The nodes of these kinds among this node and all below it, in source order."""
-        if self._below is None and self.kind == "FUNCTION_DECL":
-            # Every transform asks the functions, and most of them several times.
-            self._below = list(self.walk())
         return (node for node in self.walk() if node.kind in kinds)
 
     @property
@@ -214,13 +235,15 @@ class Node:
     @property
     def body(self) -> Node | None:
         """Of a function definition, a loop or a switch: its body; of an if: what is done when it holds."""
+        if self.kind == "FUNCTION_DECL":  # asked for all the time
+            if self._body is None:
+                self._body = next((c for c in reversed(self.children) if c.kind == "COMPOUND_STMT"), None)
+            return self._body
         if self.kind == "IF_STMT":
             return self.children[1] if len(self.children) > 1 else None
         if self.kind in ("FOR_STMT", "WHILE_STMT", "SWITCH_STMT"):
             return self.children[-1]
-        if self.kind == "DO_STMT":
-            return self.children[0]
-        return next((c for c in reversed(self.children) if c.kind == "COMPOUND_STMT"), None)
+        return self.children[0] if self.kind == "DO_STMT" else None
 
     @property
     def function(self) -> Node | None:

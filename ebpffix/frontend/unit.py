@@ -130,12 +130,12 @@ class Unit:
         return [m for m in self._macros.get(path, ()) if m.start <= start and end <= m.end]
 
     @cached_property
-    def _definitions(self) -> dict[Path, list[tuple[int, int]]]:
-        found: dict[Path, list[tuple[int, int]]] = {p: [] for p in self.sources}
-        for path, source in self.sources.items():
-            for match in _DIRECTIVE.finditer(source.uncommented):
-                found[path].append(match.span())
-        return found
+    def _directives(self) -> dict[Path, list[tuple[int, int]]]:
+        return {p: [m.span() for m in _DIRECTIVE.finditer(s.uncommented)] for p, s in self.sources.items()}
+
+    def directives(self, path: Path) -> list[tuple[int, int]]:
+        """The spans of a file's preprocessor directives, in order."""
+        return self._directives.get(path, [])
 
     def argument_spans(self, path: Path, name_end: int) -> tuple[tuple[int, int], ...]:
         """Of a call whose function's name ends at a byte: its arguments' spans without the blanks around them."""
@@ -144,7 +144,7 @@ class Unit:
 
     def in_directive(self, path: Path, offset: int) -> bool:
         """Whether a byte belongs to a preprocessor directive, such as a macro's definition."""
-        spans = self._definitions.get(path, [])
+        spans = self.directives(path)
         at = bisect_right(spans, (offset, len(self.sources[path].data))) - 1 if spans else -1
         return at >= 0 and spans[at][0] <= offset < spans[at][1]
 
@@ -152,9 +152,13 @@ class Unit:
     def _inactive(self) -> dict[Path, list[tuple[int, int]]]:
         return {p: self._locator.skipped(self.tu, str(p)) for p in self.sources}
 
+    def inactive_spans(self, path: Path) -> list[tuple[int, int]]:
+        """The spans of a file that an #if left out, in order."""
+        return self._inactive.get(path, [])
+
     def inactive(self, path: Path, offset: int) -> bool:
         """Whether a byte stands in text that an #if left out."""
-        return any(start <= offset < end for start, end in self._inactive.get(path, ()))
+        return any(start <= offset < end for start, end in self.inactive_spans(path))
 
     def editable(self, path: Path, start: int, end: int) -> bool:
         """Whether a person wrote the span as it stands: in a file of the run, in no directive, and where it is part
@@ -219,8 +223,8 @@ class Unit:
     def functions(self) -> list[Node]:
         """The function definitions of the files of the run, in order. A BPF_PROG-like macro yields its inner
         function, whose body is the one that was written."""
-        found = [n for n in self.declarations if n.kind == "FUNCTION_DECL" and n.body is not None]
-        return [n for n in found if n.body is not None and self.text(n.body).startswith(b"{")]
+        found = [n for n in self.declarations if n.kind == "FUNCTION_DECL"]
+        return [n for n in found if (body := n.body) is not None and self.text(body).startswith(b"{")]
 
     def walk(self) -> Iterator[Node]:
         """All nodes below the declarations of the files of the run, in order."""
@@ -229,6 +233,19 @@ class Unit:
 
     def find(self, *kinds: str) -> Iterator[Node]:
         return (node for node in self.walk() if node.kind in kinds)
+
+    def mentions(self, function: Node) -> list[Node]:
+        """All references to a function in the bodies of the functions of the run, in order; a call's among them."""
+        return self._mentions.get(function.decl, [])
+
+    @cached_property
+    def _mentions(self) -> dict[int, list[Node]]:
+        names, found = {f.name for f in self.functions}, dict[int, list[Node]]()
+        for function in self.functions:
+            for node in function.find("DECL_REF_EXPR"):
+                if node.name in names:
+                    found.setdefault(node.decl, []).append(node)
+        return found
 
     @cached_property
     def calls(self) -> list[Node]:
@@ -256,11 +273,17 @@ class Unit:
 
     def program_section(self, function: Node) -> bytes:
         """The section that SEC("…") gives a function, such as b"kprobe/tcp_sendmsg"; b"" if it has none."""
-        source = self.sources.get(function.path)
-        if source is None or function.body is None:
-            return b""
-        match = _SECTION.search(source.uncommented, self._head_start(function), function.body.start)
-        return match[1] if match else b""
+        return self._sections.get(function.decl, b"")
+
+    @cached_property
+    def _sections(self) -> dict[int, bytes]:
+        found = {}
+        for function in self.functions:
+            source, body = self.sources.get(function.path), function.body
+            match = source and body and _SECTION.search(source.uncommented, self._head_start(function), body.start)
+            if match:
+                found[function.decl] = match[1]
+        return found
 
     def _head_start(self, function: Node) -> int:
         """The offset behind the declaration before this one: SEC() stands between there and the body."""
@@ -295,7 +318,7 @@ class Unit:
 
 
 _DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
-_SECTION = re.compile(rb'\bSEC\s*\(\s*"([^"]*)"')
+_SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"')
 _HELPER = re.compile(r"bpf_map_(\w+)_elem\Z|bpf_(sk|task|inode|cgrp)_storage_(get|delete)\Z")
 _METHODS = frozenset(
     "lookup lookup_or_init lookup_or_try_init update insert delete increment atomic_increment push pop peek".split()
