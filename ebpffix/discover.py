@@ -173,9 +173,15 @@ class Program:
         if self.island is None:
             return replace(self, source=Source(self.path, data))
         from ebpffix.hosts import read
-        from ebpffix.islands import Island
 
-        island = Island(read(self.file, data), self.island.numbers)
+        return self._as(replace(self.island, host=read(self.file, data)))
+
+    def otherwise(self) -> Program | None:
+        """The program as the host makes it in the other case, where it has two texts for one placeholder."""
+        other = replace(self.island, last=True) if self.island else None
+        return self._as(other) if other and other.data != self.source.data else None
+
+    def _as(self, island: Island) -> Program:
         return replace(self, source=Source(self.path, island.data), island=island)
 
     def placed(self, fix: Fix) -> Fix:

@@ -185,35 +185,58 @@ class _Analyser:
         return data is not self.before[path] or path in self.settings.contents
 
     def __call__(self, files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:
-        jobs, keys = [], {}
+        programs = [
+            self._read(program, files)
+            for path, program in self.programs.items()
+            if changed is None or not changed.isdisjoint(self._own[path])
+        ]
+        done = self._results(programs, files)
+        if changed is None:
+            self._otherwise(done, files)
         errors: dict[Path, int] = {}
         found: list[Found] = []
-        current: dict[Path, Program] = {}
-        for path, program in self.programs.items():
-            if changed is not None and changed.isdisjoint(self._own[path]):
-                continue
-            program = current[path] = self._read(program, files)
+        for program, result in done.values():
+            self._take(program, result, files, errors, found, first=changed is None)
+        return Analysis(found, errors)
+
+    def _otherwise(self, done: dict[Path, tuple[Program, Result]], files: Mapping[Path, bytes]) -> None:
+        """Where a host program has two texts for one placeholder, and one is not understood: the other, if it is."""
+        partly = [program for program, result in done.values() if result.status is Status.PARTIAL]
+        others = [other for program in partly if (other := program.otherwise())]
+        for path, (program, result) in self._results(others, files).items():
+            if result.errors < done[path][1].errors:
+                done[path] = program, result
+                self.programs[path] = program
+                self._triggered[path] = self._transforms_in(program.source)
+
+    def _results(self, programs: Iterable[Program], files: Mapping[Path, bytes]) -> dict[Path, tuple[Program, Result]]:
+        """What analysis says of those programs in which there is something to look for, by path."""
+        done: dict[Path, tuple[Program, Result]] = {}
+        jobs, waiting = [], {}
+        for program in programs:
             closure = self.closure(program, files)
-            headers = [p for p in closure.files if p in self.headers]
-            self._own[path] = [program.file, *headers]
-            job = self._job(program, closure, {path: program.source.data} | {p: files[p] for p in headers}, files)
+            headers = [path for path in closure.files if path in self.headers]
+            self._own[program.path] = [program.file, *headers]
+            sources = {program.path: program.source.data} | {path: files[path] for path in headers}
+            job = self._job(program, closure, sources, files)
             # A program that was fixed is parsed again even if no trigger is left: its errors are counted.
-            if not job.transforms and path not in self.results:
+            if not job.transforms and program.path not in self.results:
                 continue
             key = self._key(job, program, closure)
             kept = self.cache.get(key) if self.cache else None
             if kept:
-                self._take(program, kept, files, errors, found, first=changed is None)
+                done[program.path] = program, kept
             else:
                 jobs.append(job)
-                keys[path] = key
+                waiting[program.path] = program, key
         for job, result in self.worker.run(jobs, lambda: self.progress(1)):
+            program, key = waiting[job.path]
             if self.cache:
-                self.cache.put(keys[job.path], result)
-            self._take(current[job.path], result, files, errors, found, first=changed is None)
+                self.cache.put(key, result)
+            done[program.path] = program, result
         if self.cache:
             self.cache.prune()
-        return Analysis(found, errors)
+        return done
 
     def _job(
         self, program: Program, closure: Closure, sources: Mapping[Path, bytes], files: Mapping[Path, bytes]

@@ -315,19 +315,20 @@ def _fields(text: Text, decoded: Decoded) -> Iterator[tuple[int, int, Decoded]]:
     """The places that the host fills in, or halves, as it formats a text, with what is read there instead."""
     data = decoded[0]
     assert text.fields
-    for match in text.fields.finditer(data):
+    for number, match in enumerate(text.fields.finditer(data), 1):
         start, end = match.span()
         host, host_end = first_byte(decoded, start), last_byte(decoded, end)
         found = match[0]
         if found in (b"%%", b"{{", b"}}"):
             stand_in, literal = found[:1], piece_at(decoded, start).literal
         else:
-            stand_in, literal = _stand_in(data, start, end), None
+            stand_in, literal = _stand_in(data, start, end, number), None
         pieces = [Piece(0, len(stand_in), host, host_end - host, text, literal, False)]
         yield start, end, (stand_in, pieces if stand_in else [])
 
 
-_NAME_AFTER = re.compile(rb"\w|\(")
+_NAME_AFTER = re.compile(rb"\w")
+_STATEMENT_AFTER = re.compile(rb"[ \t]+\w")
 
 
 def is_alone(data: bytes, start: int, end: int) -> bool:
@@ -337,10 +338,13 @@ def is_alone(data: bytes, start: int, end: int) -> bool:
     return not data[line:start].strip() and not rest.strip(b" \t\r;")
 
 
-def _stand_in(data: bytes, start: int, end: int) -> bytes:
-    """Nothing for a field that is alone in its line, a name as a part of a name, else a number."""
-    if is_alone(data, start, end):
+def _stand_in(data: bytes, start: int, end: int, number: int) -> bytes:
+    """Nothing for a field that is a statement, a name for a part of one, else a number; names of functions differ."""
+    at_line_start = not data[data.rfind(b"\n", 0, start) + 1 : start].strip()
+    if is_alone(data, start, end) or (at_line_start and _STATEMENT_AFTER.match(data, end)):
         return b""
+    if data[end : end + 1] == b"(":
+        return b"x%d" % number
     return b"x1" if _NAME_AFTER.match(data, end) else STAND_IN
 
 

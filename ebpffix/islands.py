@@ -55,6 +55,7 @@ class Island:
 
     host: Host
     numbers: tuple[int, ...]  # of the host's texts; the last is what the island is about
+    last: bool = False  # of several texts for a placeholder take the last one: what the host has for other kernels
 
     @property
     def text(self) -> Text:
@@ -89,7 +90,8 @@ class Island:
         """What stands at a placeholder: the first text of the host's that C allows there, else a stand-in."""
         data, (start, end) = whole[0], match.span()
         alone = is_alone(data, start, end)
-        for text in self.host.fills[match[0]]:
+        values = self.host.fills[match[0]]
+        for text in reversed(values) if self.last else values:
             if text.complete and (alone or text.data.strip()):
                 return text.decoded
         if alone:
@@ -193,7 +195,7 @@ class Island:
         for cautious in (False, True):
             made = [self._edit(edit, cautious) for edit in edits]
             again = read(source.path, apply(source.data, made))
-            if len(again.texts) == len(self.host.texts) and Island(again, self.numbers).data == wanted:
+            if len(again.texts) == len(self.host.texts) and replace(self, host=again).data == wanted:
                 return made
         raise CannotWrite("the string of the host program cannot hold the new text")
 
