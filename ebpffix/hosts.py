@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -461,22 +460,26 @@ class Host:
         found: dict[bytes, list[Text]] = {}
         assigned: dict[bytes, list[Text]] = {}
         code = self.source.code
-        for text, following in zip_longest(self.texts, self.texts[1:]):
+        starts = {text.start: text for text in self.texts}
+        for text in self.texts:
             if text.variable:
                 assigned.setdefault(text.variable, []).insert(0, text)
             if not _REPLACES.search(code, max(text.start - 80, 0), text.start) or not _PLACEHOLDER.fullmatch(text.data):
                 continue
             values = found.setdefault(text.data, [])
-            after = code[text.end : following.start if following else text.end + 80]
-            if following and after.strip() == b",":
+            glue, end = _COMMA, text.end
+            while (match := glue.match(self.source.data, end)) and (following := starts.get(match.end())):
                 values.append(following)
-            elif variable := _ARGUMENT.match(after):
+                glue, end = _OR, following.end
+            if end == text.end and (variable := _ARGUMENT.match(code, end)):
                 values += assigned.get(variable[1], [])
         return found
 
 
 _REPLACES = re.compile(rb"\b(?:replace|gsub|Replace|ReplaceAll)\s*\((?:\s*\w+\s*,)?\s*\Z")
 _PLACEHOLDER = re.compile(rb"(?=.*[A-Z#@$_])[\w#@$<>{}]{3,}")
+_COMMA = re.compile(rb"\s*,[\s(\\]*")
+_OR = re.compile(rb"\s*if\b[^,\n]*\belse[\s(\\]*")  # "a" if … else "b"
 _ARGUMENT = re.compile(rb"\s*,\s*(\w+)\s*\)")
 
 

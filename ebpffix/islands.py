@@ -283,7 +283,7 @@ def _next_literal(of: Text, literal: Literal) -> bytes:
 
 _INCLUDED = re.compile(rb"^[ \t]*#[ \t]*include\b", re.MULTILINE)
 _BODY = re.compile(rb"\)[ \t\r\n]*\{")
-_ALTERNATIVE = re.compile(rb"^[ \t]*#[ \t]*el", re.MULTILINE)
+_OTHERWISE = re.compile(rb"^[ \t]*#[ \t]*el.*?(?=^[ \t]*#[ \t]*endif)", re.MULTILINE | re.DOTALL)  # of an #if
 _BRACKETS = re.compile(rb"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
 # Between the declarations of C no sentence ends, no line ends in a colon, and no three plain words stand in a row.
 _KEYWORD = (
@@ -315,7 +315,7 @@ def find(
         if not (names.declared or has_body):
             continue
         outside = _outside(code)
-        whole = _is_whole(code, outside) or _ALTERNATIVE.search(part.uncommented) is not None
+        whole = _is_whole(_DIRECTIVE.sub(b"", _OTHERWISE.sub(b"", part.code)))
         island = Island(host, (*_missing(names, before), number))
         if whole and not text.has_fields:
             before.append((number, names))
@@ -342,8 +342,9 @@ def _outside(code: bytes) -> bytes:
     return code
 
 
-def _is_whole(code: bytes, outside: bytes) -> bool:
-    """Is no declaration cut off? `outside` is what stands in no brackets."""
+def _is_whole(code: bytes) -> bool:
+    """Is no declaration cut off?"""
+    outside = _outside(code)
     return not code.lstrip().startswith(b"{") and not any(bracket in outside for bracket in (b"(", b")", b"{", b"}"))
 
 
