@@ -20,7 +20,7 @@ from ebpffix.includes import Closure, Include, is_vmlinux
 from ebpffix.rewrite import Analysis, Applied, Found, Identity, apply_all, fixpoint
 from ebpffix.source import Source
 from ebpffix.suppress import Suppressions
-from ebpffix.transform import BCC, Fix, Registered, Safety
+from ebpffix.transform import BCC, Edit, Fix, Registered, Safety
 from ebpffix.worker import Worker
 
 if TYPE_CHECKING:
@@ -197,7 +197,23 @@ class _Analyser:
         found: list[Found] = []
         for program, result in done.values():
             self._take(program, result, files, errors, found, first=changed is None)
-        return Analysis(found, errors)
+        return Analysis(self._largest(found), errors)
+
+    def _largest(self, found: Sequence[Found]) -> list[Found]:
+        """Without what another finding in the same place says too: a string of a host program goes into several
+        programs, each with strings of its own beside it."""
+        by_place: dict[tuple[str, Path, int], list[set[Edit]]] = {}
+        for one in found:
+            place = one.transform, one.fix.at.path, one.fix.at.start
+            by_place.setdefault(place, []).append(set(one.fix.edits))
+
+        def is_part(one: Found) -> bool:
+            edits = set(one.fix.edits)
+            beside = by_place[one.transform, one.fix.at.path, one.fix.at.start]
+            in_host = self.programs[one.program].island is not None
+            return in_host and bool(edits) and any(edits < other for other in beside)
+
+        return [one for one in found if not is_part(one)]
 
     def _otherwise(self, done: dict[Path, tuple[Program, Result]], files: Mapping[Path, bytes]) -> None:
         """Where a host program has two texts for one placeholder, and one is not understood: the other, if it is."""

@@ -169,6 +169,54 @@ def test_a_text_goes_with_those_that_declare_what_it_uses(tmp_path: Path) -> Non
     assert [p.source.data.decode() for p in programs[-2:]] == [maps + rest, maps + other]
 
 
+def test_the_other_text_is_read_where_one_is_not_understood(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    text = C.replace(
+        "info.pid = 1;", "struct task_struct *t = (void *)bpf_get_current_task();\n    info.pid = t->MEMBER;"
+    )
+    for values in ("'no_such_member' if old() else 'pid'", "'pid' if new('x') else 'no_such_member'"):
+        path.write_text(f'x = """{text}""".replace("MEMBER", {values})\n')
+        report = json.loads(run("--output-format", "json", path).stdout)
+        assert [file["status"] for file in report["files"]] == ["analysed"]
+        assert [f["transform"] for f in report["findings"]] == ["padded-init"]
+
+
+def test_maps_of_a_string_in_several_programs_are_told_once(tmp_path: Path) -> None:
+    maps = "#include <uapi/linux/ptrace.h>\nBPF_HASH(one, u32);\n"
+    use = "int {0}(struct pt_regs *ctx)\n{{\n    u32 k = 1;\n    one.delete(&k);\n    return 0;\n}}\n"
+    path = tmp_path / "a.py"
+    path.write_text(
+        f"a = '''{maps}'''\nb = '''BPF_HASH(two, u32);\n{use.format('b')}'''\nc = '''{use.format('c')}'''\n"
+    )
+    (finding,) = json.loads(run("--output-format", "json", path).stdout)["findings"]
+    assert "2 maps (`one`, `two`)" in finding["message"]
+    run("--apply", "--unsafe-fixes", path)
+    assert "BPF_HASH(one, u32, u64, 10240)" in path.read_text()
+    assert "BPF_HASH(two, u32, u64, 10240)" in path.read_text()
+
+
+def test_a_map_that_another_string_deletes_from(tmp_path: Path) -> None:
+    text = """
+#include <uapi/linux/ptrace.h>
+BPF_HASH(seen, u32, u64, 4096);
+int probe(struct pt_regs *ctx)
+{
+    u32 key = 1;
+    u64 *value = seen.lookup(&key);
+    if (!value)
+        return 0;
+    *value += 1;
+    seen.update(&key, value);
+    return 0;
+}
+"""
+    path = tmp_path / "a.py"
+    for more, safety in (("", "safe"), ("d = 'seen.delete(&key);'\n", "suggested")):
+        path.write_text(f"x = '''{text}'''\n{more}")
+        (finding,) = json.loads(run("--output-format", "json", path).stdout)["findings"]
+        assert (finding["transform"], finding["safety"]) == ("redundant-map-update", safety)
+
+
 # -- decoding and the way back
 
 PYTHON = st.lists(
