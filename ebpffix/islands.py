@@ -115,6 +115,11 @@ class Island:
         own = [p for p in pieces[piece_index(pieces, start) : piece_index(pieces, end - 1) + 1] if p.text is first.text]
         return first_byte(self.decoded, start), max(last_byte(self.decoded, min(end, p.at + p.length)) for p in own)
 
+    def holds(self, edit: Edit) -> bool:
+        """Does an edit of the host change this C?"""
+        literals = {piece.literal for piece in self.decoded[1] if piece.literal}
+        return any(literal.body <= edit.start and edit.end <= literal.body_end for literal in literals)
+
     def line(self, line: int) -> int:
         """The line of the host that a line of the C begins on; both 1-based."""
         try:

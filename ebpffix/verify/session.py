@@ -72,7 +72,7 @@ class Verifier:
         if not targets:
             return [None] * len(fixes)
         try:
-            return list(prove(fixes, targets, build, lambda f: {Path(os.path.realpath(e.path)) for e in f.fix.edits}))
+            return list(prove(fixes, targets, build, lambda fix: _goes_into(fix, programs)))
         except CannotVerify as error:
             self._tell(error)
             return [None] * len(fixes)
@@ -111,3 +111,14 @@ class Verifier:
     def _tell(self, error: CannotVerify) -> None:
         if str(error) not in self.problems:
             self.problems.append(str(error))
+
+
+def _goes_into(fix: Found, programs: Sequence[Program]) -> set[Path]:
+    """The real paths of the files that a fix edits; of a host program, those of the C in its strings."""
+    found: set[Path] = set()
+    for edit in fix.fix.edits:
+        strings = (p.string for p in programs if p.string and p.string.file == edit.path)
+        found |= {
+            Path(os.path.realpath(string.path)) for string in strings if string.island and string.island.holds(edit)
+        } or {Path(os.path.realpath(edit.path))}
+    return found

@@ -77,22 +77,20 @@ class StringTarget:
 
     @property
     def path(self) -> Path:
-        return self.string.file
+        return self.inner.path
 
     @property
     def compiler(self) -> str:
         return self.inner.compiler
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
-        data = overlay.get(self.path)
-        string = self.string.read(self.path.read_bytes() if data is None else data)
+        data = overlay.get(self.string.file)
+        string = self.string.read(self.string.file.read_bytes() if data is None else data)
         if string.island and (waits := string.island.unknown):
             line, name = waits
-            return CompileError((f"{self.path}:{line}: {name} stands for text that the host program puts in",))
+            return CompileError((f"{self.string.file}:{line}: {name} stands for text that the host program puts in",))
         made = self.inner.compile({**overlay, self.inner.path: string.source.data})
-        if isinstance(made, CompileError):
-            return CompileError(tuple(map(string.placed_message, made.lines)))
-        return replace(made, inputs=made.inputs | {self.path})
+        return CompileError(tuple(map(string.placed_message, made.lines))) if isinstance(made, CompileError) else made
 
 
 def _least(results: Sequence[ProgramResult]) -> list[ProgramResult]:
