@@ -321,6 +321,25 @@ def test_an_edit_over_two_literals_is_not_made() -> None:
     assert (inside.start, inside.end, inside.text) == (10, 11, b"z")
 
 
+@pytest.mark.parametrize(
+    ("name", "host", "new", "written"),
+    [
+        ("a.py", "x = 'int a;' % ()", "100%;", "100%%;"),
+        ("a.py", "x = 'int {};'.format(1)", "{1};", "{{1}};"),
+        ("a.py", "x = f'int a;'", "{1};", "{{1}};"),
+        ("a.py", "x = 'int a;'", "'\\\\n';\n", r"\'\\\\n\';\n"),
+        ("a.py", "x = r'int a;'", "\\\\n", r"\\n"),
+        ("a.go", 'x := "int a;"', '"%d"', r"\"%d\""),
+        ("a.cc", 'auto x = R"(int a;)";', '"\\\\n"', r'"\\n"'),
+        ("a.lua", "x = 'int a;'", "\n", r"\n"),
+    ],
+)
+def test_new_text_is_escaped(name: str, host: str, new: str, written: str) -> None:
+    island = Island(hosts.read(Path("/" + name), host.encode()), (0,))
+    (made,) = island.edits([Edit(Path("/c"), 0, 0, new.encode())])
+    assert made.text == written.encode()
+
+
 def test_new_lines_get_literals_of_their_own() -> None:
     host = hosts.read(Path("/a.cc"), b'auto x =\r\n    "int a;\\n"\r\n    "int b;\\n";\r\n')
     made = Island(host, (0,)).edits([Edit(Path("/c"), 6, 6, b'\nint "c";')])
