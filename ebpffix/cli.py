@@ -148,7 +148,8 @@ def _sources(paths: tuple[str, ...]) -> list[Source]:
     for line in found.errors:
         fail(line)
     named = [Source.read(path) for path in found.skipped]
-    return [*named, *(p.source for p in found.programs), *(Source.read(h.path) for h in found.headers)]
+    files = dict.fromkeys([*(p.file for p in found.programs), *(h.path for h in found.headers)])
+    return [*named, *map(Source.read, files)]
 
 
 def _list_transforms() -> None:

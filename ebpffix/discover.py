@@ -1,8 +1,8 @@
 """Which of the given files are eBPF C, in which dialect, and which headers belong to them.
 
 C that is not eBPF is never taken: user space that includes libbpf, kernel modules, the kernel itself. The evidence is
-in the code, with comments and literals blanked; a name alone is enough only for `.bpf.c`. C inside host programs
-(Python, Go, C++, Lua) is not looked for.
+in the code, with comments and literals blanked; a name alone is enough only for `.bpf.c`. C in the strings of Python,
+Go, C++ and Lua is judged in the same way, string by string; each that is an eBPF program is a program of the run.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ebpffix.files import Listing, git_root, inside, list_files, reason, root_of
+from ebpffix.files import HOSTS, Listing, git_root, inside, list_files, reason, root_of
 from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
 from ebpffix.source import Source
-from ebpffix.transform import BCC, LIBBPF
+from ebpffix.transform import BCC, LIBBPF, Fix
+
+if TYPE_CHECKING:
+    from ebpffix.islands import Island
 
 __all__ = ["Discovery", "Header", "Program", "dialect_of", "discover", "root_of"]
 
@@ -58,7 +62,7 @@ _BCC_MACRO = re.compile(
 )
 # Functions that BCC attaches by their names, and what only its rewriter or its headers give a meaning to.
 _BCC_CODE = re.compile(
-    rb"\bk(?:ret)?probe__\w+\s*\(\s*struct\s+pt_regs\b|\b(?:raw_)?tracepoint__\w+\s*\(\s*struct\b"
+    rb"\bk(?:ret)?probe__\w+\s*\(\s*(?:struct\s+pt_regs\b|void\s*\*\s*ctx\b)|\b(?:raw_)?tracepoint__\w+\s*\(\s*struct\b"
     rb"|\bcursor_advance\s*\(|\bbpf_usdt_readarg(?:_p)?\s*\("
     rb"|\w\.(?:perf_submit|perf_submit_skb|ringbuf_output|ringbuf_reserve|lookup_or_init|lookup_or_try_init)\s*\("
 )
@@ -135,17 +139,69 @@ def _wrapped(source: Source) -> str | None:
     return None
 
 
+_LINE = re.compile(r"\Aline (\d+)\b")
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
-    """An eBPF program's file; `root` is that of its git tree, else the folder that was named or walked."""
+    """An eBPF program's file; `root` is that of its git tree, else the folder that was named or walked.
+
+    Of C in a host program, `island` says where it is, and `source` has a path of its own, which is on no disk.
+    """
 
     source: Source
     dialect: str
     root: Path
+    island: Island | None = None
 
     @property
     def path(self) -> Path:
         return self.source.path
+
+    @property
+    def file(self) -> Path:
+        """The file that is edited: the host's, if there is one."""
+        return self.island.host.source.path if self.island else self.path
+
+    @property
+    def content(self) -> bytes:
+        """What that file held when the program was read."""
+        return self.island.host.source.data if self.island else self.source.data
+
+    def read(self, data: bytes) -> Program:
+        """The program as it is when its file holds `data`."""
+        if self.island is None:
+            return replace(self, source=Source(self.path, data))
+        from ebpffix.hosts import read
+
+        return self._as(replace(self.island, host=read(self.file, data)))
+
+    def otherwise(self) -> Program | None:
+        """The program as the host makes it in the other case, where it has two texts for one placeholder."""
+        other = replace(self.island, last=True) if self.island else None
+        return self._as(other) if other and other.data != self.source.data else None
+
+    def _as(self, island: Island) -> Program:
+        return replace(self, source=Source(self.path, island.data), island=island)
+
+    def placed(self, fix: Fix) -> Fix:
+        """A finding in the program as one in its file; advice where the host program cannot be edited so."""
+        return self.island.fix(self.path, fix) if self.island else fix
+
+    def placed_note(self, note: str) -> str:
+        """A note that begins with a line of the program as one with the line of its file."""
+        island = self.island
+        return _LINE.sub(lambda match: f"line {island.line(int(match[1]))}", note) if island else note
+
+    def placed_message(self, message: str) -> str:
+        """A compiler's message on a line of the program as one on the line of its file."""
+        island = self.island
+        if island is None or not message.startswith(f"{self.path}:"):
+            return message
+        place = re.compile(r":(\d+)").match(message, len(str(self.path)))
+        if not place:
+            return f"{self.file}{message[len(str(self.path)) :]}"
+        return f"{self.file}:{island.line(int(place[1]))}{message[place.end() :]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,25 +217,26 @@ class Header:
 class Discovery:
     """What a run works on: sorted by path. `skipped` are files named on the command line that are no eBPF C.
 
-    `errors` are lines for the user; everything else was still found.
+    `errors` are lines for the user; everything else was still found. `unread` are notes on the strings of host programs
+    that are eBPF C and cannot be read, by file.
     """
 
     programs: list[Program] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
+    unread: dict[Path, list[str]] = field(default_factory=dict)
     _projects: dict[Path, _Project] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of_text(cls, path: Path, text: bytes, dialect: str = "auto") -> Discovery:
         """A program that need not be on disk, at `path` (absolute). What is no eBPF C by its looks is in `skipped`."""
-        source = Source(path, text)
-        detected = dialect_of(source)
-        if detected is None:
-            return cls(skipped=[path])
         root = _tree_root(str(path.parent))
-        program = Program(source, detected if dialect == "auto" else dialect, root)
-        return cls(programs=[program], _projects={root: _Project(root, dialect, ())})
+        found = _programs_of(Source(path, text), root, dialect)
+        unread = {path: found.unread} if found.unread else {}
+        if not found.programs and not unread:
+            return cls(skipped=[path])
+        return cls(programs=found.programs, unread=unread, _projects={root: _Project(root, dialect, ())})
 
     def tree(self, root: Path) -> Tree:
         """The project with this root (that of a program or header), for the closures of its programs."""
@@ -193,6 +250,32 @@ class Discovery:
         return header.path in self._projects[header.root].user_space
 
 
+@dataclass
+class _Found:
+    """What one file holds: programs, and notes on what cannot be read."""
+
+    programs: list[Program] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+
+# One of these stands in every host program with eBPF C that is worth a closer look.
+_HINTS = (b"BPF_", b"bpf_", b"_PROBE", b"probe__", b"pt_regs", b".perf_submit", b"cursor_advance", b"SEC(")
+
+
+def _programs_of(source: Source, root: Path, dialect: str) -> _Found:
+    """The eBPF programs of a file, read in a dialect ("auto": their own)."""
+    if source.path.suffix in HOSTS:
+        if not any(hint in source.data for hint in _HINTS):
+            return _Found()
+        from ebpffix.islands import find
+
+        islands, unread = find(source, dialect_of, _HINTS)
+        programs = [Program(c, own if dialect == "auto" else dialect, root, island) for island, c, own in islands]
+        return _Found(programs, unread)
+    detected = dialect_of(source)
+    return _Found([Program(source, detected if dialect == "auto" else dialect, root)] if detected else [])
+
+
 class _Project:
     """The C files of one root, each read and judged once."""
 
@@ -200,7 +283,7 @@ class _Project:
         self.root = root
         self._dialect = dialect
         self._include_dirs = include_dirs
-        self._judged: dict[str, Program | None] = {}
+        self._judged: dict[str, _Found] = {}
 
     @cached_property
     def listing(self) -> Listing:
@@ -210,14 +293,12 @@ class _Project:
     def tree(self) -> Tree:
         return Tree(self.root, lambda: self.listing.files)
 
-    def program(self, path: str) -> Program | None:
-        """The eBPF program at `path`, None for another file. OSError passes through."""
+    def programs_in(self, path: str) -> _Found:
+        """The eBPF programs in the file `path`. OSError passes through."""
         if path not in self._judged:
-            source = Source.read(Path(path))
-            dialect = dialect_of(source)
-            if dialect and self._dialect != "auto":
-                dialect = self._dialect
-            self._judged[path] = Program(source, dialect, self.root) if dialect else None
+            self._judged[path] = (
+                _programs_of(Source.read(Path(path)), self.root, self._dialect) if _may(path) else _Found()
+            )
         return self._judged[path]
 
     def closure(self, source: Source) -> Closure:
@@ -225,8 +306,8 @@ class _Project:
 
     @cached_property
     def programs(self) -> list[Program]:
-        """All eBPF programs of the project; what cannot be read is not among them."""
-        return [p for path in self.listing.files if path.endswith(".c") and (p := self._quietly(path))]
+        """All eBPF programs of the project that are files; what cannot be read is not among them."""
+        return [program for path in self.listing.files if path.endswith(".c") for program in self._quietly(path)]
 
     @cached_property
     def user_space(self) -> frozenset[Path]:
@@ -240,11 +321,11 @@ class _Project:
                     continue
         return frozenset(found)
 
-    def _quietly(self, path: str) -> Program | None:
+    def _quietly(self, path: str) -> list[Program]:
         try:
-            return self.program(path)
+            return self.programs_in(path).programs
         except OSError:
-            return None
+            return []
 
 
 def discover(
@@ -274,6 +355,7 @@ class _Search:
         self._exclude = exclude
         self._projects: dict[Path, _Project] = {}
         self._programs: dict[str, Program] = {}
+        self._unread: dict[Path, list[str]] = {}
         self._others: dict[str, _Project] = {}  # headers, if a program includes them
         self._named: set[str] = set()
         self._errors: list[str] = []
@@ -297,15 +379,20 @@ class _Search:
     def _add_named(self, path: str, given: str) -> None:
         project = self._project(_tree_root(os.path.dirname(path)))
         try:
-            program = project.program(path) if path.endswith(".c") else None
+            found = project.programs_in(path)
         except OSError as error:
             self._errors.append(f"{given}: {reason(error)}; make it readable or leave it out")
             return
-        if program:
-            self._programs[path] = program
-        else:
+        if not self._take(path, found):
             self._others[path] = project
             self._named.add(path)
+
+    def _take(self, path: str, found: _Found) -> bool:
+        """Whether there is something in a file."""
+        self._programs |= {str(program.path): program for program in found.programs}
+        if found.unread:
+            self._unread[Path(path)] = found.unread
+        return bool(found.programs or found.unread)
 
     def _add_folder(self, folder: str, root: str) -> None:
         project = self._project(_tree_root(root))
@@ -313,24 +400,21 @@ class _Search:
         for path in project.listing.files:
             if not inside(path, folder) or (self._exclude and self._exclude(Path(path))):
                 continue
-            program = self._listed(project, path) if path.endswith(".c") else None
-            if program:
-                self._programs[path] = program
-            else:
+            if not (_may(path) and self._take(path, self._listed(project, path))):
                 self._others.setdefault(path, project)
         for nested in project.listing.nested:
             if inside(nested, folder):
                 self._add_folder(nested, nested)
 
-    def _listed(self, project: _Project, path: str) -> Program | None:
+    def _listed(self, project: _Project, path: str) -> _Found:
         try:
             # What a link leads to is listed itself, or is none of this tree's.
-            return None if os.path.islink(path) else project.program(path)
+            return _Found() if os.path.islink(path) else project.programs_in(path)
         except (FileNotFoundError, IsADirectoryError):  # tracked, but gone; a submodule
-            return None
+            return _Found()
         except OSError as error:
             self._errors.append(f"{path}: {reason(error)}; make it readable or exclude it")
-            return None
+            return _Found()
 
     def _project(self, root: Path) -> _Project:
         return self._projects.setdefault(root, _Project(root, self._dialect, self._include_dirs))
@@ -348,7 +432,7 @@ class _Search:
             if path in self._others and not is_vmlinux(path)
         ]
         skipped = [Path(path) for path in sorted(self._named - including.keys())]
-        return Discovery(programs, headers, self._errors, skipped, self._projects)
+        return Discovery(programs, headers, self._errors, skipped, self._unread, self._projects)
 
     def _including(self, programs: Iterable[Program]) -> dict[str, list[Program]]:
         """The headers that `programs` include, as they are on disk behind all links, and who includes them."""
@@ -360,6 +444,11 @@ class _Search:
                 path = real.get(header) or real.setdefault(header, os.path.realpath(header))
                 found.setdefault(path, []).append(program)
         return found
+
+
+def _may(path: str) -> bool:
+    """May the file hold eBPF programs, by its name?"""
+    return path.endswith((".c", *HOSTS))
 
 
 def _home_of(link: str) -> Path:

@@ -20,7 +20,7 @@ from ebpffix.includes import Closure, Include, is_vmlinux
 from ebpffix.rewrite import Analysis, Applied, Found, Identity, apply_all, fixpoint
 from ebpffix.source import Source
 from ebpffix.suppress import Suppressions
-from ebpffix.transform import BCC, Fix, Registered, Safety
+from ebpffix.transform import BCC, Edit, Fix, Registered, Safety
 from ebpffix.worker import Worker
 
 if TYPE_CHECKING:
@@ -145,11 +145,13 @@ class _Analyser:
         self._neighbours = neighbours.Digests()
         self.results: dict[Path, Result] = {}  # of the first pass
         self._own: dict[Path, list[Path]] = {}  # the files of the run that go into each program
-        self.programs = {program.path: program for program in self._all_programs()}
-        self.before: dict[Path, bytes] = {path: program.source.data for path, program in self.programs.items()}
+        programs = list(self._all_programs())
+        self.before: dict[Path, bytes] = {program.file: program.content for program in programs}
         self.before |= {path: path.read_bytes() for path in self.headers}
         self.before |= settings.contents
-        self._triggered = {path: self._transforms_in(self._source(path, data)) for path, data in self.before.items()}
+        self.programs = {program.path: self._read(program, self.before) for program in programs}
+        self._triggered = {path: self._transforms_in(program.source) for path, program in self.programs.items()}
+        self._triggered |= {path: self._transforms_in(Source(path, self.before[path])) for path in self.headers}
 
     def _all_programs(self) -> Iterable[Program]:
         """The programs to parse: those of the run, and for a header without one in the run, one that includes it."""
@@ -159,10 +161,11 @@ class _Analyser:
                 found[header.programs[0].path] = header.programs[0]
         return found.values()
 
-    def _source(self, path: Path, data: bytes) -> Source:
-        """Of a program that is as discovery read it, discovery's own: its comments are found already."""
-        program = self.programs.get(path)
-        return program.source if program and data is program.source.data else Source(path, data)
+    @staticmethod
+    def _read(program: Program, files: Mapping[Path, bytes]) -> Program:
+        """The program as the files are by now; one that is as it was keeps what is known of its text."""
+        data = files[program.file]
+        return program if data is program.content else program.read(data)
 
     def _transforms_in(self, source: Source) -> frozenset[str]:
         return frozenset(
@@ -172,55 +175,98 @@ class _Analyser:
     # -- which programs, and of what they are made
 
     def closure(self, program: Program, files: Mapping[Path, bytes]) -> Closure:
+        """All that a program, as it is by now, includes."""
         edited = {path: Source(path, data) for path, data in files.items() if self._edited(path, data)}
-        source = edited.get(program.path, program.source)
         tree = self.discovery.tree(program.root)
-        return tree.closure(source, self.settings.environment.options.include_dirs, edited)
+        return tree.closure(program.source, self.settings.environment.options.include_dirs, edited)
 
     def _edited(self, path: Path, data: bytes) -> bool:
         """Whether a file holds something else than on disk."""
         return data is not self.before[path] or path in self.settings.contents
 
     def __call__(self, files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:
-        jobs, keys = [], {}
+        programs = [
+            self._read(program, files)
+            for path, program in self.programs.items()
+            if changed is None or not changed.isdisjoint(self._own[path])
+        ]
+        done = self._results(programs, files)
+        if changed is None:
+            self._otherwise(done, files)
         errors: dict[Path, int] = {}
         found: list[Found] = []
-        for path, program in self.programs.items():
-            if changed is not None and changed.isdisjoint(self._own[path]):
-                continue
+        for program, result in done.values():
+            self._take(program, result, files, errors, found, first=changed is None)
+        return Analysis(self._largest(found), errors)
+
+    def _largest(self, found: Sequence[Found]) -> list[Found]:
+        """Without what another finding in the same place says too: a string of a host program goes into several
+        programs, each with strings of its own beside it."""
+        by_place: dict[tuple[str, Path, int], list[set[Edit]]] = {}
+        for one in found:
+            place = one.transform, one.fix.at.path, one.fix.at.start
+            by_place.setdefault(place, []).append(set(one.fix.edits))
+
+        def is_part(one: Found) -> bool:
+            edits = set(one.fix.edits)
+            beside = by_place[one.transform, one.fix.at.path, one.fix.at.start]
+            in_host = self.programs[one.program].island is not None
+            return in_host and bool(edits) and any(edits < other for other in beside)
+
+        return [one for one in found if not is_part(one)]
+
+    def _otherwise(self, done: dict[Path, tuple[Program, Result]], files: Mapping[Path, bytes]) -> None:
+        """Where a host program has two texts for one placeholder, and one is not understood: the other, if it is."""
+        partly = [program for program, result in done.values() if result.status is Status.PARTIAL]
+        others = [other for program in partly if (other := program.otherwise())]
+        for path, (program, result) in self._results(others, files).items():
+            if result.errors < done[path][1].errors:
+                done[path] = program, result
+                self.programs[path] = program
+                self._triggered[path] = self._transforms_in(program.source)
+
+    def _results(self, programs: Iterable[Program], files: Mapping[Path, bytes]) -> dict[Path, tuple[Program, Result]]:
+        """What analysis says of those programs in which there is something to look for, by path."""
+        done: dict[Path, tuple[Program, Result]] = {}
+        jobs, waiting = [], {}
+        for program in programs:
             closure = self.closure(program, files)
-            own = self._own[path] = [path, *(p for p in closure.files if p in self.headers)]
-            job = self._job(program, closure, own, files)
+            headers = [path for path in closure.files if path in self.headers]
+            self._own[program.path] = [program.file, *headers]
+            sources = {program.path: program.source.data} | {path: files[path] for path in headers}
+            job = self._job(program, closure, sources, files)
             # A program that was fixed is parsed again even if no trigger is left: its errors are counted.
-            if not job.transforms and path not in self.results:
+            if not job.transforms and program.path not in self.results:
                 continue
             key = self._key(job, program, closure)
             kept = self.cache.get(key) if self.cache else None
             if kept:
-                self._take(program, kept, files, errors, found, first=changed is None)
+                done[program.path] = program, kept
             else:
                 jobs.append(job)
-                keys[path] = key
+                waiting[program.path] = program, key
         for job, result in self.worker.run(jobs, lambda: self.progress(1)):
+            program, key = waiting[job.path]
             if self.cache:
-                self.cache.put(keys[job.path], result)
-            self._take(self.programs[job.path], result, files, errors, found, first=changed is None)
+                self.cache.put(key, result)
+            done[program.path] = program, result
         if self.cache:
             self.cache.prune()
-        return Analysis(found, errors)
+        return done
 
-    def _job(self, program: Program, closure: Closure, own: Sequence[Path], files: Mapping[Path, bytes]) -> Job:
-        triggered = frozenset[str]().union(*(self._triggers(path, files[path]) for path in own))
+    def _job(
+        self, program: Program, closure: Closure, sources: Mapping[Path, bytes], files: Mapping[Path, bytes]
+    ) -> Job:
+        triggered = frozenset[str]().union(*(self._triggers(program, path, files) for path in sources))
         names = tuple(
             name
             for name, known in self.settings.transforms.items()
             if name in triggered and program.dialect in known.facts.dialects
         )
         environment = self.settings.environment
-        source = self._source(program.path, files[program.path])
-        flags = self.settings.flags(program.path)
+        flags = self.settings.flags(program.file)
         setup = environment.setup(
-            source,
+            program.source,
             program.dialect,
             closure.dirs,
             closure.vmlinux,
@@ -231,11 +277,11 @@ class _Analyser:
             program.path,
             program.dialect,
             setup,
-            {path: files[path] for path in own},
-            self._virtual(program, closure, own, files),
+            sources,
+            self._virtual(program, closure, sources, files),
             names,
             environment.options.target_kernel,
-            frozenset(path for path in own if path in self._shared),
+            frozenset(path for path in sources if path in self._shared),
             environment.btf_path,
         )
 
@@ -246,11 +292,11 @@ class _Analyser:
         found = []
         for program in self.programs.values():
             closure = self.closure(program, self.before)
-            if not edited.isdisjoint((program.path, *closure.files)):
-                flags = self.settings.flags(program.path)
+            if not edited.isdisjoint((program.file, *closure.files)):
+                flags = self.settings.flags(program.file)
                 wants = self._wants_vmlinux(closure)
                 args = self.settings.environment.compiler_args(closure.dirs, flags, wants_vmlinux=wants)
-                found.append(session.Program(program.path, program.dialect, args))
+                found.append(session.Program(program.path, program.dialect, args, program if program.island else None))
         return found
 
     @staticmethod
@@ -258,7 +304,11 @@ class _Analyser:
         """Whether the program includes a vmlinux.h that the project does not have."""
         return any(is_vmlinux(include.name) for include in (*closure.missing, *closure.external))
 
-    def _triggers(self, path: Path, data: bytes) -> frozenset[str]:
+    def _triggers(self, program: Program, path: Path, files: Mapping[Path, bytes]) -> frozenset[str]:
+        if path == program.path:
+            known = program is self.programs[path]
+            return self._triggered[path] if known else self._transforms_in(program.source)
+        data = files[path]
         return self._triggered[path] if data is self.before[path] else self._transforms_in(Source(path, data))
 
     @cached_property
@@ -271,16 +321,19 @@ class _Analyser:
         )
 
     def _virtual(
-        self, program: Program, closure: Closure, own: Sequence[Path], files: Mapping[Path, bytes]
+        self, program: Program, closure: Closure, sources: Mapping[Path, bytes], files: Mapping[Path, bytes]
     ) -> dict[str, bytes]:
-        """The texts that libclang must see instead of the files: edited ones, and those with an include that nothing
-        resolves, blanked. BCC's kernel headers are not there to be found: its types come another way."""
-        virtual = {str(path): files[path] for path in own if self._edited(path, files[path])}
+        """The texts that libclang must see instead of the files: edited ones, C in host programs, and those with an
+        include that nothing resolves, blanked. BCC's kernel headers are not there to be found: its types come another
+        way."""
+        virtual = {str(p): data for p, data in sources.items() if p in files and self._edited(p, data)}
+        if program.island:
+            virtual[str(program.path)] = program.source.data
         for include in self._unresolved(program, closure):
             name = str(include.file)
             text = virtual.get(name)
             if text is None:
-                text = files[include.file] if include.file in files else include.file.read_bytes()
+                text = sources.get(include.file) or files.get(include.file) or include.file.read_bytes()
             virtual[name] = include.blanked_in(text)
         return virtual
 
@@ -321,8 +374,11 @@ class _Analyser:
         in_run = self._in_run
         for name, fix in result.findings:
             path = fix.at.path
-            if path in in_run and not self._suppressed(path, files[path], name, fix):
-                found.append(Found(name, self._doubted(fix), program.path))
+            if path not in in_run:
+                continue
+            data = program.source.data if path == program.path else files[path]
+            if not self._suppressed(path, data, name, fix) and not self._host_answers(program, name, fix):
+                found.append(Found(name, program.placed(self._doubted(fix)), program.path))
 
     @cached_property
     def _in_run(self) -> frozenset[Path]:
@@ -343,16 +399,41 @@ class _Analyser:
             self._suppressions[key] = Suppressions(Source(path, data))
         return self._suppressions[key].covers(transform, fix.at.start, fix.at.end)
 
+    def _host_answers(self, program: Program, transform: str, fix: Fix) -> bool:
+        """Whether a comment of the host program answers for the string that a finding is in."""
+        island = program.island
+        if island is None or fix.at.path != program.path or b"ebpffix:" not in island.host.source.data:
+            return False
+        text = island.text_at(fix.at.start)
+        ignores = Suppressions(island.host.source)
+        return any(ignores.covers(transform, place, place + 1) for place in (text.start, text.end - 1))
+
     @cached_property
     def _suppressions(self) -> dict[tuple[Path, bytes], Suppressions]:
         return {}
 
     def files(self) -> list[File]:
         """Every file of the run, in order of path."""
-        found = [self._file(p.source, p.dialect, self.results.get(p.path)) for p in self.discovery.programs]
+        by_file: dict[Path, list[Program]] = {path: [] for path in self.discovery.unread}
+        for program in self.discovery.programs:
+            by_file.setdefault(program.file, []).append(self.programs[program.path])
+        found = [self._program_file(path, programs) for path, programs in by_file.items()]
         for header in self.discovery.headers:
             found.append(self._header_file(header))
         return sorted(found, key=lambda file: file.path)
+
+    def _program_file(self, path: Path, programs: Sequence[Program]) -> File:
+        """A program's file, or a host of several: as the one that was understood worst."""
+        source = Source(path, self.before.get(path) or path.read_bytes())
+        dialect = programs[0].dialect if programs else BCC
+        results = [(program, result) for program in programs if (result := self.results.get(program.path))]
+        unread = self.discovery.unread.get(path, [])
+        if not results and not unread:
+            return self._file(source, dialect, None)
+        order = [Status.ANALYSED, Status.PARTIAL, Status.FAILED]
+        worst = max([*(r.status for _, r in results), *[Status.PARTIAL] * bool(unread)], key=order.index)
+        notes = [program.placed_note(note) for program, result in results for note in result.notes]
+        return self._file(source, dialect, Result(worst, notes=[*dict.fromkeys(notes), *unread]))
 
     def _header_file(self, header: Header) -> File:
         results = [self.results[p.path] for p in header.programs if p.path in self.results]

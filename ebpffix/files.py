@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
+# Files that may hold C in strings, and their languages as `hosts` knows them.
+HOSTS = {
+    ".py": "python", ".go": "go", ".lua": "lua",
+    ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hh": "cpp", ".hpp": "cpp", ".hxx": "cpp",
+}  # fmt: skip
+
 _TIMEOUT = 60  # seconds: a tree on a slow network disk is walked instead
 
 # Set while git runs a hook, and true of that repository alone.

@@ -11,6 +11,7 @@ from pathlib import Path
 from ebpffix.config import Config
 from ebpffix.discover import Discovery, discover
 from ebpffix.engine import Settings, programs_to_load, run
+from ebpffix.files import HOSTS
 from ebpffix.report import rejection, text
 from ebpffix.source import Source
 from ebpffix.verify.compile import CompileError
@@ -19,7 +20,7 @@ from ebpffix.verify.session import Program, Verifier
 
 # Editors write by several steps (a new file, a rename, a touch); what comes within this many milliseconds is one save.
 _SETTLE = 50
-_SUFFIXES = (".c", ".h")
+_SUFFIXES = (".c", ".h", *HOSTS)
 
 
 def watch(paths: Sequence[str], found: Discovery, settings: Settings, config: Config) -> int:
@@ -96,7 +97,7 @@ def _load_one(program: Program, verifier: Verifier, found: Discovery) -> Iterabl
     except CannotVerify as error:
         yield str(error)
         return
-    sources = [Source.read(program.path), *(Source.read(header.path) for header in found.headers)]
+    sources = [Source.read(program.file), *(Source.read(header.path) for header in found.headers)]
     for result in results:
         if result.verdict == "rejected" and result.reason:
             yield f"{text.name(program.path)}: {result.name}: refused: {result.reason}"
@@ -104,4 +105,4 @@ def _load_one(program: Program, verifier: Verifier, found: Discovery) -> Iterabl
             for refused in read(io.BytesIO(result.log.encode())):
                 yield from rejection.lines(replace(refused, program=result.name), sources)
         elif result.verdict == "untried":
-            yield f"{text.name(program.path)}: {result.name}: cannot be tried here: {result.reason}"
+            yield f"{text.name(program.file)}: {result.name}: cannot be tried here: {result.reason}"

@@ -8,22 +8,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from ebpffix.discover import Program as String
 from ebpffix.rewrite import Found, apply_all
 from ebpffix.transform import BCC
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, find_clang
 from ebpffix.verify.proof import Proof, Target, prove
-from ebpffix.verify.targets import BccTarget, LibbpfTarget
+from ebpffix.verify.targets import BccTarget, LibbpfTarget, StringTarget
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is compiled: an absolute path, the dialect, and the arguments for a real compiler."""
+    """What is compiled: an absolute path, the dialect, and the arguments for a real compiler; C in a host program comes
+    out of `string`."""
 
     path: Path
     dialect: str
     args: tuple[str, ...]
+    string: String | None = None
+
+    @property
+    def file(self) -> Path:
+        """The file that holds it."""
+        return self.string.file if self.string else self.path
 
 
 class Verifier:
@@ -64,13 +72,17 @@ class Verifier:
         if not targets:
             return [None] * len(fixes)
         try:
-            return list(prove(fixes, targets, build, lambda f: {Path(os.path.realpath(e.path)) for e in f.fix.edits}))
+            return list(prove(fixes, targets, build, lambda fix: _goes_into(fix, programs)))
         except CannotVerify as error:
             self._tell(error)
             return [None] * len(fixes)
 
     def target(self, program: Program) -> Target | None:
         """The way to compile and load one program; None, and a problem, where that cannot be had."""
+        target = self._target(program)
+        return StringTarget(program.string, target) if program.string and target else target
+
+    def _target(self, program: Program) -> Target | None:
         path = Path(os.path.realpath(program.path))
         if program.dialect == BCC:
             bcc = self._tool(BCC, self._start_bcc)
@@ -99,3 +111,14 @@ class Verifier:
     def _tell(self, error: CannotVerify) -> None:
         if str(error) not in self.problems:
             self.problems.append(str(error))
+
+
+def _goes_into(fix: Found, programs: Sequence[Program]) -> set[Path]:
+    """The real paths of the files that a fix edits; of a host program, those of the C in its strings."""
+    found: set[Path] = set()
+    for edit in fix.fix.edits:
+        strings = (p.string for p in programs if p.string and p.string.file == edit.path)
+        found |= {
+            Path(os.path.realpath(string.path)) for string in strings if string.island and string.island.holds(edit)
+        } or {Path(os.path.realpath(edit.path))}
+    return found

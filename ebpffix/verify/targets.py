@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ebpffix.discover import Program
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import ProgramResult, load
 from ebpffix.verify.objects import NotAnObject, parts
-from ebpffix.verify.proof import Compiled
+from ebpffix.verify.proof import Compiled, Target
 
 LEAST = " with CAP_BPF alone"  # what such a load adds to the program's name
 
@@ -65,6 +66,31 @@ class BccTarget:
     def _least(self, text: bytes) -> list[ProgramResult]:
         made = self.bcc.check(self.path, text, flags=self.flags, cap_bpf=True) if self.cap_bpf else None
         return [] if made is None or isinstance(made, CompileError) else _least(made.programs)
+
+
+@dataclass(frozen=True)
+class StringTarget:
+    """C in a string of a host program: compiled under the path that it has alone, for what the host's file holds."""
+
+    string: Program
+    inner: Target
+
+    @property
+    def path(self) -> Path:
+        return self.inner.path
+
+    @property
+    def compiler(self) -> str:
+        return self.inner.compiler
+
+    def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
+        data = overlay.get(self.string.file)
+        string = self.string.read(self.string.file.read_bytes() if data is None else data)
+        if string.island and (waits := string.island.unknown):
+            line, name = waits
+            return CompileError((f"{self.string.file}:{line}: {name} stands for text that the host program puts in",))
+        made = self.inner.compile({**overlay, self.inner.path: string.source.data})
+        return CompileError(tuple(map(string.placed_message, made.lines))) if isinstance(made, CompileError) else made
 
 
 def _least(results: Sequence[ProgramResult]) -> list[ProgramResult]:
