@@ -420,17 +420,23 @@ class _Search:
         return self._projects.setdefault(root, _Project(root, self._dialect, self._include_dirs))
 
     def result(self) -> Discovery:
-        programs = [self._programs[path] for path in sorted(self._programs)]
-        including = self._including(programs)
-        # Whoever names a header alone still wants it read as its programs read it.
-        for root in {self._others[path].root for path in self._named if path not in including}:
+        including = self._including(self._programs.values())
+        # Whoever names a header alone still wants it read as its programs read it. A C file that others include, and
+        # that cannot be loaded alone, is like a header.
+        alone = [self._others[path].root for path in self._named if path not in including]
+        alone += [p.root for path, p in self._programs.items() if _is_part(p) and path not in including]
+        for root in set(alone):
             for path, owners in self._including(self._projects[root].programs).items():
                 including.setdefault(path, owners)
+        for path in [path for path, program in self._programs.items() if path in including and _is_part(program)]:
+            self._others[path] = self._projects[self._programs.pop(path).root]
         headers = [
-            Header(Path(path), self._others[path].root, tuple(including[path]))
+            Header(Path(path), self._others[path].root, users)
             for path in sorted(including)
             if path in self._others and not is_vmlinux(path)
+            if (users := tuple(p for p in including[path] if str(p.path) not in self._others))
         ]
+        programs = [self._programs[path] for path in sorted(self._programs)]
         skipped = [Path(path) for path in sorted(self._named - including.keys())]
         return Discovery(programs, headers, self._errors, skipped, self._unread, self._projects)
 
@@ -444,6 +450,14 @@ class _Search:
                 path = real.get(header) or real.setdefault(header, os.path.realpath(header))
                 found.setdefault(path, []).append(program)
         return found
+
+
+def _is_part(program: Program) -> bool:
+    """Whether a C file may be meant to be included only: libbpf loads nothing that has no license."""
+    return program.dialect == LIBBPF and not _LICENSE.search(program.source.data)
+
+
+_LICENSE = re.compile(rb'"license"|^BPF_LICENSE\b', re.MULTILINE)
 
 
 def _may(path: str) -> bool:

@@ -42,7 +42,7 @@ _ARCH = {
 }
 
 _ARCHES = frozenset(name for names in _ARCH.values() for name in names)
-_VMLINUX = re.compile(rf"vmlinux(?:[-_.](?:\d[\w.-]*|{'|'.join(_ARCHES)}))?\.h")
+_VMLINUX = re.compile(rf"vmlinux(?:[-_.](?:[a-z]+[-_.])?(?:\d[\w.-]*|{'|'.join(_ARCHES)}))?\.h")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Closure:
 
 
 def is_vmlinux(path: str) -> bool:
-    """Is it, by its name, the kernel's types: `vmlinux.h`, `vmlinux_614.h`, `vmlinux-x86.h`, …"""
+    """Is it, by its name, the kernel's types: `vmlinux.h`, `vmlinux_614.h`, `vmlinux_generated_x86.h`, …"""
     return _VMLINUX.fullmatch(os.path.basename(path)) is not None
 
 

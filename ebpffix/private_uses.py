@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ebpffix.frontend import Macro, Unit
+from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.frontend.node import pointee
 from ebpffix.frontend.parse import OWN
 from ebpffix.frontend.unit import macro_span
@@ -134,14 +134,27 @@ def _core_reads(unit: Unit) -> Iterator[Macro]:
 
 def _type_of(unit: Unit, path: Path, start: int, end: int) -> Any | None:
     """The type of an expression in a macro's argument, which libclang may have lost: then that of the variable."""
-    name, variable = unit.sources[path].code[start:end].decode("latin-1"), None
-    for node in unit.walk():
-        if node.path == path:
-            if (node.start, node.end) == (start, end):
-                return node.type
-            if node.name == name and node.kind in ("VAR_DECL", "PARM_DECL") and node.start < start:
-                variable = node.type
-    return variable
+    expressions, variables = _by_place(unit)
+    if (path, start, end) in expressions:
+        return expressions[path, start, end].type
+    name = unit.sources[path].code[start:end].decode("latin-1")
+    before = [node for node in variables.get(name, ()) if node.path == path and node.start < start]
+    return before[-1].type if before else None
+
+
+def _by_place(unit: Unit) -> tuple[dict[tuple[Path, int, int], Node], dict[str, list[Node]]]:
+    """The outermost node of each span, and the variables and parameters of each name, in order."""
+    known: dict[str, Any] = unit.memo
+    if "nodes by place" not in known:
+        expressions: dict[tuple[Path, int, int], Node] = {}
+        variables: dict[str, list[Node]] = {}
+        for node in unit.walk():
+            expressions.setdefault((node.path, node.start, node.end), node)
+            if node.kind in ("VAR_DECL", "PARM_DECL"):
+                variables.setdefault(node.name, []).append(node)
+        known["nodes by place"] = expressions, variables
+    found: tuple[dict[tuple[Path, int, int], Node], dict[str, list[Node]]] = known["nodes by place"]
+    return found
 
 
 def _member_type(record: Any, path: str) -> Any | None:

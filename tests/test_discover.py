@@ -285,6 +285,22 @@ def test_a_header_alone_finds_its_programs(repo: Path) -> None:
     assert found.shared_with_user_space(found.headers[0])
 
 
+PART = b'SEC("kprobe/g") int g(void *ctx) { return 0; }\n'
+
+
+def test_a_c_file_without_a_license_that_a_program_includes_is_part_of_it(repo: Path) -> None:
+    write(repo, main_DOT_c=b'#include "l7/part.c"\n#include "whole.c"\n' + LIBBPF)
+    write(repo, l7__part_DOT_c=PART + b'#include "more.c"\n', l7__more_DOT_c=PART, whole_DOT_c=LIBBPF, lone_DOT_c=PART)
+    found = discover([repo])
+    assert names(found, repo) == ["lone.c", "main.c", "whole.c"]
+    parts = {str(h.path.relative_to(repo)): [p.path.name for p in h.programs] for h in found.headers}
+    assert parts == {"l7/more.c": ["main.c"], "l7/part.c": ["main.c"]}
+    for alone in ("l7/part.c", "l7"):
+        found = discover([repo / alone])
+        assert not found.programs
+        assert {p.path.name for h in found.headers for p in h.programs} == {"main.c"}
+
+
 def test_headers_in_the_given_include_folders(repo: Path) -> None:
     write(repo, p_DOT_bpf_DOT_c=b"#include <linux/own.h>\n" + LIBBPF, inc__linux__own_DOT_h=b"")
     assert discover([repo]).headers == []

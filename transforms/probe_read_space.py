@@ -88,7 +88,8 @@ def _space(unit: Unit, call: Node) -> tuple[str | None, str]:
     function = call.function
     if not known and function is not None and _USER_PROGRAM.match(unit.program_section(function)):
         return "user", "the program runs for user space, but the pointer's way is not known"
-    if known and not {k for k in known if k is Origin.USER}:
+    # Where some ways bring memory of the program itself, the others may well bring that of user space.
+    if Origin.USER not in known and any(k.is_kernel or k is Origin.BTF for k in known):
         return "kernel", "the pointer is not known on every way"
     return None, "the source does not tell whose memory the address is of"
 
