@@ -282,6 +282,7 @@ _BASE = (
     # shows a fix that lacks its include.
     *("-Wno-int-conversion", "-Wno-incompatible-function-pointer-types", "-Wno-implicit-int"),
     f"-D__TARGET_ARCH_{_ARCH_NAME}",
+    "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )
 _BCC_DIRS = (
     *("-isystem", str(BUNDLED / "libbpf"), "-isystem", str(BUNDLED / "builtin")),

@@ -18,7 +18,7 @@ from ebpffix.source import Source
 
 OWN = "ebpffix_own_"  # before a name that both the program and the kernel's types define
 MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory
-_ROUNDS = 4
+_ROUNDS = 5
 
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
@@ -38,11 +38,19 @@ _BASIC = {
         for sign, words in (("u", "unsigned"), ("s", "signed"))
         for bits, size in ((8, "char"), (16, "short"), (32, "int"), (64, "long long"))
     },
+    **{
+        f"__{order}{bits}": size.encode()
+        for order in ("be", "le")
+        for bits, size in ((16, "unsigned short"), (32, "unsigned int"), (64, "unsigned long long"))
+    },
+    "__sum16": b"unsigned short",
+    "__wsum": b"unsigned int",
 }
 
 
 # Keywords of C23, in which some projects are written.
 _BOOL = {"bool": b"typedef _Bool bool;", "true": b"enum { true = 1 };", "false": b"enum { false = 0 };"}
+_DECLARES = re.compile(rb"[ \t]*(?:(?:const|static|volatile)\s+)*([A-Za-z_]\w*)(?:\s+|\s*\*+\s*)[A-Za-z_]\w*\s*[;=,\[]")
 _NAME = re.compile(rb"[A-Za-z_]\w*")
 _NOT_THE_PROJECT = ("/usr/", str(BUNDLED))
 
@@ -120,28 +128,42 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
 
 
 def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
-    """A declaration for each name that the errors say nobody declared."""
-    found: dict[str, bytes] = {}
+    """A declaration for each name that the errors say nobody declared. First the types: without the type of a variable
+    clang does not know the variable either."""
+    types = {}
     for error in errors:
-        named = _UNKNOWN_TYPE.match(error.message) or _UNDECLARED.search(error.message)
         if own := _own_name(source, error):
             # The program has a thing of its own where the kernel's types have one too: it keeps it, under a name apart.
-            found[own] = b"#define %s %s%s" % (own.encode(), OWN.encode(), own.encode())
-            continue
-        if named and named[1] in ("bool", "true", "false"):
-            found[named[1]] = _BOOL[named[1]]
-            continue
-        if named and (basic := _BASIC.get(named[1])):
-            found[named[1]] = b"typedef %s %s;" % (basic, named[1].encode())
-        elif match := _UNKNOWN_TYPE.match(error.message):
-            found[match[1]] = b"typedef struct { long long made_up[2]; } %s;" % match[1].encode()
-        elif match := _TAG_MISSING.match(error.message):
-            found[match[2]] = b"typedef %s %s %s;" % (match[1].encode(), match[2].encode(), match[2].encode())
-        elif match := _UNDECLARED.search(error.message):
+            types[own] = b"#define %s %s%s" % (own.encode(), OWN.encode(), own.encode())
+        elif declared := _declare_type(source, error):
+            types[declared[0]] = declared[1]
+    if types:
+        return types
+    values = {}
+    for error in errors:
+        if match := _UNDECLARED.search(error.message):
             name = match[1].encode()
             called = error.message.startswith("call to")
-            found[match[1]] = b"long long %s();" % name if called else _declare_value(source, error, name)
-    return found
+            values[match[1]] = b"long long %s();" % name if called else _declare_value(source, error, name)
+    return values
+
+
+def _declare_type(source: Source, error: Diagnostic) -> tuple[str, bytes] | None:
+    """(name, declaration) of the type that an error misses."""
+    if match := _TAG_MISSING.match(error.message):
+        return match[2], b"typedef %s %s %s;" % (match[1].encode(), match[2].encode(), match[2].encode())
+    unknown = _UNKNOWN_TYPE.match(error.message)
+    match = unknown or _UNDECLARED.search(error.message)
+    name = match[1] if match else ""
+    if name in _BOOL:
+        return name, _BOOL[name]
+    if name in _BASIC:
+        return name, b"typedef %s %s;" % (_BASIC[name], name.encode())
+    # In a function clang takes the type of `our_t x;` for an expression.
+    declares = error.file == str(source.path) and _DECLARES.match(source.code, source.line_start(error.offset))
+    if unknown or (declares and declares.start(1) == error.offset):
+        return name, b"typedef struct { long long made_up[2]; } %s;" % name.encode()
+    return None
 
 
 def _own_name(source: Source, error: Diagnostic) -> str | None:
@@ -159,6 +181,8 @@ def _declare_value(source: Source, error: Diagnostic, name: bytes) -> bytes:
     if error.file != str(source.path):
         return b"enum { %s = 1 };" % name
     code, offset = source.code, error.offset
+    if not code.startswith(name, offset):  # of a macro's body, where it may well be written through its address
+        return b"extern long long %s[1];" % name
     before = code[source.line_start(offset) : offset].strip()
     after = code[offset + len(name) : offset + len(name) + 200].lstrip(b" \t")
     # Alone in a statement: text that a host program puts in before it compiles.

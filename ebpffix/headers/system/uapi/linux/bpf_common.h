@@ -1,0 +1,2 @@
+/* <linux/bpf_common.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/bpf_common.h>

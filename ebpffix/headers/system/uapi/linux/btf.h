@@ -1,0 +1,2 @@
+/* <linux/btf.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/btf.h>

@@ -1,0 +1,2 @@
+/* <linux/errno.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/errno.h>

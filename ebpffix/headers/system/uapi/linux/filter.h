@@ -1,0 +1,2 @@
+/* <linux/filter.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/filter.h>

@@ -1,0 +1,2 @@
+/* <linux/icmpv6.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/icmpv6.h>

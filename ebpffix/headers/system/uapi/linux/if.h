@@ -1,0 +1,2 @@
+/* <linux/if.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/if.h>

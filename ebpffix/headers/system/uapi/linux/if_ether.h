@@ -1,0 +1,2 @@
+/* <linux/if_ether.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/if_ether.h>

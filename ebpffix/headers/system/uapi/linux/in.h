@@ -1,0 +1,2 @@
+/* <linux/in.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/in.h>

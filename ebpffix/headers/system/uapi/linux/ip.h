@@ -1,0 +1,2 @@
+/* <linux/ip.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/ip.h>

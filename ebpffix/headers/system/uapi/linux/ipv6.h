@@ -1,0 +1,2 @@
+/* <linux/ipv6.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/ipv6.h>

@@ -1,0 +1,2 @@
+/* <linux/limits.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/limits.h>

@@ -1,0 +1,2 @@
+/* <linux/mpls.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/mpls.h>

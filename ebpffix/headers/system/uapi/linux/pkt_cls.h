@@ -1,0 +1,2 @@
+/* <linux/pkt_cls.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/pkt_cls.h>

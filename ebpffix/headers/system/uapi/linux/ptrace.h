@@ -1,0 +1,2 @@
+/* <linux/ptrace.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/ptrace.h>

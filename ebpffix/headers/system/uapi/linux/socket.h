@@ -1,0 +1,2 @@
+/* <linux/socket.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/socket.h>

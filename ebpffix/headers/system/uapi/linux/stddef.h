@@ -1,0 +1,2 @@
+/* <linux/stddef.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/stddef.h>

@@ -1,0 +1,2 @@
+/* <linux/time.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/time.h>

@@ -1,0 +1,2 @@
+/* <linux/udp.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/udp.h>

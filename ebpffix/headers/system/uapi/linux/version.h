@@ -1,0 +1,2 @@
+/* <linux/version.h>, as sources of the kernel name it; for parsing alone. */
+#include <linux/version.h>

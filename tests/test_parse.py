@@ -1,0 +1,39 @@
+"""What is made up for a program whose headers are not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from test_headers import VMLINUX
+
+from ebpffix.frontend import environment
+from ebpffix.frontend.environment import Environment, Options
+from ebpffix.frontend.parse import Parsed, parse
+from ebpffix.source import Source
+from ebpffix.transform import LIBBPF
+
+
+def parsed(text: str) -> Parsed:
+    source = Source(Path("/p/a.bpf.c"), text.encode())
+    return parse(source, Environment(Options()).setup(source, LIBBPF), {str(source.path): source.data}, pch=None)
+
+
+def test_types_come_before_the_variables_that_lack_them() -> None:
+    found = parsed("int f(void)\n{\n\tour_t a;\n\t__be16 port = LIMIT;\n\treturn &a != 0 && port == 3;\n}\n")
+    assert found.made_up == {"our_t", "__be16", "LIMIT"}
+    assert not [message for message in found.missing if "port" in message]
+
+
+def test_a_function_that_the_kernels_types_declare_otherwise_is_the_programs_own(tmp_path: Path) -> None:
+    heavy = f"#pragma once\n{VMLINUX}\nextern int kfunc(int);\n/*{'-' * environment._HEAVY}*/\n"
+    (tmp_path / "vmlinux.h").write_text(heavy)
+    text = b'#include "vmlinux.h"\nstatic int kfunc(int x) { return x; }\n'
+    source = Source(tmp_path / "a.bpf.c", text)
+    setup = Environment(Options()).setup(source, LIBBPF, [tmp_path], tmp_path / "vmlinux.h")
+    source.path.write_bytes(text)
+    found = parse(source, setup, {}, pch=None)
+    assert (found.missing, found.made_up) == ((), {"kfunc"})
+
+
+def test_kernel_sources_names_of_headers() -> None:
+    assert not parsed("#include <uapi/linux/bpf.h>\nenum bpf_map_type type = BPF_MAP_TYPE_HASH;\n").errors
