@@ -106,6 +106,12 @@ def main() -> None:
         fail(f"{error.format_message()}; see ebpffix --help")
     except click.Abort:
         raise SystemExit(130) from None
+    except Exception as error:
+        at = error.__traceback__
+        while at and at.tb_next:
+            at = at.tb_next
+        where = f" at {at.tb_frame.f_globals.get('__name__')}:{at.tb_lineno}" if at else ""
+        fail(f"a mistake of ebpffix ({type(error).__name__}: {error}{where}); please report it with what you ran")
 
 
 def _log(flags: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from support import CACHE, cases
 
+from ebpffix import cli
 from ebpffix.cli import command
 from ebpffix.discover import Discovery, discover
 from ebpffix.patch import changed_lines
@@ -649,3 +650,18 @@ def test_names_that_are_not_plain_text(tree: Path, name: bytes) -> None:
     subprocess.run(["git", "apply"], cwd=tree, input=diff.out.encode("latin-1"), check=True)
     with open(path, "rb") as fixed:
         assert fixed.read() == FIXED
+
+
+def test_a_mistake_of_our_own_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_flags: object) -> int:
+        raise LookupError("gone")
+
+    monkeypatch.setattr(cli, "_check", broken)
+    monkeypatch.setattr(sys, "argv", ["ebpffix", "."])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("ebpffix: a mistake of ebpffix (LookupError: gone at test_cli:") and said.count("\n") == 1

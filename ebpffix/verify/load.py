@@ -114,7 +114,11 @@ def _ask(request: Mapping[str, Any], data: bytes, seconds: float) -> dict[str, d
     with private_folder() as folder:
         given = json.dumps(request).encode() + b"\n" + data
         argv = [sys.executable, "-S", *start("libbpf_child")]
-        done = run(argv, folder=folder, timeout=seconds + _START, given=given)
+        try:
+            done = run(argv, folder=folder, timeout=seconds + _START, given=given)
+        except OSError as error:
+            cure = "install ebpffix where this user may run it"
+            raise CannotVerify(f"{sys.executable} cannot be started ({error.strerror})", cure) from None
     answers: dict[str, dict[str, Any]] = {}
     for line in done.output.splitlines(keepends=True):
         if line.endswith(b"\n"):  # a child that was killed leaves half a line
