@@ -243,6 +243,7 @@ def python_hosts(draw: st.DrawFn) -> tuple[bytes, str]:
     return f"# it's\nx = {text}\ny = 'z'\n".replace("\n", draw(BREAKS)).encode(), text
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @given(python_hosts())
 def test_python_is_decoded_as_python_does(host: tuple[bytes, str]) -> None:
     data, text = host
@@ -250,6 +251,7 @@ def test_python_is_decoded_as_python_does(host: tuple[bytes, str]) -> None:
     assert first.data == ast.literal_eval(text).encode()
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @given(python_hosts(), st.data())
 def test_an_edit_changes_its_span_and_nothing_else(host: tuple[bytes, str], data: st.DataObject) -> None:
     island = Island(hosts.read(Path("/a.py"), host[0]), (0,))

@@ -37,3 +37,8 @@ def test_a_function_that_the_kernels_types_declare_otherwise_is_the_programs_own
 
 def test_kernel_sources_names_of_headers() -> None:
     assert not parsed("#include <uapi/linux/bpf.h>\nenum bpf_map_type type = BPF_MAP_TYPE_HASH;\n").errors
+
+
+def test_a_name_in_a_macros_argument_is_a_number() -> None:
+    found = parsed("#define ROOM(type, name, size) type name[size]\nROOM(int, many, MAX_THREADS);\n")
+    assert (found.missing, found.made_up) == ((), {"MAX_THREADS"})

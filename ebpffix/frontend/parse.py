@@ -181,7 +181,7 @@ def _declare_value(source: Source, error: Diagnostic, name: bytes) -> bytes:
     if error.file != str(source.path):
         return b"enum { %s = 1 };" % name
     code, offset = source.code, error.offset
-    if not code.startswith(name, offset):  # of a macro's body, where it may well be written through its address
+    if not re.search(rb"\b%s\b" % name, code):  # of a header's macro, which may well take its address
         return b"extern long long %s[1];" % name
     before = code[source.line_start(offset) : offset].strip()
     after = code[offset + len(name) : offset + len(name) + 200].lstrip(b" \t")
