@@ -341,7 +341,8 @@ class _Analyser:
         if program.dialect == BCC:
             return [*closure.missing, *closure.external]
         provides = self.settings.environment.provides
-        found = [include for include in closure.missing if not is_vmlinux(include.name)]
+        # A vmlinux.h that is made comes before the program; in a folder of the project's clang would not find it.
+        found = [include for include in closure.missing if not is_vmlinux(include.name) or "/" in include.name]
         return found + [i for i in closure.external if not is_vmlinux(i.name) and not provides(i.name)]
 
     def _key(self, job: Job, program: Program, closure: Closure) -> str:

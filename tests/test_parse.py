@@ -42,3 +42,9 @@ def test_kernel_sources_names_of_headers() -> None:
 def test_a_name_in_a_macros_argument_is_a_number() -> None:
     found = parsed("#define ROOM(type, name, size) type name[size]\nROOM(int, many, MAX_THREADS);\n")
     assert (found.missing, found.made_up) == ((), {"MAX_THREADS"})
+
+
+def test_a_header_that_asks_for_the_machine_is_told() -> None:
+    text = "#ifdef __bpf__\n#if !defined(__x86_64__) && !defined(__aarch64__)\n#error which machine\n#endif\n#endif\n"
+    assert not parsed(text).errors
+    assert [e.message for e in parsed("#error never\n").errors] == ["never"]

@@ -6,6 +6,7 @@ silence. So the names that the diagnostics complain of are declared in a virtual
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from ebpffix.source import Source
 
 OWN = "ebpffix_own_"  # before a name that both the program and the kernel's types define
 MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory
-_ROUNDS = 5
+_ROUNDS = 6
+_MACHINE = (f"-D__{platform.machine()}__", f"-D__{platform.machine()}")
 
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
@@ -57,11 +59,12 @@ _NOT_THE_PROJECT = ("/usr/", str(BUNDLED))
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """An error of libclang: `offset` is a byte of `file`, where a person wrote it."""
+    """An error of libclang: `offset` is a byte of `file`, where a person wrote it; `directive`: an #error says it."""
 
     message: str
     file: str
     offset: int
+    directive: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,10 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         parsed = Parsed(tu, _errors(tu), frozenset(made_up))
         if best is None or len(parsed.errors) < len(best.errors):
             best = parsed
+        if _MACHINE[0] not in flags and any(error.directive for error in parsed.errors):
+            # Headers that give up on a machine that they do not know mean the one that runs the program.
+            flags += _MACHINE
+            continue
         new = {n: d for n, d in _declare(source, parsed.errors).items() if n not in made_up}
         if not new or best is not parsed:
             break
@@ -123,7 +130,9 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
     for diagnostic in tu.diagnostics:
         if diagnostic.severity >= 3:
             place = diagnostic.location
-            found.append(Diagnostic(diagnostic.spelling, place.file.name if place.file else "", place.offset))
+            name = place.file.name if place.file else ""
+            directive = diagnostic.category_name == "User-Defined Issue"
+            found.append(Diagnostic(diagnostic.spelling, name, place.offset, directive))
     return tuple(found)
 
 
