@@ -150,6 +150,12 @@ def test_core_read_has_the_type_of_the_chain_and_shows_its_members() -> None:
     find(tu, "MEMBER_REF_EXPR", "skc_dport")
 
 
+def test_what_libbpf_keeps_to_itself_is_there_for_those_who_use_it() -> None:
+    head = '#include "vmlinux.h"\n#include <bpf/bpf_core_read.h>\n'
+    body = "int f(struct sock *sk) { ___type(sk, __sk_common.skc_dport) port = ___arrow(sk, __sk_common.skc_dport); "
+    assert not complaints(parse(head + body + "___type(port) same = port; return same; }\n"))
+
+
 def test_byte_order_is_a_macro_with_libbpf() -> None:
     tu = parse(LIBBPF + "int f(u16 x) { return bpf_ntohs(x); }")
     assert complaints(tu) == []

@@ -35,6 +35,10 @@
 #define EBPFFIX_READ_INTO(read, dst, ...) read(dst, sizeof(*(dst)), (const void *)&EBPFFIX_CHAIN(__VA_ARGS__))
 #define EBPFFIX_READ_STR(read, dst, ...) read((void *)(dst), sizeof(*(dst)), (const void *)EBPFFIX_CHAIN(__VA_ARGS__))
 
+/* Two that libbpf keeps to itself and that programs use all the same: a chain, and its type. */
+#define ___arrow(...) EBPFFIX_CHAIN(__VA_ARGS__)
+#define ___type(...) typeof(EBPFFIX_CHAIN(__VA_ARGS__))
+
 #define bpf_core_cast(ptr, type) ((typeof(type) *)(ptr))
 #define bpf_core_read(dst, sz, src) \
     bpf_probe_read_kernel(dst, sz, (const void *)__builtin_preserve_access_index(src))
