@@ -124,8 +124,9 @@ def _unseen(unit: Unit, transforms: Sequence[Registered]) -> dict[tuple[Path, st
         for start, end, why in _out_of_sight(unit, path):
             for transform in transforms:
                 for match in transform.facts.trigger.finditer(source.code, start, end):
-                    line = source.line(match.start())
-                    if line not in said and (why != _LOST or not unit.covers(path, match.start())):
+                    line, at = source.line(match.start()), match.start()
+                    lost = why == _LOST and not unit.in_directive(path, at) and not unit.covers(path, at)
+                    if line not in said and (lost or why != _LOST):
                         said.add(line)
                         found.setdefault((path, why), []).append(line)
     return found
@@ -133,12 +134,14 @@ def _unseen(unit: Unit, transforms: Sequence[Registered]) -> dict[tuple[Path, st
 
 def _out_of_sight(unit: Unit, path: Path) -> Iterator[tuple[int, int, str]]:
     """The parts of a file that no node may stand for, as (start, end, why)."""
+    data = unit.sources[path].data
     for start, end in unit.directives(path):
-        yield start, end, "in a macro's body or directive"
+        if b"define" in data[start:end]:
+            yield start, end, "in a macro's body"
     for start, end in unit.inactive_spans(path):
         yield start, end, "left out by an #if"
     if unit.errors:  # only an error makes libclang lose text
-        yield 0, len(unit.sources[path].data), _LOST
+        yield 0, len(data), _LOST
 
 
 def _told(unit: Unit, path: Path, why: str, lines: list[int]) -> str:

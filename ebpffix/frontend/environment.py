@@ -214,7 +214,14 @@ def _renames(source: Source, header: str) -> bool:
     header to be read with them."""
     first = _FIRST_INCLUDE.search(source.uncommented)
     names = [m[1] for m in _DEFINE.finditer(source.uncommented, 0, first.start())] if first else []
-    return any(re.search(rb"\b%s\b" % name, _bytes(header, *_stamp(header))) for name in names)
+    return any(_mentions(header, *_stamp(header), name) for name in names)
+
+
+@functools.cache
+def _mentions(header: str, size: int, time: int, name: bytes) -> bool:
+    text = _bytes(header, size, time)
+    # A plain search of megabytes first: it takes a tenth of the other's time, and hardly a name is there.
+    return name in text and re.search(rb"\b%s\b" % name, text) is not None
 
 
 def _stamp(path: str) -> tuple[int, int]:
