@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ebpffix.files import HOSTS, Listing, git_root, inside, list_files, reason, root_of
 from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
-from ebpffix.source import Source
+from ebpffix.source import DIRECTIVE, Source
 from ebpffix.transform import BCC, LIBBPF, Fix
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ _BCC_HINTS = (
     *b"probe__ tracepoint__ cursor_advance bpf_usdt_readarg".split(),
     *b".perf_submit .ringbuf_ .lookup_or_ bpf_trace_printk pt_regs".split(),
 )
-_DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
 
 
 def dialect_of(source: Source) -> str | None:
@@ -125,7 +124,7 @@ def _wrapped(source: Source) -> str | None:
     """A file of directives alone (`#define MODE …`, `#include "program.h"`) is what it includes from its own folder."""
     if len(source.data) > 8192 or b"include" not in source.data or b"\n}" in source.data:
         return None
-    if _DIRECTIVE.sub(b"", source.code).strip():
+    if DIRECTIVE.sub(b"", source.code).strip():
         return None
     for include in parse_includes(source):
         path = source.path.parent / include.name

@@ -32,7 +32,7 @@ from ebpffix.hosts import (
     spliced,
 )  # fmt: skip
 from ebpffix.rewrite import apply
-from ebpffix.source import Source
+from ebpffix.source import DIRECTIVE, Source
 from ebpffix.transform import Edit, Fix, Safety, Span
 
 
@@ -314,13 +314,13 @@ def find(
         if text.statement or text in fills or not any(hint in text.raw for hint in hints):
             continue
         part = Source(source.path, text.data)
-        code = _DIRECTIVE.sub(b"", part.code)
+        code = DIRECTIVE.sub(b"", part.code)
         has_body = _BODY.search(code) is not None
         names = _Names.of(part)
         if not (names.declared or has_body):
             continue
         outside = _outside(code)
-        whole = _is_whole(_DIRECTIVE.sub(b"", _OTHERWISE.sub(b"", part.code)))
+        whole = _is_whole(DIRECTIVE.sub(b"", _OTHERWISE.sub(b"", part.code)))
         island = Island(host, (*_missing(names, before), number))
         if whole and not text.has_fields:
             before.append((number, names))
@@ -389,6 +389,3 @@ def _missing(names: _Names, before: Sequence[tuple[int, _Names]]) -> tuple[int, 
             needed = (needed | above.words) - above.declared
             names = _Names(names.declared | above.declared, names.words)
     return tuple(reversed(taken))
-
-
-_DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)

@@ -23,6 +23,8 @@ _OPAQUE = re.compile(
     rb"""|'(?:\\.|[^'\\\n])*(?:'|(?=\n)|\Z)""",
     re.DOTALL,
 )
+# A preprocessor directive, to the end of its last line; in text without comments.
+DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
 _BLANKED = bytes(byte if byte in b"\r\n" else ord(" ") for byte in range(256))
 _SLASH = ord("/")
 

@@ -205,6 +205,13 @@ def test_a_hang_costs_that_file_alone(tree: Path, cache: Path, monkeypatch: pyte
     assert len(report.changed) == 1
 
 
+def test_a_program_understood_in_part_gives_no_safe_fix(tree: Path, cache: Path) -> None:
+    (tree / "a.bpf.c").write_text(PROGRAM + "int lost(struct gone *g) { return g->x; }\n")
+    report = go(tree, cache, known(replacing(b"OLD", b"NEW")))
+    assert not report.changed
+    assert [str(found.fix.safety) for found in report.findings] == ["suggested"]
+
+
 def test_second_run_starts_no_worker(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tree / "a.bpf.c").write_text(PROGRAM)
     transforms = known(replacing(b"OLD", b"NEW"))

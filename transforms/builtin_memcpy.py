@@ -27,7 +27,6 @@ Limits: a pointer whose origin is not known counts as the program's own memory, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ebpffix.byteloop import LARGEST, ByteLoop, byte_loop, replacement
 from ebpffix.edits import before, fresh_name, indent_step
@@ -57,7 +56,7 @@ def find(unit: Unit) -> Iterator[Fix]:
     for call in libc_calls(unit, ("memcpy", "memset", "memmove", "bzero", "bcopy")):
         fix = _call(unit, call)
         if fix is not None:
-            yield _careful(unit, fix)
+            yield fix
     for function in unit.functions:
         heads = list(function.find("FOR_STMT"))
         flow = Flow(function) if heads else None
@@ -66,20 +65,13 @@ def find(unit: Unit) -> Iterator[Fix]:
             for found in loops:
                 edits = replacement(unit, found, loops, flow)
                 if edits is not None:
-                    yield _careful(unit, _loop(found, edits))
+                    yield _loop(found, edits)
 
 
 def _loop(found: ByteLoop, edits: list[Edit]) -> Fix:
     what, name = ("copies", "memcpy") if found.source is not None else ("sets", "memset")
     message = f"a loop {what} `{_show(found.target.text)}` byte by byte, which is `__builtin_{name}`"
     return Fix(found.loop, message, Safety.SAFE, edits)
-
-
-def _careful(unit: Unit, fix: Fix) -> Fix:
-    """A fix that is safe in itself, lowered where the file gives cause."""
-    if not unit.partial or fix.safety is not Safety.SAFE:
-        return fix
-    return replace(fix, safety=Safety.SUGGESTED, reason="not all of the file could be understood")
 
 
 def _call(unit: Unit, call: LibcCall) -> Fix | None:

@@ -20,7 +20,7 @@ from ebpffix import neighbours
 from ebpffix.frontend import clang
 from ebpffix.frontend.node import Node, is_pointer
 from ebpffix.frontend.parse import MADE_UP
-from ebpffix.source import Source
+from ebpffix.source import DIRECTIVE, Source
 from ebpffix.transform import BCC, Edit, Spanned
 
 
@@ -131,7 +131,7 @@ class Unit:
 
     @cached_property
     def _directives(self) -> dict[Path, list[tuple[int, int]]]:
-        return {p: [m.span() for m in _DIRECTIVE.finditer(s.uncommented)] for p, s in self.sources.items()}
+        return {p: [m.span() for m in DIRECTIVE.finditer(s.uncommented)] for p, s in self.sources.items()}
 
     def directives(self, path: Path) -> list[tuple[int, int]]:
         """The spans of a file's preprocessor directives, in order."""
@@ -317,7 +317,6 @@ class Unit:
         return Edit(at.path, at.start, at.end, text)
 
 
-_DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
 _SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"')
 _HELPER = re.compile(r"bpf_map_(\w+)_elem\Z|bpf_(sk|task|inode|cgrp)_storage_(get|delete)\Z")
 _METHODS = frozenset(
