@@ -1,3 +1,3 @@
-from ebpffix.cli import main
+from ebpffix.app.cli import main
 
 main()

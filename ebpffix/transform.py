@@ -1,4 +1,4 @@
-"""The contract between the engine and the transforms: Transform, Fix, Edit, Safety, and the registry.
+"""The contract between the engine and the transforms: Transform, Trigger, and the registry.
 
 A transform is a module with two names: `TRANSFORM`, the facts, and `find(unit)`, a generator of fixes. Its docstring is
 its page, which `ebpffix --explain` prints. Transforms are found through the entry point group `ebpffix.transforms`.
@@ -6,78 +6,16 @@ its page, which `ebpffix --explain` prints. Transforms are found through the ent
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ebpffix.fix import Fix
     from ebpffix.frontend import Unit
-
-BCC = "bcc"
-LIBBPF = "libbpf"
-
-
-class Safety(enum.StrEnum):
-    """How sure a fix is; the words are those of every report."""
-
-    SAFE = "safe"  # whatever the old program was right about stays
-    SUGGESTED = "suggested"  # right in nearly every program; the reason says when it is not
-    ADVICE = "advice"  # no edit; the message says what to do
-
-
-@dataclass(frozen=True, order=True)
-class Edit:
-    """Replace bytes `start` to `end` (0-based, end exclusive) of the file `path` by `text`; start == end inserts."""
-
-    path: Path
-    start: int
-    end: int
-    text: bytes
-
-
-class Spanned(Protocol):
-    """What a finding can point at: a Node, a Macro, or a `Span`."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Span:
-    """A byte range of a file, 0-based, end exclusive."""
-
-    path: Path
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Fix:
-    """One finding, with its edits if it has any.
-
-    `at` is what the finding points at. `edits` may touch several places and files; they are made together or not at
-    all. `reason` says why a fix is only suggested or only advice, and is required then.
-    """
-
-    at: Spanned
-    message: str
-    safety: Safety
-    edits: list[Edit] = field(default_factory=list)
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        if self.safety is not Safety.SAFE and not self.reason:
-            raise ValueError(f"a fix that is {self.safety} needs a reason: {self.message}")
-        if (self.safety is Safety.ADVICE) == bool(self.edits):
-            raise ValueError(f"{self.safety} with {len(self.edits)} edits: {self.message}")
 
 
 @dataclass(frozen=True)
@@ -133,7 +71,7 @@ class Trigger:
 _STRUCT = re.compile(rb"struct(?<!\wstruct)\s+(\w+)")
 
 
-Finder = Callable[["Unit"], Iterator[Fix]]
+Finder = Callable[["Unit"], Iterator["Fix"]]
 
 
 @dataclass(frozen=True)
@@ -148,16 +86,29 @@ class Registered:
 def load_transforms() -> dict[str, Registered]:
     """All installed transforms by name, in the order of their pattern.
 
-    Raises ValueError, naming the distribution's entry point, for a module that does not keep the contract.
+    An entry point names one module, or a package of which each module and each sub-package is a transform. Raises
+    ValueError, naming the distribution's entry point, for a module that does not keep the contract.
     """
     from importlib.metadata import entry_points
 
     found: list[Registered] = []
     for point in entry_points(group="ebpffix.transforms"):
-        module = point.load()
-        facts, find = getattr(module, "TRANSFORM", None), getattr(module, "find", None)
-        if not isinstance(facts, Transform) or not callable(find):
-            raise ValueError(f"entry point {point.name} ({point.value}) has no TRANSFORM and find()")
-        found.append(Registered(facts, find, (module.__doc__ or "").strip()))
+        for module in _walked(point.load()):
+            facts, find = getattr(module, "TRANSFORM", None), getattr(module, "find", None)
+            if not isinstance(facts, Transform) or not callable(find):
+                raise ValueError(f"entry point {point.name} ({module.__name__}) has no TRANSFORM and find()")
+            found.append(Registered(facts, find, (module.__doc__ or "").strip()))
     found.sort(key=lambda r: (r.facts.pattern, r.facts.name))
     return {r.facts.name: r for r in found}
+
+
+def _walked(module: ModuleType) -> Iterator[ModuleType]:
+    """The module itself where it is a transform, else the modules of the package that it is."""
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    if hasattr(module, "TRANSFORM") or not hasattr(module, "__path__"):
+        yield module
+        return
+    for inner in iter_modules(module.__path__, module.__name__ + "."):
+        yield import_module(inner.name)

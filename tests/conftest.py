@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 import tools
 
-from ebpffix import btf, btf_c
+from ebpffix.kernel import btf, btf_c
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, Object, compile_libbpf, find_clang

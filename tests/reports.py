@@ -12,12 +12,12 @@ from typing import Any
 from support import cases
 from test_cli import ebpffix, git
 
-from ebpffix.analyse import Status
-from ebpffix.engine import File, Report
+from ebpffix.fix import Edit, Fix, Safety, Span
 from ebpffix.report.model import model
-from ebpffix.rewrite import Applied, Found, apply
-from ebpffix.source import Source
-from ebpffix.transform import Edit, Fix, Safety, Span
+from ebpffix.rewriting.fixpoint import Applied, Found, apply
+from ebpffix.run.analyse import Status
+from ebpffix.run.engine import File, Report
+from ebpffix.sources.source import Source
 from ebpffix.verify.proof import ProgramProof, Proof
 
 # What ends a line, an element, an attribute, a fence, a command or a string for somebody.

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ebpffix.analyse import Job, Result, analyse
+from ebpffix.fix import LIBBPF, Fix, Safety
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.pch import PrecompiledHeaders
-from ebpffix.includes import Tree
-from ebpffix.rewrite import apply
-from ebpffix.source import Source
-from ebpffix.transform import LIBBPF, Fix, Registered, Safety, load_transforms
+from ebpffix.rewriting.fixpoint import apply
+from ebpffix.run.analyse import Job, Result, analyse
+from ebpffix.sources.includes import Tree
+from ebpffix.sources.source import Source
+from ebpffix.transform import Registered, load_transforms
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 CACHE = Path(__file__).parent.parent / ".pytest_cache" / "ebpffix"

@@ -12,6 +12,7 @@ import pytest
 from bot.reports import HEAD, PATCH, PATH, data, finding, hunk
 from click.testing import CliRunner
 
+from ebpffix.app.cli import command as ebpffix
 from ebpffix.bot.changes import changed_file
 from ebpffix.bot.plan import (
     MAX_BODY,
@@ -30,7 +31,6 @@ from ebpffix.bot.plan import (
 )
 from ebpffix.bot.plan import Summary as Told
 from ebpffix.bot.validate import read
-from ebpffix.cli import command as ebpffix
 
 SAMPLES = sorted((Path(__file__).parent.parent / "docs" / "sample").glob("*.c"))
 

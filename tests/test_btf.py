@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix.btf import Btf, BtfError, Kind, Struct, load
-from ebpffix.btf_c import _HeaderWriter, declare, func, stub, write_header
+from ebpffix.kernel.btf import Btf, BtfError, Kind, Struct, load
+from ebpffix.kernel.btf_c import _HeaderWriter, declare, func, stub, write_header
 
 KERNEL = Path("/sys/kernel/btf/vmlinux")
 
@@ -630,9 +630,7 @@ STUBBED = {
 
 
 @pytest.mark.parametrize("core", [True, False])
-def test_stubs_against_the_kernel(
-    kernel: Btf, kernel_header: Path, clang: str, tmp_path: Path, core: bool
-) -> None:
+def test_stubs_against_the_kernel(kernel: Btf, kernel_header: Path, clang: str, tmp_path: Path, core: bool) -> None:
     """Each stub, in a file where only what it says that it needs is complete, has the real layout."""
     alone, with_header = "", f'#include "{kernel_header}"\n'
     for name, paths in STUBBED.items():

@@ -17,11 +17,11 @@ import pytest
 from click.testing import CliRunner
 from support import CACHE, cases
 
-from ebpffix import cli
-from ebpffix.cli import command
-from ebpffix.discover import Discovery, discover
-from ebpffix.patch import changed_lines
+from ebpffix.app import cli
+from ebpffix.app.cli import command
 from ebpffix.report.rejection import _text_of
+from ebpffix.rewriting.patch import changed_lines
+from ebpffix.sources.discover import Discovery, discover
 from ebpffix.verify.compile import Clang
 from ebpffix.verify.logs import SourceLine
 
@@ -139,8 +139,8 @@ def test_apply_keeps_modes_and_links(tree: Path) -> None:
 
 
 def test_apply_of_a_file_that_cannot_be_written(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ebpffix import modes
-    from ebpffix.engine import Report
+    from ebpffix.app import modes
+    from ebpffix.run.engine import Report
 
     def refuse(path: Path, data: bytes) -> None:
         raise PermissionError(13, "Permission denied")
@@ -282,7 +282,7 @@ def test_what_cannot_be_written_is_not_called_fixed(tree: Path, monkeypatch: pyt
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ebpffix.modes.replace_content", full)
+    monkeypatch.setattr("ebpffix.app.modes.replace_content", full)
     monkeypatch.chdir(tree)
     monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
     done = CliRunner().invoke(command, ["--apply", "."])
@@ -603,8 +603,8 @@ def test_watch_discovers_once_at_its_start(tree: Path, monkeypatch: pytest.Monke
 
     monkeypatch.chdir(tree)
     monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
-    monkeypatch.setattr("ebpffix.discover.discover", counted)
-    monkeypatch.setattr("ebpffix.watch.discover", counted)
+    monkeypatch.setattr("ebpffix.sources.discover.discover", counted)
+    monkeypatch.setattr("ebpffix.app.watch.discover", counted)
     monkeypatch.setattr("watchfiles.watch", lambda *args, **kwargs: iter([{(2, str(tree / "src" / "count.bpf.c"))}]))
     done = CliRunner().invoke(command, ["--watch", "."])
     before, after = done.output.split("watching; end with Ctrl-C")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix.config import (
+from ebpffix.app.config import (
     CompileCommands,
     Config,
     ConfigError,
@@ -168,7 +168,7 @@ def test_compile_commands(root: Path) -> None:
     entries = [
         {"directory": str(root), "file": "src/a.c", "arguments": ["clang", "-Iinc", "-fplugin=x", "src/a.c"]},
         {"directory": str(root), "file": "src/a.c", "arguments": ["clang", "-Iother"]},
-        {"directory": str(root / "src"), "file": "b.c", "command": "cc -D'A=\"x y\"' -I \"in c\" b.c"},
+        {"directory": str(root / "src"), "file": "b.c", "command": 'cc -D\'A="x y"\' -I "in c" b.c'},
         {"directory": "..", "file": "src/c.c", "command": "cc 'open"},
     ]
     path.write_text(json.dumps(entries))

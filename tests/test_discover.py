@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix import discover as module
-from ebpffix.discover import Discovery, dialect_of, discover, root_of
-from ebpffix.source import Source
+from ebpffix.sources import discover as module
+from ebpffix.sources.discover import Discovery, dialect_of, discover, root_of
+from ebpffix.sources.source import Source
 
 LIBBPF = b'#include "vmlinux.h"\nSEC("kprobe/f") int f(void *ctx) { return 0; }\nchar L[] SEC("license") = "GPL";\n'
 BCC = b"BPF_HASH(seen, u32, u64);\nint f(struct pt_regs *ctx) { return 0; }\n"
@@ -79,7 +79,7 @@ def test_c_that_is_not_bpf_is_never_taken(data: bytes, tmp_path: Path) -> None:
         (b'SEC( "cgroup/skb" )\nint f(void *c) { return 0; }', "libbpf"),
         (b'__section("classifier") int f(struct __sk_buff *s) { return 0; }', "libbpf"),
         (b'char l[] __attribute__((section("license"), used)) = "GPL";', "libbpf"),
-        (b'__section_entry\nint f(void *c) { return 0; }', "libbpf"),
+        (b"__section_entry\nint f(void *c) { return 0; }", "libbpf"),
         (b'SEC("kprobe/f") int kprobe__f(struct pt_regs *c) { return 0; }', "libbpf"),
         (b'#define BPF_HASH(n, k, v) struct {} n SEC(".maps")\nBPF_HASH(a, u32, u32);\n', "libbpf"),
         (BCC, "bcc"),

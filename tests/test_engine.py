@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from support import CACHE, Case, cases
 from support import transforms as real
 
-from ebpffix import modes, worker
-from ebpffix.discover import discover
-from ebpffix.engine import Report, Settings, run
+from ebpffix.app import modes
+from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Unit
 from ebpffix.frontend.environment import Environment, Options
-from ebpffix.source import Source
-from ebpffix.transform import BCC, LIBBPF, Edit, Finder, Fix, Registered, Safety, Span, Transform
+from ebpffix.run import worker
+from ebpffix.run.engine import Report, Settings, run
+from ebpffix.sources.discover import discover
+from ebpffix.sources.source import Source
+from ebpffix.transform import Finder, Registered, Transform
 from ebpffix.verify.session import Verifier
 
 HEAD = '#include "vmlinux.h"\n#include <bpf/bpf_helpers.h>\n'

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ebpffix.fix import LIBBPF
 from ebpffix.frontend import environment
 from ebpffix.frontend.environment import Environment, Options, Setup
-from ebpffix.source import Source
-from ebpffix.transform import LIBBPF
+from ebpffix.sources.source import Source
 
 PROGRAM = b'#include "vmlinux.h"\nint x;\n'
 

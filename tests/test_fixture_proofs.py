@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import Case, cases
 
-from ebpffix.transform import BCC
+from ebpffix.fix import BCC
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import ProgramResult, load, test_run

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support import SAFE, UNSAFE, Case, analyse_files, cases
 
-from ebpffix.rewrite import apply
-from ebpffix.transform import Fix
+from ebpffix.fix import Fix
+from ebpffix.rewriting.fixpoint import apply
 
 CASES = cases()
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix.flow import Effect, Flow, Step, same_expression
+from ebpffix.analysis.flow import Effect, Flow, Step, same_expression
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.parse import parse
-from ebpffix.source import Source
+from ebpffix.sources.source import Source
 
 PRELUDE = b"""
 struct val { int n; int a[4]; struct val *next; };

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import analyse_files, findings
 
-from ebpffix.transform import Fix, Safety
+from ebpffix.fix import Fix, Safety
 
 NAME = "goroutine-key"
 HEAD = """#include "vmlinux.h"

@@ -124,7 +124,9 @@ def test_prog2_takes_types_and_names_in_turn() -> None:
 
 
 def test_libbpf_macros_parse() -> None:
-    tu = parse(LIBBPF + """
+    tu = parse(
+        LIBBPF
+        + """
         struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, u32); __type(value, u64);
                  __ulong(map_extra, 1ull << 40); __array(values, int); } m SEC(".maps");
         int plain(struct pt_regs *ctx, struct seq_file *s, struct sock *sk, char *buf) {
@@ -138,7 +140,8 @@ def test_libbpf_macros_parse() -> None:
             bpf_core_read(&key, 2, &sk->__sk_common.skc_dport);
             return bpf_core_field_exists(sk->__sk_common) + bpf_core_field_size(struct sock, __sk_common) +
                    bpf_core_type_exists(struct sock) + bpf_core_enum_value(enum bpf_map_type, BPF_MAP_TYPE_HASH);
-        }""")
+        }"""
+    )
     assert complaints(tu) == []
 
 

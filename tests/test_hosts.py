@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import CACHE, FIXTURES
 
-from ebpffix import hosts, islands
-from ebpffix.cli import command
-from ebpffix.discover import Discovery, discover
-from ebpffix.files import HOSTS
-from ebpffix.islands import CannotWrite, Island
-from ebpffix.rewrite import apply
-from ebpffix.transform import BCC, LIBBPF, Edit
+from ebpffix.app.cli import command
+from ebpffix.fix import BCC, LIBBPF, Edit
+from ebpffix.rewriting.fixpoint import apply
+from ebpffix.sources import hosts, islands
+from ebpffix.sources.discover import Discovery, discover
+from ebpffix.sources.files import HOSTS
+from ebpffix.sources.islands import CannotWrite, Island
 
 C = """
 #include <uapi/linux/ptrace.h>

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix import includes
-from ebpffix.includes import Closure, Tree, is_vmlinux, parse_includes
-from ebpffix.source import Source
+from ebpffix.sources import includes
+from ebpffix.sources.includes import Closure, Tree, is_vmlinux, parse_includes
+from ebpffix.sources.source import Source
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -136,7 +136,7 @@ def test_the_hosts_vmlinux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mach
 
 
 def test_vmlinux_behind_links_and_pointers(tmp_path: Path) -> None:
-    write(tmp_path, {"p.c": '#include <vmlinux.h>\n', "x86/vmlinux_1.h": "struct a;\nstruct b;\n"})
+    write(tmp_path, {"p.c": "#include <vmlinux.h>\n", "x86/vmlinux_1.h": "struct a;\nstruct b;\n"})
     link = tmp_path / "x86" / "vmlinux.h"
     link.symlink_to("vmlinux_1.h")
     real = tmp_path / "x86" / "vmlinux_1.h"

@@ -7,11 +7,11 @@ import os
 import re
 
 import pytest
+from ebpffix_transforms.kretprobe_args import returns, signature
+from ebpffix_transforms.kretprobe_args.signature import Parameter, Use, meant
 from support import UNSAFE, Case, analyse_files, cases, findings, fixed, transforms
 
-from ebpffix import returns, signature
-from ebpffix.signature import Parameter, Use, meant
-from ebpffix.transform import BCC, LIBBPF, Fix, Safety
+from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 
 NAME = "kretprobe-args"
 HEAD = """#include "vmlinux.h"

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebpffix.source import Source
+from ebpffix.sources.source import Source
 from ebpffix.verify.explain import BY_KEY, TABLE, explain
 from ebpffix.verify.lineinfo import line_of
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read

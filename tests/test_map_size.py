@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 from support import CACHE, UNSAFE, analyse_files, findings, fixed, transforms
 
-from ebpffix import neighbours
-from ebpffix.cli import command
-from ebpffix.discover import discover
-from ebpffix.engine import Settings, run
+from ebpffix.app.cli import command
+from ebpffix.fix import BCC, Fix, Safety
 from ebpffix.frontend.environment import Environment, Options
-from ebpffix.transform import BCC, Fix, Safety
+from ebpffix.run.engine import Settings, run
+from ebpffix.sources import neighbours
+from ebpffix.sources.discover import discover
 
 NAME = "map-size"
 HEAD = b'#include "vmlinux.h"\n#include <bpf/bpf_helpers.h>\n'

@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 import support
+from ebpffix_transforms.missing_kernel_struct.private_structs import LEADS, PRIVATE
 from support import Fix, findings, transforms
 from test_btf import Kind, Maker
 
-from ebpffix import kernel_headers
-from ebpffix.analyse import Job
-from ebpffix.btf import load
-from ebpffix.private_structs import LEADS, PRIVATE
-from ebpffix.rewrite import apply
-from ebpffix.transform import BCC, LIBBPF, Safety
+from ebpffix.fix import BCC, LIBBPF, Safety
+from ebpffix.kernel import headers as kernel_headers
+from ebpffix.kernel.btf import load
+from ebpffix.rewriting.fixpoint import apply
+from ebpffix.run.analyse import Job
 from ebpffix.verify.bcc import Bcc
 
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")

@@ -30,10 +30,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_has_what_runs_and_no_more(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    data = {"ebpffix/py.typed", "ebpffix/headers/bcc/prelude.h", "ebpffix/private_structs.txt"}
-    assert {"ebpffix/cli.py", *data} <= names
+    structs = "ebpffix_transforms/missing_kernel_struct/private_structs.txt"
+    data = {"ebpffix/py.typed", "ebpffix/headers/bcc/prelude.h", structs}
+    assert {"ebpffix/app/cli.py", *data} <= names
     here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ebpffix").rglob("*") if p.suffix in (".py", ".h")}
-    here |= {f"ebpffix_transforms/{p.name}" for p in (ROOT / "transforms").glob("*.py")}
+    transforms = ROOT / "transforms"
+    here |= {f"ebpffix_transforms/{p.relative_to(transforms).as_posix()}" for p in transforms.rglob("*.py")}
     assert here <= names
     tops = {name.split("/")[0] for name in names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"ebpffix", "ebpffix_transforms", "ebpffix_fixtures"}
@@ -46,7 +48,7 @@ def test_installed_elsewhere_it_finds_its_transforms(built: Path, tmp_path: Path
     python = tmp_path / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", archive, cwd=tmp_path)
     listed = run(tmp_path / "venv" / "bin" / "ebpffix", "--transforms", cwd=tmp_path)
-    ours = {p.stem.replace("_", "-") for p in (ROOT / "transforms").glob("*.py")} - {"--init--"}
+    ours = {p.stem.replace("_", "-") for p in (ROOT / "transforms").iterdir()} - {"--init--", "--pycache--"}
     assert {line.split()[0] for line in listed.splitlines()} == ours
     page = run(python, "-m", "ebpffix", "--explain", "redundant-map-update", cwd=tmp_path)
     assert "-\tbpf_map_update_elem(" in page

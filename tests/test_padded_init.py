@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support import UNSAFE, findings, fixed
 
-from ebpffix.transform import BCC, Fix
+from ebpffix.fix import BCC, Fix
 
 HEAD = b"""#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -92,7 +92,7 @@ def test_points_at_the_object() -> None:
         ("struct gone key = { .b = ctx->rx_queue_index };", "suggested", "layout"),
         ("struct { const __u8 a; __u32 b; } key = { .b = ctx->rx_queue_index, .a = 1 };", "advice", "const member"),
         ("struct { struct full f; __u8 a; } key = { 1, ctx->rx_queue_index, 2 };", "advice", "left out"),
-        ("struct { __u32 n; char s[2]; } key = { .s = (\"a\"), .n = ctx->rx_queue_index };", "advice", "array"),
+        ('struct { __u32 n; char s[2]; } key = { .s = ("a"), .n = ctx->rx_queue_index };', "advice", "array"),
         ("struct { __u32 a[2]; __u8 b; } key = { .a = { [0 ... 1] = ctx->rx_queue_index } };", "advice", "understood"),
         ("struct flow key = { ifindex: ctx->rx_queue_index };", "advice", "understood"),
         ("struct flow key = { .ifindex = ctx->rx_queue_index }, *p = unknown(ctx);", "advice", "no statement"),

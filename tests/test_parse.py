@@ -6,11 +6,11 @@ from pathlib import Path
 
 from test_headers import VMLINUX
 
+from ebpffix.fix import LIBBPF
 from ebpffix.frontend import environment
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.parse import Parsed, parse
-from ebpffix.source import Source
-from ebpffix.transform import LIBBPF
+from ebpffix.sources.source import Source
 
 
 def parsed(text: str) -> Parsed:

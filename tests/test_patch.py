@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unidiff import PatchSet
 
-from ebpffix.patch import Hunk, changed_lines, format_patch, hunks, quoted, unified
+from ebpffix.rewriting.patch import Hunk, changed_lines, format_patch, hunks, quoted, unified
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -110,7 +110,7 @@ def test_an_empty_file_has_no_first_line() -> None:
 
 
 def test_a_diff_too_long_for_the_exact_search_keeps_to_the_lines_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ebpffix.patch._EXACT", 6)
+    monkeypatch.setattr("ebpffix.rewriting.patch._EXACT", 6)
     lines = [b"%d\n" % (i % 9) for i in range(300)]
     new = [b"x\n" if i % 10 == 0 else line for i, line in enumerate(lines)]
     assert [h.start_line for h in hunks(b"".join(lines), b"".join(new))] == list(range(1, 300, 10))
@@ -164,7 +164,7 @@ def test_hunks_made_give_the_new_file(change: tuple[bytes, bytes], exact: int) -
         pass
     made = [line.encode("latin-1") for line in lines]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ebpffix.patch._EXACT", exact)
+        patch.setattr("ebpffix.rewriting.patch._EXACT", exact)
         found = hunks(old, new)
     for hunk in reversed(found):
         assert b"".join(made[hunk.start_line - 1 : hunk.end_line]) == "".join(hunk.old).encode(encoding)

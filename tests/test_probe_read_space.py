@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support import findings, fixed
 
-from ebpffix.transform import Safety
+from ebpffix.fix import Safety
 
 HEAD = b"""#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 from support import findings, transforms
 
+from ebpffix.analysis.provenance import Origin, origin, origins
+from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 from ebpffix.frontend import Unit
-from ebpffix.provenance import Origin, origin, origins
-from ebpffix.transform import BCC, LIBBPF, Fix, Registered, Safety, Transform
+from ebpffix.transform import Registered, Transform
 
 PROGRAMS = {
     LIBBPF: b"""

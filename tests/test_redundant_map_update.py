@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import FIXTURES, UNSAFE, findings, fixed
 
-from ebpffix.transform import BCC, Fix, Safety
+from ebpffix.fix import BCC, Fix, Safety
 from ebpffix.verify.compile import Object
 from ebpffix.verify.load import test_run as run_once
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebpffix.rewrite import (
+from ebpffix.fix import Edit, Fix, Safety, Span
+from ebpffix.rewriting.fixpoint import (
     Analysis,
     Change,
     Composition,
@@ -24,7 +25,6 @@ from ebpffix.rewrite import (
     fixpoint,
     merge,
 )
-from ebpffix.transform import Edit, Fix, Safety, Span
 
 A, B, H = Path("/t/a.bpf.c"), Path("/t/b.bpf.c"), Path("/t/common.h")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support import findings, fixed
 
-from ebpffix.transform import BCC, Fix, Safety
+from ebpffix.fix import BCC, Fix, Safety
 
 NAME = "split-byteorder"
 DPORT = "sk->__sk_common.skc_dport"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix.source import Source
-from ebpffix.suppress import Suppressions
+from ebpffix.run.suppress import Suppressions
+from ebpffix.sources.source import Source
 
 
 def covered(text: bytes, transform: str = "padded-init", at: bytes = b"bad();") -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support import UNSAFE, findings, fixed
 
-from ebpffix.transform import BCC, Fix, Safety
+from ebpffix.fix import BCC, Fix, Safety
 
 HEAD = b"""#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import PROGRAMS
 
-from ebpffix.config import safe_flags
+from ebpffix.app.config import safe_flags
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf, find_clang
 
-PLAIN = b"__attribute__((section(\"xdp\"), used)) int f(void *ctx) { return VALUE; }\n"
+PLAIN = b'__attribute__((section("xdp"), used)) int f(void *ctx) { return VALUE; }\n'
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,7 @@ def test_a_map_that_cannot_be_made(compiled: Compile, definition: str, verdict: 
         assert result.reason.startswith(reason) and not result.log
 
 
-@pytest.mark.parametrize(
-    ("entries", "wrong"), [(0, True), (4096, False), (5000, True), (12288, True), (65536, False)]
-)
+@pytest.mark.parametrize(("entries", "wrong"), [(0, True), (4096, False), (5000, True), (12288, True), (65536, False)])
 def test_ring_buffer_as_the_kernel_takes_it(entries: int, wrong: bool) -> None:
     said = fault(Map(27, 0, 0, entries, 0), 4096)
     assert bool(said) == wrong and (not entries or not wrong or f"4096 times a power of two, not {entries}" in said)

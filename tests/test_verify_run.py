@@ -34,7 +34,7 @@ def test_repeat_and_the_values_of_all_cpus(runs: Object) -> None:
     result = run(runs, "lookup_padded", bytes(64), repeat=5)
     (value,) = result.maps["hits"].values()
     assert len(value) % 8 == 0 and len(value) // 8 >= (os.cpu_count() or 1)
-    assert sum(n for n, in struct.iter_unpack("=I4x", value)) == 5
+    assert sum(n for (n,) in struct.iter_unpack("=I4x", value)) == 5
 
 
 def test_packet_after(runs: Object) -> None:

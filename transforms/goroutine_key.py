@@ -29,9 +29,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ebpffix.analysis.probes import Probes
+from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.probes import Probes
-from ebpffix.transform import BCC, LIBBPF, Fix, Safety, Transform
+from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
     name="goroutine-key",

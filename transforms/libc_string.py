@@ -24,13 +24,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from ebpffix.edits import has_comment
-from ebpffix.flow import Flow
+from ebpffix.analysis.flow import Flow
+from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
+from ebpffix.editing.statements import has_comment
+from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.node import is_pointer
-from ebpffix.libc import LibcCall, libc_calls, read_helper, readable_source
-from ebpffix.provenance import Origin, origin
-from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
+from ebpffix.transform import Transform
 
 _NO_FORM = {
     **dict.fromkeys(("strcat", "strncat"), "write the parts to their places in the buffer one after the other"),

@@ -31,12 +31,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ebpffix.analysis.maps import HASH, PERCPU_HASH, describe, map_decl
+from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
 from ebpffix.frontend.node import is_pointer, pointee
 from ebpffix.frontend.unit import Macro
-from ebpffix.maps import HASH, PERCPU_HASH, describe, map_decl
-from ebpffix.source import Source
-from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
+from ebpffix.sources.source import Source
+from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
     name="map-size",

@@ -25,8 +25,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Node, Unit
-from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Span, Transform
+from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
     name="probe-read-result",

@@ -25,10 +25,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ebpffix.analysis.provenance import Origin, origins
+from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.node import pointee
-from ebpffix.provenance import Origin, origins
-from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
+from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
     name="probe-read-space",

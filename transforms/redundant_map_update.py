@@ -33,11 +33,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ebpffix.edits import delete_statement, has_comment, in_block
-from ebpffix.flow import Effect, Flow, Step, Use, same_expression
+from ebpffix.analysis.flow import Effect, Flow, Step, Use, same_expression
+from ebpffix.analysis.maps import OTHER, UNKNOWN, Map, MapEffects, deletes, describe, map_decl
+from ebpffix.editing.statements import delete_statement, has_comment, in_block
+from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.maps import OTHER, UNKNOWN, Map, MapEffects, deletes, describe, map_decl
-from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Transform
+from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
     name="redundant-map-update",

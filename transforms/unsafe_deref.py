@@ -35,12 +35,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.chain import ACCESS, Chain, arguments, by_locals, chain
-from ebpffix.edits import add_include, after, before, has_comment
+from ebpffix.analysis.provenance import Origin, is_load, is_written, memory, pointer
+from ebpffix.editing.chain import ACCESS, Chain, arguments, by_locals, chain
+from ebpffix.editing.hoist import can_move, takes_braces
+from ebpffix.editing.statements import add_include, after, before, has_comment
+from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
-from ebpffix.hoist import can_move, takes_braces
-from ebpffix.provenance import Origin, is_load, is_written, memory, pointer
-from ebpffix.transform import BCC, LIBBPF, Edit, Fix, Safety, Span, Transform
+from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
     name="unsafe-deref",

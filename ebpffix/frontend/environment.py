@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from ebpffix.includes import parse_includes
-from ebpffix.source import Source
-from ebpffix.transform import BCC
-from ebpffix.write import put
+from ebpffix.fix import BCC
+from ebpffix.rewriting.write import put
+from ebpffix.sources.includes import parse_includes
+from ebpffix.sources.source import Source
 
 BUNDLED = Path(__file__).parent.parent / "headers"
 _KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
@@ -165,13 +165,13 @@ class Environment:
         what = f"{btf_file}:{seen.st_size}:{platform.release()} {platform.version()}"
         if btf_file != _KERNEL_BTF:
             what += f":{seen.st_mtime_ns}"
-        for part in ("btf.py", "btf_c.py"):
+        for part in ("kernel/btf.py", "kernel/btf_c.py"):
             writer = BUNDLED.parent / part
             what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
         folder = self._folder / "vmlinux" / blake2b(what.encode(), digest_size=16).hexdigest()
         header = folder / "vmlinux.h"
         if not header.exists():
-            from ebpffix import btf, btf_c
+            from ebpffix.kernel import btf, btf_c
 
             try:
                 types = btf.load(btf_file)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ebpffix.frontend import clang
 from ebpffix.frontend.environment import BUNDLED, Setup
-from ebpffix.source import Source
+from ebpffix.sources.source import Source
 
 OWN = "ebpffix_own_"  # before a name that both the program and the kernel's types define
 MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory

@@ -16,12 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ebpffix import neighbours
+from ebpffix.fix import BCC, Edit, Spanned
 from ebpffix.frontend import clang
 from ebpffix.frontend.node import Node, is_pointer
 from ebpffix.frontend.parse import MADE_UP
-from ebpffix.source import DIRECTIVE, Source
-from ebpffix.transform import BCC, Edit, Spanned
+from ebpffix.sources import neighbours
+from ebpffix.sources.source import DIRECTIVE, Source
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 
-from ebpffix.patch import unified
+from ebpffix.rewriting.patch import unified
 from ebpffix.transform import Registered
 
 _FIXTURES = "ebpffix_fixtures"

@@ -9,7 +9,7 @@ from itertools import count, islice
 from typing import BinaryIO
 
 from ebpffix.report.text import name
-from ebpffix.source import Source
+from ebpffix.sources.source import Source
 from ebpffix.verify.lineinfo import line_of
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read
 from ebpffix.verify.objects import programs

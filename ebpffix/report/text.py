@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ebpffix.analyse import Status
-from ebpffix.engine import Report
-from ebpffix.rewrite import Found
-from ebpffix.source import Source
-from ebpffix.transform import Safety
+from ebpffix.fix import Safety
+from ebpffix.rewriting.fixpoint import Found
+from ebpffix.run.analyse import Status
+from ebpffix.run.engine import Report
+from ebpffix.sources.source import Source
 
 if TYPE_CHECKING:
     from ebpffix.verify.proof import ProgramProof, Proof

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ebpffix.kernel_headers import build_folder, is_whole, split_packages
-from ebpffix.source import Source
+from ebpffix.kernel.headers import build_folder, is_whole, split_packages
+from ebpffix.sources.source import Source
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, unpack
 from ebpffix.verify.compile import CompileError

@@ -74,9 +74,7 @@ class Opened:
     def __init__(self, lib: ctypes.CDLL, data: bytes, name: str) -> None:
         self.lib = lib
         options = OpenOptions(ctypes.sizeof(OpenOptions), b"ebpffix")
-        self.object = ctypes.c_void_p(
-            lib.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), ctypes.byref(options))
-        )
+        self.object = ctypes.c_void_p(lib.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), ctypes.byref(options)))
         if not self.object:
             raise Failed(f"libbpf cannot open the object: {strerror(ctypes.get_errno())}")
         self.program = ctypes.c_void_p()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from ebpffix.source import Source
+from ebpffix.sources.source import Source
 from ebpffix.verify.explain import CUT_OFF, EMPTY, NO_PRIVILEGE, OTHER, Explanation, cure, explain
 
 _LINE_LIMIT = 4096  # bytes kept of a line; the longest that a verifier writes are register states of some 2,000

@@ -62,7 +62,7 @@ class _Elf:
             raise NotAnObject(f"a broken ELF object: {error}") from None
 
     def _sections(self, data: bytes) -> Iterator[_Section]:
-        start, = struct.unpack_from(self.order + "Q", data, 0x28)
+        (start,) = struct.unpack_from(self.order + "Q", data, 0x28)
         width, count, names = struct.unpack_from(self.order + "HHH", data, 0x3A)
         heads = [struct.unpack_from(self.order + "IIQQQQII", data, start + n * width) for n in range(count)]
         offset, length = heads[names][4:6]
@@ -271,14 +271,14 @@ class _Btf:
         found: dict[str, list[tuple[Any, ...]]] = {}
         if len(extended) < 32:
             return found
-        header, = struct.unpack_from(self.order + "I", extended, 4)
+        (header,) = struct.unpack_from(self.order + "I", extended, 4)
         if header < 32:
             return found
         start, length = struct.unpack_from(self.order + "II", extended, 24)
         at, end = header + start, header + start + length
         if not length:
             return found
-        width, = struct.unpack_from(self.order + "I", extended, at)
+        (width,) = struct.unpack_from(self.order + "I", extended, at)
         at += 4
         while at < end:
             section, count = struct.unpack_from(self.order + "II", extended, at)

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebpffix.discover import Program as String
-from ebpffix.rewrite import Found, apply_all
-from ebpffix.transform import BCC
+from ebpffix.fix import BCC
+from ebpffix.rewriting.fixpoint import Found, apply_all
+from ebpffix.sources.discover import Program as String
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, find_clang

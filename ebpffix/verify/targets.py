@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ebpffix.discover import Program
+from ebpffix.sources.discover import Program
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import ProgramResult, load

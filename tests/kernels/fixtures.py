@@ -24,8 +24,8 @@ import run
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from support import Case, cases
 
-from ebpffix import btf, btf_c
-from ebpffix.transform import BCC
+from ebpffix.fix import BCC
+from ebpffix.kernel import btf, btf_c
 from ebpffix.verify.compile import CompileError, compile_libbpf, find_clang
 from ebpffix.verify.logs import read
 

@@ -20,7 +20,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ebpffix.btf import STRUCT, load
+from ebpffix.kernel.btf import STRUCT, load
 
 _COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _DEFINED = re.compile(rb"\bstruct\s+(?:__\w+\s+)*(\w+)\s*(?:__\w+\s*(?:\(\(?[^{;]*\))?\s*)*\{")

@@ -1,0 +1,151 @@
+"""What a program says of its maps: which object an expression names, of which type it is, what changes its entries."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ebpffix.fix import BCC
+from ebpffix.frontend import MapCall, Node, Unit
+from ebpffix.frontend.node import is_pointer, pointee
+
+# enum bpf_map_type of the kernel's user-space interface; the numbers never change. BCC spells them in lower case.
+HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH = (
+    "hash",
+    "array",
+    "percpu_hash",
+    "percpu_array",
+    "lru_hash",
+    "lru_percpu_hash",
+)
+_NUMBERS = {1: HASH, 2: ARRAY, 5: PERCPU_HASH, 6: PERCPU_ARRAY, 9: LRU_HASH, 10: LRU_PERCPU_HASH}
+UNKNOWN, OTHER = "unknown", "other"
+
+_DEF_TYPE = re.compile(rb"\.\s*type\s*=\s*BPF_MAP_TYPE_(\w+)")
+_DEF_PINNING = re.compile(rb"\.\s*pinning\s*=")
+_BCC_TABLE = re.compile(r"BPF_(?:F_)?TABLE(_PUBLIC|_SHARED|_PINNED)?\Z")
+_BCC_KIND = re.compile(r"BPF_((?:LRU_)?(?:PERCPU_)?(?:HASH|ARRAY)|HISTOGRAM)\Z")
+
+# The operations that neither change an entry nor make or remove one.
+_READS = frozenset(("lookup", "peek", "lookup_percpu"))
+_HELPERS = ("bpf_", "__bpf_", "__builtin_", "__sync_", "__atomic_")
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map that is a global object. `type` is a name as BCC spells it, "other" for those not named above, "unknown"
+    where the definition does not tell; `shared` says that other programs can reach it (pinned, exported)."""
+
+    decl: int
+    name: str
+    type: str
+    shared: bool
+
+    @property
+    def lru(self) -> bool:
+        return self.type in (LRU_HASH, LRU_PERCPU_HASH)
+
+    @property
+    def array(self) -> bool:
+        """Whether its entries always exist: they cannot be deleted."""
+        return self.type in (ARRAY, PERCPU_ARRAY)
+
+
+def map_decl(expression: Node) -> int:
+    """The `Node.decl` of the global map that an expression names; 0 for a pointer, a parameter, an inner map, a
+    choice: which map that is cannot be told here."""
+    node = expression.bare
+    target = node.declaration if node.kind == "DECL_REF_EXPR" else None
+    if target is None or target.kind != "VAR_DECL" or is_pointer(target.type):
+        return 0
+    parent = target.cursor.semantic_parent
+    return node.decl if parent is not None and parent.kind.is_translation_unit() else 0
+
+
+def describe(unit: Unit, expression: Node) -> Map | None:
+    """The map that an expression names; None as for `map_decl`."""
+    decl, target = map_decl(expression), expression.bare.declaration
+    if not decl or target is None:
+        return None
+    fields = {field.spelling: field.type for field in target.type.get_canonical().get_fields()}
+    if "type" in fields and is_pointer(fields["type"]):
+        number = pointee(fields["type"]).element_count
+        return Map(decl, target.name, _NUMBERS.get(number, OTHER), "pinning" in fields)
+    return Map(decl, target.name, *_by_text(unit, target))
+
+
+def _by_text(unit: Unit, target: Node) -> tuple[str, bool]:
+    """The type of a map that BCC's macros or an initialiser of the old form define, and whether it is shared."""
+    source = unit.sources.get(target.path)
+    if source is None:
+        return UNKNOWN, False
+    for macro in unit.macros_around(target.path, target.start, target.start + 1)[:1]:
+        if match := _BCC_KIND.match(macro.name):
+            return HASH if match[1] == "HISTOGRAM" else match[1].lower(), False
+        if match := _BCC_TABLE.match(macro.name):
+            literal = source.data[slice(*macro.args[0])].strip(b'"').decode("latin-1") if macro.args else ""
+            kind, _, pin = literal.partition(":")
+            if kind == "extern":
+                return UNKNOWN, True
+            return kind if kind in _NUMBERS.values() else OTHER, bool(match[1] or pin)
+        if macro.name.startswith("BPF_"):
+            return OTHER, False
+    definition = source.uncommented[target.start : source.code.find(b";", target.start)]
+    if typed := _DEF_TYPE.search(definition):
+        kind = typed[1].decode().lower()
+        return kind if kind in _NUMBERS.values() else OTHER, bool(_DEF_PINNING.search(definition))
+    return UNKNOWN, False
+
+
+def deletes(unit: Unit, decl: int) -> bool:
+    """Whether the program's files delete from a map, or from one that cannot be told."""
+    return any("delete" in c.op or c.op == "pop" for c in unit.map_calls if map_decl(c.map) in (0, decl))
+
+
+class MapEffects:
+    """Which calls of a program may change a map's entries, also inside the functions that they lead to."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._calls: dict[int, MapCall] = {id(c.call): c for c in unit.map_calls}
+        self._functions = {f.decl: f for f in unit.functions}
+        self._known: dict[tuple[int, int], bool] = {}
+
+    def call(self, node: Node) -> MapCall | None:
+        """The map operation that a CALL_EXPR is."""
+        return self._calls.get(id(node))
+
+    def changes(self, node: Node, decl: int, *, besides: tuple[Node, ...] = ()) -> bool:
+        """Whether evaluating `node`, these calls aside, may insert into, delete from or update the map `decl`."""
+        for inner in node.find("CALL_EXPR", "DECL_REF_EXPR"):
+            if inner.kind == "DECL_REF_EXPR":
+                # Called, or handed on as a callback.
+                function = self._functions.get(inner.decl)
+                if function is not None and self._function_changes(function, decl):
+                    return True
+            elif not any(inner is b for b in besides) and self._call_changes(inner, decl):
+                return True
+        return False
+
+    def _call_changes(self, node: Node, decl: int) -> bool:
+        operation = self.call(node)
+        if operation is not None:
+            return operation.op not in _READS and map_decl(operation.map) in (0, decl)
+        callee = node.callee
+        if callee is None or callee.kind not in ("DECL_REF_EXPR", "MEMBER_REF_EXPR"):
+            return True
+        # Methods of BCC's maps that are no map operation, helpers, and what has a body here, which is looked into.
+        return callee.kind == "DECL_REF_EXPR" and callee.decl not in self._functions and not _harmless(callee)
+
+    def _function_changes(self, function: Node, decl: int) -> bool:
+        key = function.decl, decl
+        if key not in self._known:
+            self._known[key] = False  # for recursion: what else it does decides
+            self._known[key] = function.body is not None and self.changes(function.body, decl)
+        return self._known[key]
+
+
+def _harmless(callee: Node) -> bool:
+    """Whether a function without a body here cannot reach a map of the program: helpers, and in BCC the kernel's."""
+    if callee.name.startswith("bpf_map_"):
+        return callee.name in ("bpf_map_lookup_elem", "bpf_map_lookup_percpu_elem", "bpf_map_peek_elem")
+    return callee.name.startswith(_HELPERS) or callee.unit.dialect == BCC

@@ -1,0 +1,326 @@
+"""What a repository says about itself: `ebpffix.toml`, `[tool.ebpffix]` of pyproject.toml, compile_commands.json.
+
+All three come from whoever wrote the pull request that is being checked, so nothing in them can run: there is no key
+for a compiler, and of a compile command only the flags that say where headers are and what is defined.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ebpffix.sources.files import inside, is_pattern, reason
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+DIALECTS = ("auto", "bcc", "libbpf")
+OLDEST_KERNEL = (5, 10)
+
+
+class ConfigError(Exception):
+    """One line for the user: which file, which key, what to do."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of a run. Paths are absolute; `base` is the folder that `exclude` patterns are relative to.
+
+    `target_kernel` is the oldest kernel to support, as (major, minor). `define` holds `NAME` or `NAME=VALUE`.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    dialect: str = "auto"
+    target_kernel: tuple[int, int] = OLDEST_KERNEL
+    include: tuple[Path, ...] = ()
+    define: tuple[str, ...] = ()
+    vmlinux: Path | None = None
+    btf: Path | None = None
+    compile_commands: Path | None = None
+    exclude: tuple[str, ...] = ()
+    unsafe_fixes: bool = False
+    baseline: Path | None = None
+    base: Path = Path("/")
+
+    @cached_property
+    def _excluded(self) -> GitIgnoreSpec:
+        from pathspec import GitIgnoreSpec
+
+        return GitIgnoreSpec.from_lines(self.exclude)
+
+    def excludes(self, path: Path) -> bool:
+        """Does `exclude` name this file (an absolute path), or a folder that holds it?"""
+        if not self.exclude or not inside(str(path), str(self.base)):
+            return False
+        return self._excluded.match_file(os.path.relpath(path, self.base))
+
+
+def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Collection[str]) -> Config:
+    """The settings for a run over `paths`, from one file: the nearest to the folder that holds all of them.
+
+    From there upwards, the first folder with an `ebpffix.toml` or with a pyproject.toml that has `[tool.ebpffix]`
+    decides; in the same folder the former wins, and a git tree's root is the last folder looked at. `transforms` are
+    the names that select and ignore may use. ConfigError for anything that is not as it should be.
+    """
+    absolute = [os.path.abspath(path) for path in paths] or [os.getcwd()]
+    folder = Path(os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute]))
+    for place in (folder, *folder.parents):
+        for name, table in (("ebpffix.toml", ()), ("pyproject.toml", ("tool", "ebpffix"))):
+            settings = _table(place / name, table)
+            if settings is not None:
+                return _config(settings, place / name, transforms)
+        if (place / ".git").exists():
+            break
+    return Config()
+
+
+def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    """The table under `keys` of a TOML file; None if there is no such file, or no such table in it."""
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path}: {reason(error)}; make it readable") from None
+    if keys and b"ebpffix" not in data:  # nothing of ours: not ours to complain of either
+        return None
+    import tomllib
+
+    try:
+        table: Any = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        problem = "no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error) or "nested too deep"
+        raise ConfigError(f"{path}: not valid TOML: {problem}") from None
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{path}: {'.'.join(keys)} must be a table")
+    return table
+
+
+def _config(settings: dict[str, Any], file: Path, transforms: Collection[str]) -> Config:
+    values: dict[str, Any] = {"base": file.parent}
+    for key, value in settings.items():
+        read = _KEYS.get(key)
+        if read is None:
+            raise ConfigError(f"{file}: unknown key {key!r}; known are {', '.join(_KEYS)}")
+        try:
+            values[key.replace("-", "_")] = read(value, file.parent)
+        except ValueError as error:
+            raise ConfigError(f"{file}: {key}: {error}") from None
+    config = Config(**values)
+    for key in ("select", "ignore"):
+        check_transforms(getattr(config, key), transforms, f"{file}: {key}")
+    return config
+
+
+def check_transforms(names: Sequence[str], transforms: Collection[str], where: str) -> None:
+    """ConfigError, beginning with `where`, for the first of `names` that is none of `transforms`."""
+    for name in names:
+        if name not in transforms:
+            raise ConfigError(f"{where}: no transform {name!r}; there are {', '.join(transforms)}")
+
+
+def parse_kernel(text: str) -> tuple[int, int]:
+    """`"5.10"` as (5, 10). ValueError for anything but two numbers with a dot."""
+    match = re.fullmatch(r"([1-9][0-9]{0,2})\.([0-9]{1,3})", text, re.ASCII)
+    if not match:
+        raise ValueError(f"{text!r} is no kernel version such as 5.10")
+    return int(match[1]), int(match[2])
+
+
+def _text(value: Any, _: Path) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {_kind(value)}")
+    if not value or "\0" in value:
+        raise ValueError("must be a string that is not empty")
+    return value
+
+
+def _list(value: Any, base: Path) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list of strings, not {_kind(value)}")
+    return tuple(_text(item, base) for item in value)
+
+
+def _path(value: Any, base: Path) -> Path:
+    return Path(os.path.normpath(base / _text(value, base)))
+
+
+def _paths(value: Any, base: Path) -> tuple[Path, ...]:
+    return tuple(_path(item, base) for item in _list(value, base))
+
+
+def _bool(value: Any, _: Path) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {_kind(value)}")
+    return value
+
+
+def _dialect(value: Any, base: Path) -> str:
+    if _text(value, base) not in DIALECTS:
+        raise ValueError(f"{value!r} is none of {', '.join(DIALECTS)}")
+    return str(value)
+
+
+def _kernel(value: Any, base: Path) -> tuple[int, int]:
+    if isinstance(value, float):
+        raise ValueError('must be a string, such as "5.10" (as numbers 5.1 and 5.10 are the same)')
+    return parse_kernel(_text(value, base))
+
+
+def _defines(value: Any, base: Path) -> tuple[str, ...]:
+    return check_defines(_list(value, base))
+
+
+def check_defines(items: Sequence[str]) -> tuple[str, ...]:
+    """`items` as they are; ValueError for the first that defines no macro."""
+    for item in items:
+        if not _DEFINE.fullmatch(item):
+            raise ValueError(f"{item!r} is neither NAME nor NAME=VALUE")
+    return tuple(items)
+
+
+def _patterns(value: Any, base: Path) -> tuple[str, ...]:
+    for pattern in _list(value, base):
+        if not is_pattern(pattern):
+            raise ValueError(f"{pattern!r} is no pattern of a .gitignore file")
+    return tuple(value)
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list", dict: "a table"}
+    return kinds.get(type(value), "a date")
+
+
+_DEFINE = re.compile(r"[A-Za-z_]\w*(?:\([\w, .]*\))?(?:=[^\r\n]*)?", re.ASCII)
+
+_KEYS: dict[str, Callable[[Any, Path], Any]] = {
+    "select": _list,
+    "ignore": _list,
+    "dialect": _dialect,
+    "target-kernel": _kernel,
+    "include": _paths,
+    "define": _defines,
+    "vmlinux": _path,
+    "btf": _path,
+    "compile-commands": _path,
+    "exclude": _patterns,
+    "unsafe-fixes": _bool,
+    "baseline": _path,
+}
+
+
+def find_compile_commands(root: Path) -> Path | None:
+    """The compile_commands.json at a project's root or in its `build/`."""
+    places = (root / "compile_commands.json", root / "build" / "compile_commands.json")
+    return next((path for path in places if path.is_file()), None)
+
+
+class CompileCommands:
+    """A compile_commands.json, read when it is first asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def compile_flags(self, path: Path) -> list[str]:
+        """The flags of the first entry for `path` (absolute) that are safe to take over; [] without an entry.
+
+        ConfigError for a file that is not there or is not what it should be.
+        """
+        entry = self._entries.get(os.path.normpath(path))
+        if entry is None:
+            return []
+        argv = entry.get("arguments")
+        if argv is None:
+            import shlex
+
+            try:
+                argv = shlex.split(entry["command"])
+            except ValueError as error:
+                raise ConfigError(f"{self.path}: the command for {path} cannot be split: {error}") from None
+        return safe_flags(argv[1:], Path(entry["directory"]))
+
+    @cached_property
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        import json
+
+        try:
+            entries = json.loads(self.path.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"{self.path}: {reason(error)}; check the path") from None
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{self.path}: not valid JSON: {error}") from None
+        if not isinstance(entries, list):
+            raise ConfigError(f"{self.path}: must be a list of compile commands")
+        found: dict[str, dict[str, Any]] = {}
+        for number, entry in enumerate(entries, 1):
+            if not _is_entry(entry):
+                raise ConfigError(
+                    f"{self.path}: entry {number} needs the strings directory, file, and arguments or command"
+                )
+            # A relative directory is against the format, but CMake's users write it.
+            entry["directory"] = os.path.join(self.path.parent.absolute(), entry["directory"])
+            found.setdefault(os.path.normpath(os.path.join(entry["directory"], entry["file"])), entry)
+        return found
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("directory", "file")):
+        return False
+    argv = entry.get("arguments")
+    if argv is None:
+        return isinstance(entry.get("command"), str)
+    return isinstance(argv, list) and all(isinstance(word, str) for word in argv)
+
+
+_FOLDER_FLAGS = ("-isystem", "-iquote", "-I")
+_ALONE = re.compile(
+    r"-std=[\w+:.-]+|-m(?:cpu|arch|tune|abi|float-abi)=[\w.+-]+|-m(?:16|32|64|x32|alu32|little-endian|big-endian)"
+    r"|--target=[\w.-]+",
+    re.ASCII,
+)
+
+
+def safe_flags(argv: Sequence[str], folder: Path) -> list[str]:
+    """The words of a compile command, without the compiler, that say where headers are and what is defined.
+
+    Taken: -I -isystem -iquote -D -U -include -std -m… -target, and nothing else: no plugin, no response file, no
+    precompiled header, nothing for the code generator. Paths are made absolute against `folder`, so no value can
+    read as another flag.
+    """
+    taken: list[str] = []
+    words = iter(argv)
+    for word in words:
+        flag = next((flag for flag in _FOLDER_FLAGS if word.startswith(flag)), None)
+        if flag:
+            value = word[len(flag) :] or next(words, "")
+            if value and not value.startswith("-") and "\0" not in value:
+                taken += [flag, os.path.normpath(folder / value)]
+        elif word == "-include":
+            value = next(words, "")
+            if value and "\0" not in value:
+                taken += [word, _included(value, folder)]
+        elif word[:2] in ("-D", "-U"):
+            value = word[2:] or next(words, "")
+            if _DEFINE.fullmatch(value) and "\0" not in value:
+                taken.append(word[:2] + value)
+        elif word == "-target":
+            value = next(words, "")
+            if re.fullmatch(r"[\w.-]+", value, re.ASCII):
+                taken.append("--target=" + value)
+        elif _ALONE.fullmatch(word):
+            taken.append(word)
+    return taken
+
+
+def _included(name: str, folder: Path) -> str:
+    """The compiler looks in its current folder first, then as for an include: only the first can be made absolute."""
+    path = os.path.normpath(folder / name)
+    return path if os.path.isfile(path) or name.startswith("-") else name

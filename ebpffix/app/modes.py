@@ -1,0 +1,240 @@
+"""What a run prints or writes in each mode, and its exit code. Standard output carries the result alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ebpffix.fix import Safety
+from ebpffix.report import FORMATS, render, text
+from ebpffix.report.model import display, model
+from ebpffix.rewriting.fixpoint import Applied, Found, apply_all
+from ebpffix.rewriting.patch import format_patch as write_series
+from ebpffix.rewriting.patch import unified
+from ebpffix.rewriting.write import replace_content
+from ebpffix.run.analyse import Status
+from ebpffix.run.engine import Report, Settings, run
+from ebpffix.sources.discover import Discovery
+
+if TYPE_CHECKING:
+    from ebpffix.verify.session import Verifier
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the report goes and how it looks. `stdin`: the program came from standard input."""
+
+    format: str = "text"
+    file: Path | None = None
+    statistics: bool = False
+    colour: bool = False
+    stdin: bool = False
+
+
+def check(report: Report, output: Output) -> int:
+    """List the findings."""
+    found = report.findings
+    looked = bool(report.files) or not report.errors
+    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked else b""
+    return _finish(report, output, _listing(report, output, found) + summary, bool(_fixable(found)))
+
+
+def diff(report: Report, output: Output) -> int:
+    """Print what --apply would write, as one diff."""
+    changes = [
+        _proofs_of(report, path) + unified(display(path), report.before[path], data)
+        for path, data in sorted(report.changed.items())
+    ]
+    code = _finish(report, output, b"".join(changes), bool(changes))
+    if output.format == "text":
+        _say(_summary(report, "would be made", report.remaining))
+    return code
+
+
+def _proofs_of(report: Report, path: Path) -> bytes:
+    """What was proven of the fixes in a file, as lines that git and patch pass over."""
+    found = [one for one in report.applied if one.fix.at.path == path]
+    proofs = [(one.transform, proof) for one in found if (proof := report.proofs.get(one.identity))]
+    return "".join(f"# {transform}: {text.proved(proof)}\n" for transform, proof in proofs).encode()
+
+
+def apply(report: Report, output: Output) -> int:
+    """Write the new content of the files that change; of standard input, print it."""
+    if output.stdin:
+        result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
+        return _finish(report, output, result, bool(_fixable(report.remaining)))
+    failed: set[Path] = set()
+    for path, data in sorted(report.changed.items()):
+        try:
+            replace_content(path, data)
+        except OSError as error:
+            failed.add(path)
+            _say([f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"])
+    _take_back(report, failed)
+    listing = _listing(report, output, report.applied, done=True) + _listing(report, output, report.remaining)
+    code = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
+    if output.format == "text":
+        _say(_summary(report, "made", report.remaining))
+    return 2 if failed else code
+
+
+def _take_back(report: Report, failed: set[Path]) -> None:
+    """Count the fixes in files that could not be written among those that remain."""
+    lost = [one for one in report.applied if not failed.isdisjoint(e.path for e in one.fix.edits)]
+    report.applied = [one for one in report.applied if one not in lost]
+    report.remaining = [*report.remaining, *lost]
+    report.changed = {path: data for path, data in report.changed.items() if path not in failed}
+
+
+def step(report: Report, output: Output, verifier: Verifier) -> int:
+    """Make one fix at a time, compile and load after each, and undo one that does harm."""
+    made: list[Applied] = []
+    steps = report.applied
+    for number, found in enumerate(steps, 1):
+        (proof,) = verifier.prove([found], report.before, report.programs, made)
+        harm = proof is not None and proof.verdict == "worse"
+        print(f"{number}/{len(steps)} ", end="")
+        print(*text.lines(report, [found], colour=output.colour), sep="\n")
+        if harm:
+            report.dropped.append((found, f"undone: {proof.reason if proof else ''}"))
+            print(f"    undone: {proof.reason if proof else ''}")
+            continue
+        made.append(found)
+        changed = {path: apply_all(report.before, made)[path] for path in {e.path for e in found.fix.edits}}
+        for path, data in sorted(changed.items()):
+            try:
+                replace_content(path, data)
+            except OSError as error:
+                _say([f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"])
+                return 2
+        if proof:
+            print(f"    {text.proved(proof)}")
+    report.applied = made
+    return _finish(report, output, b"", bool(_fixable(report.remaining) or report.dropped))
+
+
+def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
+    """Write one patch for each transform that has something to change, each on top of the one before."""
+    contents = dict(settings.contents)
+    series, code = [], 0
+    for name, known in settings.transforms.items():
+        report = run(discovery, replace(settings, transforms={name: known}, contents=contents))
+        if any(file.status is Status.FAILED for file in report.files):
+            _say(text.notes(report))
+            code = 2
+        if report.changed:
+            files = [(display(p), report.before[p], data) for p, data in sorted(report.changed.items())]
+            body = "\n".join(_described(report))
+            series.append((f"{name}: {known.facts.summary}", body, files))
+            contents |= report.changed
+    try:
+        for path in write_series(folder, series):
+            print(path)
+    except OSError as error:
+        _say([f"ebpffix: {folder}: {error.strerror}; give a folder that can be written"])
+        return 2
+    return code or int(bool(series))
+
+
+def write_baseline(report: Report, found: Sequence[Found], path: Path) -> int:
+    """Write down all that was found, advice too: none of it is told of with --baseline."""
+    from ebpffix.app import baseline
+
+    try:
+        baseline.write(path, found, report.before)
+    except OSError as error:
+        _say([f"ebpffix: {path}: {error.strerror}; give a file that can be written"])
+        return 2
+    print(f"{text.counts(found)} written to {text.name(path)}")
+    return _finish(report, Output(), b"", False)
+
+
+def _described(report: Report) -> Iterable[str]:
+    for found in report.applied:
+        reason = f" ({found.fix.reason})" if found.fix.reason else ""
+        yield f"{display(found.fix.at.path)}: {found.fix.message}{reason}"
+        if proof := report.proofs.get(found.identity):
+            yield f"    {text.proved(proof)}"
+
+
+def _fixable(found: Sequence[Found]) -> list[Found]:
+    """Those that have an edit: advice never makes a run fail."""
+    return [one for one in found if one.fix.safety is not Safety.ADVICE]
+
+
+def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bool = False) -> bytes:
+    lines = list(text.lines(report, found, colour=output.colour))
+    if done:
+        lines = [f"{line} fixed" for line in lines]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
+    """Print the result, or the report in its place; tell what was not understood; the exit code."""
+    made = _formatted(report, output)
+    unwritten = ""
+    if made is not None and output.file:
+        try:
+            replace_content(output.file, made)
+        except OSError as error:
+            unwritten = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
+    elif made is not None:
+        result = made
+    try:
+        sys.stdout.buffer.write(result)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # click ends the run without a word: whoever read has read enough
+    except OSError as error:
+        unwritten = f"ebpffix: standard output: {error.strerror}; send it where it can be written"
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the buffer must not be tried again
+    if output.statistics:
+        for line in text.statistics(report.findings):
+            print(line, file=sys.stderr if output.format != "text" else sys.stdout)
+    _say(text.notes(report))
+    _say(text.proof_table(report))
+    _say([unwritten] if unwritten else [])
+    failed = bool(unwritten or report.errors) or any(file.status is Status.FAILED for file in report.files)
+    return 2 if failed else int(found)
+
+
+def _formatted(report: Report, output: Output) -> bytes | None:
+    if output.format in FORMATS:
+        return render(model(report, head_sha=_head()), output.format)
+    if output.file:
+        return _listing(report, replace(output, colour=False), report.findings)
+    return None
+
+
+def _head() -> str:
+    """The commit that the working tree is at, for whoever reads the report elsewhere; "" without git."""
+    try:
+        command = ["git", "rev-parse", "--verify", "-q", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def _summary(report: Report, verb: str, left: Sequence[Found]) -> list[str]:
+    made = sum(len(found.fix.edits) > 0 for found in report.applied)
+    parts = [
+        f"{text.plural(made, 'fix').replace('fixs', 'fixes')} in {text.plural(len(report.changed), 'file')} {verb}"
+    ]
+    suggested = sum(one.fix.safety is Safety.SUGGESTED for one in left)
+    if suggested:
+        parts.append(f"{suggested} more suggested (--unsafe-fixes)")
+    advice = sum(one.fix.safety is Safety.ADVICE for one in left)
+    if advice:
+        parts.append(f"{advice} with advice only")
+    return ["; ".join(parts) + ".", text.files_line(report) + "."]
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -1,0 +1,70 @@
+"""What all stages hand on: a place, an edit, how sure it is, the fix made of these, and the two dialects."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+BCC = "bcc"
+LIBBPF = "libbpf"
+
+
+class Safety(enum.StrEnum):
+    """How sure a fix is; the words are those of every report."""
+
+    SAFE = "safe"  # whatever the old program was right about stays
+    SUGGESTED = "suggested"  # right in nearly every program; the reason says when it is not
+    ADVICE = "advice"  # no edit; the message says what to do
+
+
+@dataclass(frozen=True, order=True)
+class Edit:
+    """Replace bytes `start` to `end` (0-based, end exclusive) of the file `path` by `text`; start == end inserts."""
+
+    path: Path
+    start: int
+    end: int
+    text: bytes
+
+
+class Spanned(Protocol):
+    """What a finding can point at: a Node, a Macro, or a `Span`."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Span:
+    """A byte range of a file, 0-based, end exclusive."""
+
+    path: Path
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One finding, with its edits if it has any.
+
+    `at` is what the finding points at. `edits` may touch several places and files; they are made together or not at
+    all. `reason` says why a fix is only suggested or only advice, and is required then.
+    """
+
+    at: Spanned
+    message: str
+    safety: Safety
+    edits: list[Edit] = field(default_factory=list)
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.safety is not Safety.SAFE and not self.reason:
+            raise ValueError(f"a fix that is {self.safety} needs a reason: {self.message}")
+        if (self.safety is Safety.ADVICE) == bool(self.edits):
+            raise ValueError(f"{self.safety} with {len(self.edits)} edits: {self.message}")

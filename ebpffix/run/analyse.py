@@ -1,0 +1,152 @@
+"""One program: parsed, asked by every transform whose trigger is in it, and what could not be seen is noted.
+
+This runs inside the worker; a `Job` goes in, a `Result` comes out, and both can be sent between processes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ebpffix.fix import Fix, Safety, Span
+from ebpffix.frontend import Unit, clang
+from ebpffix.frontend.environment import Setup
+from ebpffix.frontend.parse import parse
+from ebpffix.sources.source import Source
+from ebpffix.transform import Registered
+
+
+class Status(enum.StrEnum):
+    """How far a file was understood; the words are those of the report."""
+
+    ANALYSED = "analysed"
+    PARTIAL = "partial"  # some names or statements could not be understood; the notes say which
+    SKIPPED = "skipped"  # nothing in it that a transform looks for
+    FAILED = "failed"  # no analysis: the notes say why
+
+
+@dataclass(frozen=True)
+class Job:
+    """One program to analyse, with all that libclang must be told.
+
+    `sources` are the files of the run in it, the program among them; `virtual` other texts for some files (as edited in
+    an earlier pass, or with includes blanked that nothing resolves), by name.
+    """
+
+    path: Path
+    dialect: str
+    setup: Setup
+    sources: Mapping[Path, bytes]
+    virtual: Mapping[str, bytes]
+    transforms: tuple[str, ...]  # those that have something to look for in the sources
+    target_kernel: tuple[int, int] = (5, 10)
+    shared_with_user_space: frozenset[Path] = frozenset()
+    btf: Path | None = None
+
+
+@dataclass
+class Result:
+    """What one program gave: findings as (transform, fix), and how far it was understood."""
+
+    status: Status
+    findings: list[tuple[str, Fix]] = field(default_factory=list)
+    errors: int = 0  # of libclang, in this program with all its headers
+    notes: list[str] = field(default_factory=list)
+
+
+def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) -> Result:
+    """Parse one program and collect what the transforms of the job say of it."""
+    source = Source(job.path, job.sources[job.path])
+    try:
+        parsed = parse(source, job.setup, job.virtual, pch=pch)
+    except clang.LoadError:
+        return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
+    unit = Unit(
+        path=job.path,
+        dialect=job.dialect,
+        tu=parsed.tu,
+        sources={path: source if path == job.path else Source(path, data) for path, data in job.sources.items()},
+        target_kernel=job.target_kernel,
+        made_up=parsed.made_up,
+        missing=parsed.missing,
+        shared_with_user_space=job.shared_with_user_space,
+        btf_path=job.btf,
+        errors=len(parsed.errors),
+    )
+    result = Result(Status.ANALYSED, errors=unit.errors, notes=list(job.setup.notes))
+    wanted = [transforms[name] for name in job.transforms]
+    for transform in wanted:
+        _run(transform, unit, result)
+    if unit.missing:
+        certain = {transform.facts.name for transform in wanted if transform.facts.from_errors}
+        result.findings = [(name, fix if name in certain else _doubted(fix)) for name, fix in result.findings]
+    result.notes += unit.notes
+    if unit.missing:
+        result.notes.append("not understood: " + "; ".join(unit.missing[:5]))
+    unseen = _unseen(unit, wanted)
+    result.notes += [_told(unit, path, why, lines) for (path, why), lines in unseen.items()]
+    if result.status is Status.ANALYSED and (unit.missing or any(why == _LOST for _, why in unseen)):
+        result.status = Status.PARTIAL
+    return result
+
+
+def _run(transform: Registered, unit: Unit, result: Result) -> None:
+    name = transform.facts.name
+    try:
+        result.findings += [(name, _plain(fix)) for fix in transform.find(unit)]
+    except Exception as error:  # a mistake in one transform must not cost the others
+        result.status = Status.FAILED
+        result.notes.append(f"{name} failed on it ({type(error).__name__}: {error}); please report this")
+
+
+def _doubted(fix: Fix) -> Fix:
+    """A fix is only suggested where a part of the program was not understood: the reason against it may stand there."""
+    if fix.safety is not Safety.SAFE:
+        return fix
+    return replace(fix, safety=Safety.SUGGESTED, reason="a part of the program could not be understood")
+
+
+def _plain(fix: Fix) -> Fix:
+    """The fix without the syntax tree that it points into."""
+    return Fix(Span(fix.at.path, fix.at.start, fix.at.end), fix.message, fix.safety, list(fix.edits), fix.reason)
+
+
+_LOST = "not understood by libclang"
+_LINES = 8  # that a note names
+
+
+def _unseen(unit: Unit, transforms: Sequence[Registered]) -> dict[tuple[Path, str], list[int]]:
+    """The lines with a trigger for which no node stands, by file and the reason why."""
+    found: dict[tuple[Path, str], list[int]] = {}
+    for path, source in unit.sources.items():
+        said = set()
+        for start, end, why in _out_of_sight(unit, path):
+            for transform in transforms:
+                for match in transform.facts.trigger.finditer(source.code, start, end):
+                    line, at = source.line(match.start()), match.start()
+                    lost = why == _LOST and not unit.in_directive(path, at) and not unit.covers(path, at)
+                    if line not in said and (lost or why != _LOST):
+                        said.add(line)
+                        found.setdefault((path, why), []).append(line)
+    return found
+
+
+def _out_of_sight(unit: Unit, path: Path) -> Iterator[tuple[int, int, str]]:
+    """The parts of a file that no node may stand for, as (start, end, why)."""
+    data = unit.sources[path].data
+    for start, end in unit.directives(path):
+        if b"define" in data[start:end]:
+            yield start, end, "in a macro's body"
+    for start, end in unit.inactive_spans(path):
+        yield start, end, "left out by an #if"
+    if unit.errors:  # only an error makes libclang lose text
+        yield 0, len(data), _LOST
+
+
+def _told(unit: Unit, path: Path, why: str, lines: list[int]) -> str:
+    """The note on the lines of a file that were not analysed for one reason."""
+    shown = ", ".join(map(str, sorted(lines)[:_LINES])) + (", …" if len(lines) > _LINES else "")
+    where = "" if path == unit.path else f"{path.name} "
+    return f"{where}line{'s' * (len(lines) > 1)} {shown}: {why}, not analysed"

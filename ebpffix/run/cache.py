@@ -1,0 +1,147 @@
+"""Results kept on disk, so that a program that did not change is not parsed again.
+
+One small JSON file a result, named by a key over everything that went into it: the program, its headers, the options,
+the tool itself. Nothing is ever updated in place, so that two runs at once cannot disturb each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import ebpffix
+from ebpffix.fix import Edit, Fix, Safety, Span
+from ebpffix.kernel import headers as kernel_headers
+from ebpffix.rewriting.write import put
+from ebpffix.run.analyse import Job, Result, Status
+
+_KEEP = 30 * 86400  # seconds for which an entry that nobody asked for stays
+
+
+class ResultCache:
+    """The results in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._wrote = False
+
+    def get(self, key: str) -> Result | None:
+        """The result that was kept under a key; None if there is none, or none that can be read."""
+        path = self.folder / key
+        try:
+            data = json.loads(path.read_bytes())
+            result = _decode(data)
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        # Asked for once a day is enough to stay.
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > 86400:
+                os.utime(path)
+        return result
+
+    def put(self, key: str, result: Result) -> None:
+        """Keep a result. A full disk costs the cache, not the run. What failed is tried again."""
+        if result.status is Status.FAILED:
+            return
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            put(self.folder / key, json.dumps(_encode(result)).encode())
+            self._wrote = True
+
+    def prune(self) -> None:
+        """Remove old entries, if this run wrote any: only then can the folder have grown."""
+        if not self._wrote:
+            return
+        oldest = time.time() - _KEEP
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if entry.stat().st_mtime < oldest:
+                        os.unlink(entry)
+
+
+@functools.cache
+def _machine(btf: Path | None) -> tuple[object, ...]:
+    """What stands for the machine's BTF and kernel headers, which a transform may read by itself."""
+    with contextlib.suppress(OSError):
+        if btf and btf.parent == Path("/sys/kernel/btf"):  # whose times mean nothing; modules come and go
+            return platform.version(), *sorted(os.listdir(btf.parent)), kernel_headers.folders()
+        if btf:
+            seen = btf.stat()
+            return seen.st_size, seen.st_mtime_ns, kernel_headers.folders()
+    return (kernel_headers.folders(),)
+
+
+def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
+    """The name for a job's result. `headers` are the hashes of the headers that are not among the sources; `tool`
+    stands for this version of ebpffix and its transforms."""
+    setup = job.setup
+    parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
+    parts += [job.target_kernel, sorted(job.shared_with_user_space), _machine(job.btf)]
+    state = blake2b(repr(parts).encode(), digest_size=20)
+    state.update(tool + setup.digest)
+    for header in headers:
+        state.update(header)
+    for path, data in sorted(job.sources.items()):
+        state.update(b"\0%s\0%d\0" % (os.fsencode(path), len(data)))
+        state.update(data)
+    for name, data in sorted(job.virtual.items()):
+        state.update(b"\0%s\0%d\0" % (os.fsencode(name), len(data)))
+        state.update(data)
+    return state.hexdigest()
+
+
+def tool_digest(modules: Iterable[str]) -> bytes:
+    """What tells this ebpffix from another: path, size and time of its files, and of the transforms' modules; all of
+    the package where a transform is one, for it has rooms of its own."""
+    folders = {str(Path(ebpffix.__file__).parent)}
+    files: set[str] = set()
+    for name in modules:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file and os.path.basename(file) == "__init__.py":
+            folders.add(os.path.dirname(file))
+        elif file:
+            files.add(file)
+    for folder in folders:
+        files |= {str(p) for p in Path(folder).rglob("*") if p.suffix in (".py", ".h", ".txt")}
+    paths = sorted(files)
+    state = blake2b(digest_size=16)
+    for path in paths:
+        with contextlib.suppress(OSError):
+            seen = os.stat(path)
+            state.update(f"{path}:{seen.st_size}:{seen.st_mtime_ns}\n".encode())
+    return state.digest()
+
+
+def _encode(result: Result) -> dict[str, Any]:
+    findings = [
+        {
+            "transform": name,
+            "at": [str(fix.at.path), fix.at.start, fix.at.end],
+            "message": fix.message,
+            "safety": fix.safety,
+            "edits": [[str(e.path), e.start, e.end, e.text.decode("latin-1")] for e in fix.edits],
+            "reason": fix.reason,
+        }
+        for name, fix in result.findings
+    ]
+    return {"status": result.status, "errors": result.errors, "notes": result.notes, "findings": findings}
+
+
+def _decode(data: dict[str, Any]) -> Result:
+    findings = []
+    for found in data["findings"]:
+        path, start, end = found["at"]
+        edits = [Edit(Path(p), a, b, text.encode("latin-1")) for p, a, b, text in found["edits"]]
+        fix = Fix(Span(Path(path), start, end), found["message"], Safety(found["safety"]), edits, found["reason"])
+        findings.append((found["transform"], fix))
+    return Result(Status(data["status"]), findings, data["errors"], data["notes"])

@@ -1,0 +1,302 @@
+"""Return probes (kretprobe, uretprobe) of a program, and where they read registers that held arguments on entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ebpffix.editing.statements import delete_statement, statement_end
+from ebpffix.fix import BCC, Edit
+from ebpffix.frontend import Node, Unit
+from ebpffix.frontend.unit import Macro
+
+from .signature import Use
+from .stash import body_of, head
+
+# Registers of struct pt_regs, as kernel and user space spell them: the number of the argument that they hold on entry.
+REGISTERS = {"di": 1, "si": 2, "dx": 3, "cx": 4, "r8": 5, "r9": 6, "rdi": 1, "rsi": 2, "rdx": 3, "rcx": 4}
+# Registers that a function keeps for its caller: what is in them on return has nothing to do with arguments.
+SAVED = frozenset("bx rbx r12 r13 r14 r15".split())
+RETURN_NAMES = frozenset("ret retval retv rc rv err error res result ret_val retcode status".split())
+
+_SECTION = re.compile(rb"(\?)?([ku])ret(probe|syscall)((?:\.\w+)?)(?:/(.*))?\Z")
+_CASTS = re.compile(rb"(?:\(\s*(?:const\s+)?(?:(?:struct|union|enum)\s+)?\w+(?:\s+\w+)*[\s*]*\)\s*)*\Z")
+# main.handle, net/http.(*conn).serve: only Go has symbols like these.
+_GO = re.compile(rb"\A[\w/.\-]*\w\.(?:\(\*?\w+\)\.)?\w+\Z")
+# Up to the value: the declaration of a variable and its name.
+_DECLARED = re.compile(rb"([^=\n]*?\b(\w+))\s*=\s*(?:\([^()]*\)\s*)*")
+_PURPOSE = re.compile(
+    rb"(?i)on purpose|deliberate|intention|callee[- ]saved|still (?:has|holds|in)\b|survive|preserved"
+)
+_WRAPPER = re.compile(rb"\A(?:__\w+?_)?(?:sys|compat_sys)_")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A return probe. `target` is the probed function's name, b"" where user space chooses it; `by_loader` says that
+    neither the section nor the name attaches it, so that a second program needs code in user space."""
+
+    function: Node
+    name: bytes
+    target: bytes
+    section: bytes  # b"" in BCC
+    macro: Macro | None  # its BPF_KRETPROBE, BPF_KPROBE, …
+    by_loader: bool
+
+    @property
+    def is_user(self) -> bool:
+        return self.section.lstrip(b"?").startswith(b"u")
+
+    @property
+    def is_syscall(self) -> bool:
+        return b"syscall" in self.section or _WRAPPER.match(self.target) is not None
+
+    @property
+    def context(self) -> Node | None:
+        return next((n for n in self.function.children if n.kind == "PARM_DECL"), None)
+
+
+@dataclass(frozen=True)
+class Read:
+    """An argument's register, read: the bytes `start` to `end` of `function`, or of its whole parameter where
+    `parameter` is one. `index` counts arguments from 1; 0 for a register that holds none."""
+
+    function: Node
+    start: int
+    end: int
+    index: int
+    written: str  # as it stands there
+    parameter: Node | None = None
+    hidden: bool = False  # in the body of a macro
+
+    @property
+    def path(self) -> Path:
+        return body_of(self.function).path
+
+
+def programs(unit: Unit) -> Iterator[Program]:
+    """The return probes of the files of the run, those of Go binaries aside."""
+    for function in unit.functions:
+        found = _of_bcc(unit, function) if unit.dialect == BCC else _of_libbpf(unit, function)
+        if found is not None:
+            yield found
+
+
+def _of_bcc(unit: Unit, function: Node) -> Program | None:
+    name = function.name.encode()
+    if name.startswith(b"kretprobe__"):
+        return Program(function, name, name.removeprefix(b"kretprobe__"), b"", None, False)
+    # Attached by the host program: it reads the return value, so it is a return probe.
+    is_static = function.cursor.storage_class.name == "STATIC"
+    first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
+    if is_static or first is None or "pt_regs" not in first.type.spelling or name.startswith(b"kprobe__"):
+        return None
+    body = body_of(function)
+    returned = [m for m in unit.macros("PT_REGS_RC", path=body.path) if body.start < m.start < body.end]
+    return Program(function, name, b"", b"", None, True) if returned else None
+
+
+def _of_libbpf(unit: Unit, function: Node) -> Program | None:
+    section = unit.program_section(function)
+    match = _SECTION.match(section)
+    if not match:
+        return None
+    target = (match[5] or b"").rpartition(b":")[2] if match[2] == b"u" else match[5] or b""
+    if match[2] == b"u" and _GO.match(target):
+        return None
+    name = function.name.encode().removeprefix(b"____")
+    by_loader = not target or bool(match[1]) or match[4] in (b".multi", b".session")
+    if match[2] == b"u" and b":" not in (match[5] or b""):
+        by_loader = True
+    return Program(function, name, re.sub(rb"\+.*", b"", target), section, _macro_of(unit, function), by_loader)
+
+
+def _macro_of(unit: Unit, function: Node) -> Macro | None:
+    """The BPF_KPROBE-like macro that a function's head is."""
+    body = body_of(function)
+    code = unit.source_of(body).code
+    heads = [m for m in unit.macros(path=body.path) if m.end <= body.start and m.args]
+    return next((m for m in reversed(heads) if not code[m.end : body.start].strip()), None)
+
+
+def entry_of(unit: Unit, program: Program) -> Node | None:
+    """The entry probe of the same function, if the program has exactly one."""
+    if unit.dialect == BCC:
+        found = [f for f in unit.functions if f.name.encode() == b"kprobe__" + program.target]
+    else:
+        section = entry_section(program)
+        found = [f for f in unit.functions if unit.program_section(f) == section]
+    return found[0] if len(found) == 1 else None
+
+
+def entry_section(program: Program) -> bytes:
+    return program.section.replace(b"ret", b"", 1)
+
+
+def is_return_value(parameter: bytes) -> bool:
+    """Whether a parameter's name says that it is the return value."""
+    name = re.search(rb"(\w+)\s*\Z", parameter)
+    return name is not None and name[1].decode() in RETURN_NAMES
+
+
+# -- reads
+
+
+def parameter_reads(program: Program) -> list[Read]:
+    """The parameters of a return probe behind its context that it uses; the return value of BPF_KRETPROBE aside."""
+    function, body = program.function, program.function.body
+    parameters = [n for n in function.children if n.kind == "PARM_DECL"][1:]
+    if program.macro is not None and "RETPROBE" in program.macro.name and parameters:
+        named = [p for p in parameters if p.name in RETURN_NAMES]
+        returned = named[0] if named else parameters[0] if len(parameters) == 1 else None
+        parameters = [p for p in parameters if p is not returned]
+    used = {n.decl for n in body.find("DECL_REF_EXPR")} if body is not None else set()
+    return [
+        Read(function, p.start, p.end, number, f"the parameter {p.name}", p)
+        for number, p in enumerate(parameters, 1)
+        if p.decl in used
+    ]
+
+
+def register_reads(unit: Unit, function: Node) -> list[Read]:
+    """Where a function reads an argument's register through its pointer to struct pt_regs."""
+    body = function.body
+    contexts = _contexts(function)
+    if body is None or not contexts:
+        return []
+    found = {(r.start, r.end): r for r in _written_reads(unit, function, [name for _, name in contexts])}
+    decls = {decl for decl, _ in contexts}
+    for node in body.find("MEMBER_REF_EXPR"):
+        if node.name not in REGISTERS and node.name not in SAVED:
+            continue
+        owner = node.children[0].uncast if node.children else None
+        if owner is None or owner.kind != "DECL_REF_EXPR" or owner.decl not in decls:
+            continue
+        if any(start <= node.start < end for start, end in found):
+            continue  # what the macro there stands for
+        text = node.text.decode("utf-8", "replace")
+        index, hidden = REGISTERS.get(node.name, 0), not text.endswith(node.name)
+        if hidden:
+            around = unit.macros_around(node.path, node.start, node.start + 1)
+            if not around or any(m.name.startswith("PT_REGS_") for m in around):
+                continue
+            text = unit.text(around[-1]).decode("utf-8", "replace")
+        found[node.start, node.end] = Read(function, node.start, node.end, index, text, None, hidden)
+    return [found[key] for key in sorted(found)]
+
+
+def _written_reads(unit: Unit, function: Node, contexts: list[str]) -> Iterator[Read]:
+    """The reads by macros that name the register. By text: libclang does not tell of a macro among the variable
+    arguments of another."""
+    body = body_of(function)
+    code = unit.source_of(body).code
+    for match in _reads_of(contexts).finditer(code, body.start, body.end):
+        name = (match["register"] or b"").decode()
+        index = int(match["number"]) if match["number"] else REGISTERS.get(name, 0)
+        is_argument = match["number"] or name in REGISTERS or name in SAVED
+        if (
+            is_argument
+            and not unit.in_directive(body.path, match.start())
+            and not unit.inactive(body.path, match.start())
+        ):
+            yield Read(function, *match.span(), index, code[slice(*match.span())].decode("latin-1"))
+
+
+def _reads_of(contexts: list[str]) -> re.Pattern[bytes]:
+    names = "|".join(map(re.escape, contexts)).encode()
+    context = rb"\(\s*(?:(?:%s)|\(\s*(?:%s)\s*\))\s*" % (names, names)
+    return re.compile(
+        rb"\bPT_REGS_PARM(?P<number>\d)(?:_CORE)?\s*" + context + rb"\)"
+        rb"|\bBPF_(?:CORE|PROBE)_READ\s*" + context + rb",\s*(?P<register>\w+)\s*\)"
+    )
+
+
+def _contexts(function: Node) -> list[tuple[int, str]]:
+    """The variables of a function that hold its pointer to the registers, as (Node.decl, name)."""
+    first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
+    if first is None or "pt_regs" not in first.type.get_canonical().spelling:
+        return []
+    found = [(first.decl, first.name)]
+    for variable in function.find("VAR_DECL"):
+        value = variable.children[-1].uncast if variable.children else None
+        if value is not None and value.kind == "DECL_REF_EXPR" and value.decl == first.decl:
+            found.append((variable.decl, variable.name))
+    return found
+
+
+def helper_calls(unit: Unit, program: Program) -> Iterator[tuple[Node, Node]]:
+    """The functions that a return probe hands its context to, as (call, definition)."""
+    by_decl = {f.decl: f for f in unit.functions}
+    contexts = {decl for decl, _ in _contexts(program.function)}
+    seen: set[int] = set()
+    for call in program.function.find("CALL_EXPR"):
+        callee = call.callee
+        definition = by_decl.get(callee.decl) if callee is not None and callee.kind == "DECL_REF_EXPR" else None
+        first = call.arguments[0].uncast if call.arguments else None
+        if definition is None or first is None or first.kind != "DECL_REF_EXPR" or first.decl not in contexts:
+            continue
+        if call.start not in seen:  # a macro's argument shows twice
+            seen.add(call.start)
+            yield call, definition
+
+
+# -- what a read is for
+
+
+def casts_before(unit: Unit, read: Read) -> int:
+    """The offset of the first of the casts that stand right before a read."""
+    # `\Z` means the end of what is searched.
+    match = _CASTS.search(unit.sources[read.path].code, body_of(read.function).start, read.start)
+    return match.start() if match else read.start
+
+
+def use_of(unit: Unit, read: Read) -> Use:
+    """The type and the name that the program gives to what it reads."""
+    if read.parameter is not None:
+        return Use(read.parameter.type.spelling, read.parameter.name)
+    code, start = unit.sources[read.path].code, casts_before(unit, read)
+    target = re.compile(rb"(?<![\w.>])(\w+)\s*=\s*\Z").search(
+        code, max(body_of(read.function).start, start - 200), start
+    )
+    if target:
+        name = target[1].decode()
+        variable = next((v for v in read.function.find("VAR_DECL") if v.name == name), None)
+        if variable is not None:
+            return Use(variable.type.spelling, name)
+    cast = re.compile(rb"\(\s*(.*?)\s*\)").match(code, start, read.start)
+    return Use(re.sub(r"\s*\*", " *", cast[1].decode(), count=1) if cast else "")
+
+
+def declaration_of(unit: Unit, read: Read) -> tuple[bytes, bytes, Edit] | None:
+    """Where a read is all that a variable is declared with, on lines of its own: the variable's name, its declaration,
+    and the edit that takes it out."""
+    source = unit.sources[read.path]
+    statements = (s for s in read.function.find("DECL_STMT") if s.start <= read.start < statement_end(unit, s))
+    statement = next(statements, None)
+    if statement is None:
+        return None
+    end = statement_end(unit, statement)
+    opening = _DECLARED.fullmatch(source.data, statement.start, read.start)
+    variables = [v.name.encode() for v in read.function.find("VAR_DECL")]
+    alone = (
+        sum(c.kind == "VAR_DECL" for c in statement.children) == 1
+        and not source.data[end : source.line_end(end)].strip()
+    )
+    if not alone or not opening or variables.count(opening[2]) != 1 or b"static" in opening[1]:
+        return None
+    edit = delete_statement(unit, statement) if source.code[read.end : end].strip() == b";" else None
+    return (opening[2], opening[1], edit) if edit is not None else None
+
+
+def on_purpose(unit: Unit, read: Read) -> bool:
+    """Whether a comment on the line, right above it or above the function says that the read is meant as it is."""
+    source, body = unit.sources[read.path], body_of(read.function)
+    line, first = source.line(read.start), source.line(head(unit, read.function))
+    for start, end in source.comments:
+        if _PURPOSE.search(source.data, start, end):
+            beside = source.line(start) <= line <= source.line(end - 1) + 1
+            if beside or (source.line(start) >= first and end <= body.start):
+                return True
+    return False

@@ -1,0 +1,289 @@
+"""What becomes of an object on the stack: which of its bits are written, and which go to the kernel's helpers.
+
+An object *escapes* where a helper reads it: as a map's key or value, as an event's record, as an argument block. The
+uses are followed through pointers that are set once and through functions of the run; whatever else is done with an
+address counts as a write of all that it reaches, so that "never written" is certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from ebpffix.frontend import Node, Unit
+from ebpffix.frontend.node import is_pointer
+
+from .layout import is_array, span
+
+# Helpers that read memory of the program: argument number -> number of the argument that holds its size, or None where
+# the size is the map's. Kernel: include/uapi/linux/bpf.h.
+_READS: dict[str, dict[int, int | None]] = {
+    "bpf_map_lookup_elem": {1: None},
+    "bpf_map_lookup_percpu_elem": {1: None},
+    "bpf_map_update_elem": {1: None, 2: None},
+    "bpf_map_delete_elem": {1: None},
+    "bpf_map_push_elem": {1: None},
+    "bpf_perf_event_output": {3: 4},
+    "bpf_skb_output": {3: 4},
+    "bpf_xdp_output": {3: 4},
+    "bpf_ringbuf_output": {1: 2},
+    "bpf_seq_write": {1: 2},
+    "bpf_probe_write_user": {1: 2},
+    "bpf_skb_store_bytes": {2: 3},
+    "bpf_xdp_store_bytes": {2: 3},
+    "bpf_dynptr_write": {2: 3},
+    "bpf_csum_diff": {0: 1, 2: 3},
+    "bpf_fib_lookup": {1: 2},
+    "bpf_skb_set_tunnel_key": {1: 2},
+    "bpf_skb_set_tunnel_opt": {1: 2},
+    "bpf_setsockopt": {3: 4},
+    "bpf_sk_lookup_tcp": {1: 2},
+    "bpf_sk_lookup_udp": {1: 2},
+    "bpf_skc_lookup_tcp": {1: 2},
+    "bpf_bind": {1: 2},
+    "bpf_sk_storage_get": {2: None},
+    "bpf_task_storage_get": {2: None},
+    "bpf_inode_storage_get": {2: None},
+    "bpf_cgrp_storage_get": {2: None},
+    "bpf_sock_map_update": {2: None},
+    "bpf_sock_hash_update": {2: None},
+}
+# The methods of BCC's maps. increment() takes its key by value, which BCC copies into a variable of its own.
+_METHODS: dict[str, dict[int, int | None]] = {
+    "lookup": {0: None},
+    "lookup_or_init": {0: None, 1: None},
+    "lookup_or_try_init": {0: None, 1: None},
+    "update": {0: None, 1: None},
+    "insert": {0: None, 1: None},
+    "delete": {0: None},
+    "increment": {0: None},
+    "atomic_increment": {0: None},
+    "push": {0: None},
+    "perf_submit": {1: 2},
+    "perf_submit_skb": {2: 3},
+    "ringbuf_output": {0: 1},
+    "sock_hash_update": {1: None},
+}
+# Calls that read what their later arguments point at into their first one.
+_COPIES = frozenset(
+    "memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp"
+    " bpf_probe_read_kernel bpf_probe_read".split()
+)
+_LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
+_DEPTH = 6
+
+# What a transform looks for: the calls above, and objects with an initialiser, which may go to a header's function.
+TRIGGERS = (
+    rb"struct\s+\w+\s+\w+\s*=\s*\{",
+    rb"bpf_(?:map_(?:lookup|update|delete|push|lookup_percpu)_elem|perf_event_output|skb_output|xdp_output)\b",
+    rb"bpf_(?:ringbuf_output|seq_write|probe_write_user|skb_store_bytes|xdp_store_bytes|dynptr_write|csum_diff)\b",
+    rb"bpf_(?:fib_lookup|skb_set_tunnel_(?:key|opt)|setsockopt|skc?_lookup_(?:tcp|udp)|bind)\b",
+    rb"bpf_(?:(?:sk|task|inode|cgrp)_storage_get|sock_(?:map|hash)_update)\b",
+    rb"\.\s*(?:lookup(?:_or_(?:try_)?init)?|update|insert|delete|(?:atomic_)?increment|push|perf_submit(?:_skb)?"
+    rb"|ringbuf_output|sock_hash_update)\s*\(",
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing done to an object. `bits` of it are written, or where `to` names a helper, read by it; `exact` is False
+    where the size that the helper reads is not constant. `at` is the place in the function that owns the object."""
+
+    at: Node
+    bits: int
+    to: str = ""
+    exact: bool = True
+
+    @property
+    def loops(self) -> list[Node]:
+        return [n for n in self.at.ancestors if n.kind in _LOOPS]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What an expression stands for: `size` bits from `offset` on, as an lvalue or as a pointer to it."""
+
+    offset: int
+    size: int
+    pointer: bool
+
+    @property
+    def bits(self) -> int:
+        return span(self.offset, self.size)
+
+
+def events(unit: Unit, declaration: Node) -> list[Event]:
+    """All that the function around a local variable does to it, in source order."""
+    function = declaration.function
+    assert function is not None
+    place = _Place(0, 8 * declaration.type.get_size(), False)
+    found = list(_Follower(unit).variable(function, declaration, place))
+    # What is done through a pointer comes out where the pointer is set. Offsets give no order inside a macro.
+    order = {id(node): number for number, node in enumerate(function.walk())} if len(found) > 1 else {}
+    return sorted(found, key=lambda event: order.get(id(event.at), 0))
+
+
+def literal_events(unit: Unit, literal: Node) -> list[Event]:
+    """The same for a compound literal."""
+    return list(_Follower(unit).use(literal, _Place(0, 8 * literal.type.get_size(), False)))
+
+
+def before(all_events: list[Event], escape: Event, scope: Node) -> list[Event]:
+    """The events that may come before an escape: those before it in the text, and those in a loop around it that does
+    not hold `scope`, the declaration's block."""
+    around = [n for n in escape.loops if not (n.start <= scope.start and scope.end <= n.end)]
+    outermost = around[-1] if around else None
+    found = []
+    for number, event in enumerate(all_events):
+        earlier = number < next(i for i, e in enumerate(all_events) if e is escape)
+        if earlier or (outermost is not None and any(n is outermost for n in event.loops)):
+            found.append(event)
+    return found
+
+
+class _Follower:
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.functions = {f.decl: f for f in unit.functions}
+        self.depth = 0
+
+    def variable(self, function: Node, declaration: Node, place: _Place) -> Iterator[Event]:
+        """The events of a variable; `place` is what it holds or, as a pointer, points to."""
+        for node in function.body.find("DECL_REF_EXPR") if function.body else ():
+            if node.decl == declaration.decl and not _unevaluated(node):
+                yield from self.use(node, place)
+
+    def use(self, node: Node, place: _Place) -> Iterator[Event]:
+        """Climb from a mention to what is done with it."""
+        while (parent := node.parent) is not None:
+            step: Callable[[Node, Node, _Place], _Place | list[Event] | None] | None
+            step = getattr(self, "in_" + parent.kind.lower(), None)
+            if step is None:
+                # Something else: an address that goes on may be written through, a value is only read.
+                yield from self._lost(node, place)
+                return
+            result = step(parent, node, place)
+            if not isinstance(result, _Place):
+                yield from result if result is not None else self._lost(node, place)
+                return
+            node, place = parent, result
+
+    def _lost(self, node: Node, place: _Place) -> Iterator[Event]:
+        if place.pointer:
+            yield Event(node, place.bits)
+
+    def in_paren_expr(self, parent: Node, node: Node, place: _Place) -> _Place:
+        return place
+
+    def in_unexposed_expr(self, parent: Node, node: Node, place: _Place) -> _Place:
+        if not place.pointer and is_array(node.type) and is_pointer(parent.type):
+            return replace(place, pointer=True)
+        return place
+
+    def in_member_ref_expr(self, parent: Node, node: Node, place: _Place) -> _Place | None:
+        field = parent.cursor.referenced
+        if field is None or field.kind.name != "FIELD_DECL":
+            return None
+        width = field.get_bitfield_width() if field.is_bitfield() else 8 * field.type.get_size()
+        offset = field.get_field_offsetof()
+        return _Place(place.offset + offset, width, False) if min(offset, width) >= 0 else None  # an incomplete type
+
+    def in_array_subscript_expr(self, parent: Node, node: Node, place: _Place) -> _Place | list[Event]:
+        if node is not parent.children[0]:
+            return []
+        index, size = constant(parent.children[1]), 8 * parent.type.get_size()
+        if index is None or index < 0 or size < 0:
+            return replace(place, pointer=False)
+        return _Place(place.offset + index * size, size, False)
+
+    def in_unary_operator(self, parent: Node, node: Node, place: _Place) -> _Place | list[Event] | None:
+        if parent.operator == "&" and not place.pointer:
+            return replace(place, pointer=True)
+        if parent.operator == "*" and place.pointer:
+            return replace(place, pointer=False)
+        if "++" in parent.operator or "--" in parent.operator:
+            return [Event(parent, place.bits)]
+        return None if parent.operator == "&" else []
+
+    def in_cstyle_cast_expr(self, parent: Node, node: Node, place: _Place) -> _Place | None:
+        return place if place.pointer and is_pointer(parent.type) else None
+
+    def in_binary_operator(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
+        if parent.operator == "=" and node is parent.children[0]:
+            return [Event(parent, place.bits)]
+        return [] if parent.operator in ("==", "!=", "&&", "||") else None
+
+    def in_compound_assignment_operator(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
+        return [Event(parent, place.bits)] if node is parent.children[0] else None
+
+    def in_if_stmt(self, parent: Node, node: Node, place: _Place) -> list[Event]:
+        return []
+
+    def in_var_decl(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
+        function = parent.function
+        if not place.pointer or not is_pointer(parent.type) or function is None or self.depth > _DEPTH:
+            return None
+        self.depth += 1
+        found = list(self.variable(function, parent, place))
+        self.depth -= 1
+        return found
+
+    def in_call_expr(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
+        number = next((i for i, a in enumerate(parent.arguments) if a is node), None)
+        if number is None:
+            return []
+        callee = parent.callee
+        method = callee is not None and callee.kind == "MEMBER_REF_EXPR"
+        name = callee.name if callee is not None and method else parent.name
+        reads = (_METHODS if method else _READS).get(name, {})
+        if number in reads and (place.pointer or name.endswith("increment")):
+            return [self._escape(parent, name, place, reads[number])]
+        if not place.pointer or (name in _COPIES and number > 0):
+            return []
+        function = self._definition(callee) if callee is not None else None
+        return self._called(parent, function, number, place) if function else None
+
+    def _definition(self, callee: Node) -> Node | None:
+        """The body of a called function, be it in a header outside of the run."""
+        if callee.decl not in self.functions:
+            target = callee.declaration
+            definition = target.cursor.get_definition() if target is not None else None
+            if definition is None or definition.kind.name != "FUNCTION_DECL":
+                return None
+            self.functions[callee.decl] = Node(self.unit, definition, None)
+        return self.functions[callee.decl]
+
+    def _escape(self, call: Node, name: str, place: _Place, size_argument: int | None) -> Event:
+        if size_argument is None or size_argument >= len(call.arguments):
+            return Event(call, place.bits, name)
+        size = constant(call.arguments[size_argument])
+        bits = place.bits if size is None else place.bits & span(place.offset, 8 * size)
+        return Event(call, bits, name, exact=size is not None)
+
+    def _called(self, call: Node, function: Node, number: int, place: _Place) -> list[Event] | None:
+        """What a function of the run does with an address that it is given, as if done at the call."""
+        parameters = [c for c in function.children if c.kind == "PARM_DECL"]
+        if number >= len(parameters) or self.depth > _DEPTH:
+            return None
+        self.depth += 1
+        found = [replace(e, at=call) for e in self.variable(function, parameters[number], place)]
+        self.depth -= 1
+        return found
+
+
+def constant(node: Node) -> int | None:
+    """The value of an integer literal or a sizeof; None for all else."""
+    node = node.uncast
+    if node.kind == "INTEGER_LITERAL":
+        try:
+            return int(node.text.rstrip(b"uUlL"), 0)
+        except ValueError:
+            return None
+    if node.kind == "CXX_UNARY_EXPR" and node.children and node.text.startswith(b"sizeof"):
+        size = node.children[0].type.get_size()
+        return size if size >= 0 else None
+    return None
+
+
+def _unevaluated(node: Node) -> bool:
+    return any(n.kind == "CXX_UNARY_EXPR" for n in node.ancestors)
