@@ -22,7 +22,7 @@ from ebpffix.report import FORMATS
 
 if TYPE_CHECKING:
     from ebpffix.app.config import Config
-    from ebpffix.rewriting.fixpoint import Found
+    from ebpffix.rewriting.found import Found
     from ebpffix.run.engine import Settings
     from ebpffix.sources.discover import Discovery
     from ebpffix.sources.source import Source

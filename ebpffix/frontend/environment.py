@@ -19,9 +19,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.fix import BCC
-from ebpffix.rewriting.write import put
 from ebpffix.sources.includes import parse_includes
 from ebpffix.sources.source import Source
+from ebpffix.write import put
 
 BUNDLED = Path(__file__).parent.parent / "headers"
 _KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")

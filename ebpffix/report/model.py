@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix import __version__
-from ebpffix.fix import Safety, Spanned
-from ebpffix.rewriting.fixpoint import Found, apply, edits_by_path
+from ebpffix.fix import Safety, Spanned, apply
+from ebpffix.rewriting.found import Found, edits_by_path
 from ebpffix.rewriting.patch import hunks
 from ebpffix.run.engine import Report
 from ebpffix.sources.discover import root_of

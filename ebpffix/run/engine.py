@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ebpffix.fix import BCC, Edit, Fix, Safety
 from ebpffix.frontend.environment import Environment
-from ebpffix.rewriting.fixpoint import Analysis, Applied, Found, Identity, apply_all, fixpoint
+from ebpffix.rewriting.fixpoint import Analysis, fixpoint
+from ebpffix.rewriting.found import Applied, Found, Identity, apply_all
 from ebpffix.run.analyse import Job, Result, Status
 from ebpffix.run.cache import ResultCache, key_of, tool_digest
 from ebpffix.run.suppress import Suppressions

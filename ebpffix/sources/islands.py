@@ -14,8 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from ebpffix.fix import Edit, Fix, Safety, Span
-from ebpffix.rewriting.fixpoint import apply
+from ebpffix.fix import Edit, Fix, Safety, Span, apply
 from ebpffix.sources.hosts import (
     BRACED,
     PERCENT,

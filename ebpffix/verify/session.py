@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ebpffix.fix import BCC
-from ebpffix.rewriting.fixpoint import Found, apply_all
+from ebpffix.rewriting.found import Found, apply_all
 from ebpffix.sources.discover import Program as String
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
