@@ -56,14 +56,11 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
 
-def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) -> Result:
-    """Parse one program and collect what the transforms of the job say of it."""
+def unit_of(job: Job, pch: Path | None) -> Unit:
+    """One program, parsed. clang.LoadError where libclang gives nothing."""
     source = Source(job.path, job.sources[job.path])
-    try:
-        parsed = parse(source, job.setup, job.virtual, pch=pch)
-    except clang.LoadError:
-        return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
-    unit = Unit(
+    parsed = parse(source, job.setup, job.virtual, pch=pch)
+    return Unit(
         path=job.path,
         dialect=job.dialect,
         tu=parsed.tu,
@@ -75,6 +72,14 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
         btf_path=job.btf,
         errors=len(parsed.errors),
     )
+
+
+def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) -> Result:
+    """Parse one program and collect what the transforms of the job say of it."""
+    try:
+        unit = unit_of(job, pch)
+    except clang.LoadError:
+        return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
     result = Result(Status.ANALYSED, errors=unit.errors, notes=list(job.setup.notes))
     wanted = [transforms[name] for name in job.transforms]
     for transform in wanted:

@@ -1,0 +1,204 @@
+"""The search: from a refused program to one that loads, candidate by candidate.
+
+Depth first, the least effect first: a candidate is compiled and loaded, and where the program is still refused, but for
+another reason, the search goes on from there. All is bounded and deterministic: no more than `depth` edits on each
+other, `tries` candidates and `seconds` in all, `width` ways on from one state.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ebpffix.fix import apply
+from ebpffix.frontend import Unit
+from ebpffix.repair.model import Candidate, Effect, Refusal
+from ebpffix.repair.registry import Known
+from ebpffix.verify.load import ProgramResult
+from ebpffix.verify.trace import Trace, parse
+
+_RANK = {Effect.EXACT: 0, Effect.EARLY: 1, Effect.CHANGING: 2}
+Files = Mapping[Path, bytes]
+Signature = tuple[str, str, bytes]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A state of the program, compiled and loaded; `error` is the compiler's, and then there are no programs."""
+
+    programs: tuple[ProgramResult, ...] = ()
+    error: str = ""
+    data: bytes = b""
+
+    @property
+    def refused(self) -> list[ProgramResult]:
+        return [p for p in self.programs if p.verdict == "rejected"]
+
+
+class Bench(Protocol):
+    """What the search needs to try something; given by whoever knows the program."""
+
+    def unit(self, files: Files) -> Unit: ...
+    def build(self, files: Files) -> Built: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`seconds` of wall time for one program file."""
+
+    depth: int = 8
+    tries: int = 60
+    seconds: float = 20
+    width: int = 3
+
+
+@dataclass(frozen=True)
+class Found:
+    """How far the search came. `made` are the candidates in order, `files` what they make of the files; `left` is what
+    the verifier says then ("" if all load); `others` are accepted in place of the last of `made`."""
+
+    files: Files
+    made: tuple[Candidate, ...]
+    left: str
+    built: Built
+    others: tuple[Candidate, ...] = ()
+    tried: int = 0
+    seconds: float = 0.0
+
+    @property
+    def repaired(self) -> bool:
+        return not self.left
+
+    @property
+    def effect(self) -> Effect:
+        return max((c.effect for c in self.made), key=_RANK.__getitem__, default=Effect.EXACT)
+
+
+@dataclass
+class Search:
+    """One search. `most` is the greatest effect that a candidate may have."""
+
+    bench: Bench
+    strategies: Sequence[Known]
+    limits: Limits = field(default_factory=Limits)
+    most: Effect = Effect.CHANGING
+
+    def run(self, files: Files) -> Found | None:
+        """The repair of a program file, or as far as it got; None where nothing is refused."""
+        self._began = time.monotonic()
+        self._tried = 0
+        self._seen: set[tuple[tuple[Path, bytes], ...]] = {_key(files)}
+        built = self.bench.build(files)
+        if not built.refused:
+            return None
+        self._accepted = {p.name for p in built.programs if p.verdict == "accepted"}
+        self._best = Found(files, (), _words(built), built)
+        done = self._from(files, built, (), frozenset()) or self._best
+        return Found(done.files, done.made, done.left, done.built, done.others, self._tried, self._elapsed)
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def _over(self) -> bool:
+        return self._tried >= self.limits.tries or self._elapsed > self.limits.seconds
+
+    def _from(
+        self, files: Files, built: Built, made: tuple[Candidate, ...], behind: frozenset[Signature]
+    ) -> Found | None:
+        refusal = Refusal(self.bench.unit(files), *_first(built))
+        behind |= {_signature(files, built)}
+        ways = 0
+        passed: list[Found] = []
+        for candidate in self.candidates(refusal):
+            if self._over or ways >= self.limits.width:
+                break
+            changed = _apply(files, candidate)
+            if changed is None or _key(changed) in self._seen:
+                continue
+            self._seen.add(_key(changed))
+            self._tried += 1
+            after = self.bench.build(changed)
+            if after.error or self._harmed(after):
+                continue
+            if not after.refused:
+                passed.append(Found(changed, (*made, candidate), "", after))
+                if len(passed) >= self.limits.width:
+                    break
+                continue
+            if passed:
+                continue
+            if _signature(changed, after) in behind:
+                continue
+            if len(made) + 1 > len(self._best.made):
+                self._best = Found(changed, (*made, candidate), _words(after), after)
+            if len(made) + 1 < self.limits.depth:
+                ways += 1
+                if found := self._from(changed, after, (*made, candidate), behind):
+                    return found
+        if passed:
+            first, *rest = sorted(passed, key=lambda found: _RANK[found.made[-1].effect])
+            return Found(first.files, first.made, "", first.built, tuple(f.made[-1] for f in rest))
+        return None
+
+    def candidates(self, refusal: Refusal) -> Iterator[Candidate]:
+        """What the strategies propose, the least effect first; the strategies' order where that is equal."""
+        found: list[Candidate] = []
+        for known in self.strategies:
+            found += (c for c in known.candidates(refusal) if _RANK[c.effect] <= _RANK[self.most])
+        return iter(sorted(found, key=lambda c: _RANK[c.effect]))
+
+    def _harmed(self, after: Built) -> bool:
+        """Whether a program is refused now, or gone, that was accepted before."""
+        now = {p.name for p in after.programs if p.verdict == "accepted"}
+        return not self._accepted <= now
+
+
+def _apply(files: Files, candidate: Candidate) -> dict[Path, bytes] | None:
+    changed = dict(files)
+    try:
+        for path in {edit.path for edit in candidate.edits}:
+            changed[path] = apply(files[path], [e for e in candidate.edits if e.path == path])
+    except (ValueError, KeyError):  # edits that overlap, or in a file that is not the user's
+        return None
+    return changed
+
+
+def _key(files: Files) -> tuple[tuple[Path, bytes], ...]:
+    return tuple(sorted(files.items()))
+
+
+def _first(built: Built) -> tuple[str, str, str, Trace]:
+    """Program, section, message and path of the first refusal."""
+    result = built.refused[0]
+    return result.name, result.section, message_of(result.log), parse(result.log)
+
+
+def _signature(files: Files, built: Built) -> Signature:
+    """What tells one refusal from another: program, message without numbers, source text."""
+    program, _, message, trace = _first(built)
+    source = trace.last.source if trace.last else None
+    text = b""
+    for path, data in files.items():
+        if source and path.name == source.file.rpartition("/")[2]:
+            text = b"".join(data.splitlines()[source.line - 1 : source.line]).strip()
+    return program, re.sub(r"-?(?:0x[0-9a-f]+|\d+)", "#", message), text
+
+
+def message_of(log: str) -> str:
+    """The verifier's own words: what stands between the last instruction and the statistics."""
+    from io import BytesIO
+
+    from ebpffix.verify.logs import read
+
+    found = list(read(BytesIO(log.encode())))
+    return found[-1].message if found else ""
+
+
+def _words(built: Built) -> str:
+    return message_of(built.refused[0].log)
