@@ -24,12 +24,13 @@ class Effect(enum.StrEnum):
 @dataclass(frozen=True)
 class Candidate:
     """One proposal: edits that are made together, and in one sentence what is different then. `at` is where the proof
-    was lost, which is seldom where the verifier noticed."""
+    was lost, which is seldom where the verifier noticed. A `fallback` is tried where nothing else helped."""
 
     edits: tuple[Edit, ...]
     effect: Effect
     says: str
     at: Span | None = None
+    fallback: bool = False
     strategy: str = ""
 
 

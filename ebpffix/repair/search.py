@@ -113,50 +113,56 @@ class Search:
     ) -> Found | None:
         refusal = Refusal(self.bench.unit(files), *_first(built))
         behind |= {_signature(files, built)}
-        ways = 0
         passed: list[Found] = []
+        further: list[tuple[Candidate, Files, Built]] = []
         for candidate in self.candidates(refusal):
-            if self._over or ways >= self.limits.width:
+            if self._over or len(passed) > self.limits.width or (passed and candidate.fallback):
                 break
-            changed = _apply(files, candidate)
-            if changed is None or _key(changed) in self._seen:
+            tried = self._try(files, candidate)
+            if tried is None:
                 continue
-            self._seen.add(_key(changed))
-            self._tried += 1
-            after = self.bench.build(changed)
-            if after.error or self._harmed(after):
-                continue
+            changed, after = tried
             if not after.refused:
                 passed.append(Found(changed, (*made, candidate), "", after))
-                if len(passed) >= self.limits.width:
-                    break
-                continue
-            if passed:
-                continue
-            if _signature(changed, after) in behind:
-                continue
+            elif _signature(changed, after) not in behind:
+                further.append((candidate, changed, after))
+        passed.sort(key=lambda found: _RANK[found.made[-1].effect])
+        if passed and passed[0].made[-1].effect is not Effect.CHANGING:
+            return _chosen(passed)
+        for candidate, changed, after in further[: self.limits.width]:
             if len(made) + 1 > len(self._best.made):
                 self._best = Found(changed, (*made, candidate), _words(after), after)
             if len(made) + 1 < self.limits.depth:
-                ways += 1
                 if found := self._from(changed, after, (*made, candidate), behind):
                     return found
-        if passed:
-            first, *rest = sorted(passed, key=lambda found: _RANK[found.made[-1].effect])
-            return Found(first.files, first.made, "", first.built, tuple(f.made[-1] for f in rest))
-        return None
+        return _chosen(passed) if passed else None
+
+    def _try(self, files: Files, candidate: Candidate) -> tuple[Files, Built] | None:
+        """A candidate made, compiled and loaded; None for one that was seen before, or that does harm."""
+        changed = _apply(files, candidate)
+        if changed is None or _key(changed) in self._seen:
+            return None
+        self._seen.add(_key(changed))
+        self._tried += 1
+        after = self.bench.build(changed)
+        return None if after.error or self._harmed(after) else (changed, after)
 
     def candidates(self, refusal: Refusal) -> Iterator[Candidate]:
         """What the strategies propose, the least effect first; the strategies' order where that is equal."""
         found: list[Candidate] = []
         for known in self.strategies:
             found += (c for c in known.candidates(refusal) if _RANK[c.effect] <= _RANK[self.most])
-        return iter(sorted(found, key=lambda c: _RANK[c.effect]))
+        return iter(sorted(found, key=lambda c: (c.fallback, _RANK[c.effect])))
 
     def _harmed(self, after: Built) -> bool:
         """Whether a program is refused now, or gone, that was accepted before."""
         now = {p.name for p in after.programs if p.verdict == "accepted"}
         return not self._accepted <= now
+
+
+def _chosen(passed: Sequence[Found]) -> Found:
+    first, *rest = passed
+    return Found(first.files, first.made, "", first.built, tuple(f.made[-1] for f in rest))
 
 
 def _apply(files: Files, candidate: Candidate) -> dict[Path, bytes] | None:
