@@ -329,7 +329,7 @@ def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:
 def _compile_flags(config: Config) -> Callable[[Path], list[str]]:
     """The flags of a program out of the compile_commands.json that was given, else of the one in its project."""
     from ebpffix.app.config import CompileCommands, find_compile_commands
-    from ebpffix.sources.discover import root_of
+    from ebpffix.sources.files import root_of
 
     @functools.cache
     def commands(path: Path | None) -> CompileCommands | None:

@@ -20,15 +20,15 @@ from ebpffix.run.cache import ResultCache, key_of, tool_digest
 from ebpffix.run.suppress import Suppressions
 from ebpffix.run.worker import Worker
 from ebpffix.sources import neighbours
-from ebpffix.sources.discover import Discovery, Header, Program
+from ebpffix.sources.discover import Discovery
 from ebpffix.sources.includes import Closure, Include, is_vmlinux
+from ebpffix.sources.program import Header, Program
 from ebpffix.sources.source import Source
 from ebpffix.transform import Registered
 
 if TYPE_CHECKING:
     from ebpffix.verify.proof import Proof
-    from ebpffix.verify.session import Program as ProgramToLoad
-    from ebpffix.verify.session import Verifier
+    from ebpffix.verify.session import Loadable, Verifier
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Report:
     errors: list[str]
     proofs: dict[Identity, Proof] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)  # why there are no proofs
-    programs: list[ProgramToLoad] = field(default_factory=list)  # with --verify: what the fixes go into
+    programs: list[Loadable] = field(default_factory=list)  # with --verify: what the fixes go into
 
     @property
     def findings(self) -> list[Found]:
@@ -108,7 +108,7 @@ def run(discovery: Discovery, settings: Settings, progress: Callable[[int], obje
     return report
 
 
-def programs_to_load(discovery: Discovery, settings: Settings) -> list[ProgramToLoad]:
+def programs_to_load(discovery: Discovery, settings: Settings) -> list[Loadable]:
     """All programs of a discovery, with the arguments for a real compiler."""
     with Worker({}, 1, None) as worker:  # never started: nothing is analysed
         analyser = _Analyser(discovery, settings, worker, lambda count: None)
@@ -148,7 +148,7 @@ class _Analyser:
         self.results: dict[Path, Result] = {}  # of the first pass
         self._own: dict[Path, list[Path]] = {}  # the files of the run that go into each program
         programs = list(self._all_programs())
-        self.before: dict[Path, bytes] = {program.file: program.content for program in programs}
+        self.before: dict[Path, bytes] = {program.file: program.whole.data for program in programs}
         self.before |= {path: path.read_bytes() for path in self.headers}
         self.before |= settings.contents
         self.programs = {program.path: self._read(program, self.before) for program in programs}
@@ -167,7 +167,7 @@ class _Analyser:
     def _read(program: Program, files: Mapping[Path, bytes]) -> Program:
         """The program as the files are by now; one that is as it was keeps what is known of its text."""
         data = files[program.file]
-        return program if data is program.content else program.read(data)
+        return program if data is program.whole.data else program.read(data)
 
     def _transforms_in(self, source: Source) -> frozenset[str]:
         return frozenset(
@@ -212,8 +212,7 @@ class _Analyser:
         def is_part(one: Found) -> bool:
             edits = set(one.fix.edits)
             beside = by_place[one.transform, one.fix.at.path, one.fix.at.start]
-            in_host = self.programs[one.program].island is not None
-            return in_host and bool(edits) and any(edits < other for other in beside)
+            return not self.programs[one.program].on_disk and bool(edits) and any(edits < other for other in beside)
 
         return [one for one in found if not is_part(one)]
 
@@ -287,7 +286,7 @@ class _Analyser:
             environment.btf_path,
         )
 
-    def compiled_with(self, edited: set[Path]) -> list[ProgramToLoad]:
+    def compiled_with(self, edited: set[Path]) -> list[Loadable]:
         """The programs that any of these files goes into, with the arguments for a real compiler."""
         from ebpffix.verify import session
 
@@ -298,7 +297,7 @@ class _Analyser:
                 flags = self.settings.flags(program.file)
                 wants = self._wants_vmlinux(closure)
                 args = self.settings.environment.compiler_args(closure.dirs, flags, wants_vmlinux=wants)
-                found.append(session.Program(program.path, program.dialect, args, program if program.island else None))
+                found.append(session.Loadable(program, args))
         return found
 
     @staticmethod
@@ -329,7 +328,7 @@ class _Analyser:
         include that nothing resolves, blanked. BCC's kernel headers are not there to be found: its types come another
         way."""
         virtual = {str(p): data for p, data in sources.items() if p in files and self._edited(p, data)}
-        if program.island:
+        if not program.on_disk:
             virtual[str(program.path)] = program.source.data
         for include in self._unresolved(program, closure):
             name = str(include.file)
@@ -403,13 +402,12 @@ class _Analyser:
         return self._suppressions[key].covers(transform, fix.at.start, fix.at.end)
 
     def _host_answers(self, program: Program, transform: str, fix: Fix) -> bool:
-        """Whether a comment of the host program answers for the string that a finding is in."""
-        island = program.island
-        if island is None or fix.at.path != program.path or b"ebpffix:" not in island.host.source.data:
+        """Whether a comment of the file that a program is a part of answers for it."""
+        places = program.answering(fix)
+        if not places or b"ebpffix:" not in program.whole.data:
             return False
-        text = island.text_at(fix.at.start)
-        ignores = Suppressions(island.host.source)
-        return any(ignores.covers(transform, place, place + 1) for place in (text.start, text.end - 1))
+        ignores = Suppressions(program.whole)
+        return any(ignores.covers(transform, place, place + 1) for place in places)
 
     @cached_property
     def _suppressions(self) -> dict[tuple[Path, bytes], Suppressions]:
