@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpffix.sources.reader import SETTINGS, read_file
+
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
@@ -118,10 +120,10 @@ def _gitignore(folder: str) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
     try:
-        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="surrogateescape") as file:
-            lines = list(file)
+        data = read_file(os.path.join(folder, ".gitignore"), SETTINGS, within=folder)
     except OSError:  # git, too, goes on without one that it cannot read, and without a pattern that is none
-        lines = []
+        data = b""
+    lines = [line.decode("utf-8", "surrogateescape") for line in data.splitlines()]
     try:
         return GitIgnoreSpec.from_lines(lines)
     except ValueError:
@@ -150,4 +152,5 @@ def _ignored(path: str, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
 
 def reason(error: OSError) -> str:
     """Why the system refused, in its own words."""
-    return (error.strerror or type(error).__name__).lower()
+    words = error.strerror or type(error).__name__
+    return words[:1].lower() + words[1:]
