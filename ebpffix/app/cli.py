@@ -23,7 +23,7 @@ from ebpffix.report import FORMATS
 if TYPE_CHECKING:
     from ebpffix.app.config import Config
     from ebpffix.rewriting.found import Found
-    from ebpffix.run.engine import Settings
+    from ebpffix.run.settings import Settings
     from ebpffix.sources.discover import Discovery
     from ebpffix.sources.source import Source
     from ebpffix.transform import Registered
@@ -290,7 +290,7 @@ def _settings(
     flags: dict[str, Any], config: Config, known: dict[str, Registered], contents: dict[Path, bytes]
 ) -> Settings:
     from ebpffix.frontend.environment import Environment, Options
-    from ebpffix.run.engine import Settings
+    from ebpffix.run.settings import Settings
 
     chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
     cache = None if flags["no_cache"] else _cache_folder()

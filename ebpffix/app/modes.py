@@ -17,7 +17,8 @@ from ebpffix.rewriting.found import Applied, Found, apply_all
 from ebpffix.rewriting.patch import format_patch as write_series
 from ebpffix.rewriting.patch import unified
 from ebpffix.run.analyse import Status
-from ebpffix.run.engine import Report, Settings, run
+from ebpffix.run.engine import Report, run
+from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery
 from ebpffix.write import replace_content
 

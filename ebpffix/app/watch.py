@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ebpffix.app.config import Config
 from ebpffix.report import rejection, text
-from ebpffix.run.engine import Settings, programs_to_load, run
+from ebpffix.run.engine import programs_to_load, run
+from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.sources.files import HOSTS
 from ebpffix.sources.source import Source
