@@ -273,6 +273,7 @@ class _Analyser:
             closure.vmlinux,
             wants_vmlinux=self._wants_vmlinux(closure),
             flags=flags,
+            root=program.root,
         )
         return Job(
             program.path,
