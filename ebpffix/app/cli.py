@@ -301,6 +301,7 @@ def _settings(
         vmlinux=config.vmlinux,
         btf=config.btf,
         cache=cache,
+        given=_given(flags),
     )
     return Settings(
         transforms=chosen,
@@ -314,6 +315,14 @@ def _settings(
         verifier=_verifier(flags, cache) if flags["verify"] else None,
         stepwise=flags["step"],
     )
+
+
+def _given(flags: dict[str, Any]) -> tuple[Path, ...]:
+    """What the user pointed at by a flag, where a configuration file may come from a stranger."""
+    named = [*flags["include"], *(flags[name] for name in ("vmlinux", "btf") if flags[name])]
+    if flags["compile_commands"]:
+        named.append(os.path.dirname(os.path.abspath(flags["compile_commands"])))
+    return tuple(Path(os.path.abspath(name)) for name in named)
 
 
 def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:

@@ -30,11 +30,15 @@ _OF_ONE_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"
 
 def root_of(path: str | os.PathLike[str]) -> Path:
     """The root of the git tree that holds `path`; else the current folder, or for a path outside of it the folder of
-    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started."""
+    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started.
+
+    Neither the whole disk nor the whole of a user's files is a project, though one works there.
+    """
     path = os.path.abspath(path)
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     here = os.getcwd()
-    return Path(git_root(folder) or (here if inside(folder, here) else folder))
+    is_project = here not in ("/", os.path.expanduser("~")) and inside(folder, here)
+    return Path(git_root(folder) or (here if is_project else folder))
 
 
 def git_root(folder: str) -> str | None:
