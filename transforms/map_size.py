@@ -31,11 +31,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.maps import HASH, PERCPU_HASH, describe, map_decl
+from ebpffix.analysis.maps import describe, map_decl
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
 from ebpffix.frontend.node import is_pointer, pointee
 from ebpffix.frontend.unit import Macro
+from ebpffix.kernel.map_types import BY_NUMBER, HASH, PERCPU_HASH, MapType, Shape
 from ebpffix.sources.source import Source
 from ebpffix.transform import Transform
 
@@ -61,9 +62,11 @@ _DEFAULTS = {
     **dict.fromkeys(("BPF_ARRAY", "BPF_PERCPU_ARRAY"), (b"u64", DEFAULT)),
 }
 
-# enum bpf_map_type: those in which max_entries may, or must, be 0; and the size to add where one is as good as another.
-_SIZELESS = frozenset((4, 19, 21, 24, 26, 28, 29, 32))
-_ADDED = dict.fromkeys((1, 2, 5, 6, 7, 9, 10, 11, 22, 23), DEFAULT) | {27: b"256 * 1024", 31: b"256 * 1024"}
+# The size to add where one is as good as another.
+_ADDED = {
+    **dict.fromkeys((Shape.HASH, Shape.ARRAY, Shape.TRIE, Shape.STACKS, Shape.QUEUE), DEFAULT),
+    Shape.RING: b"256 * 1024",
+}
 _SMALL = 1024  # entries: a hash of this size or less is soon full, if nothing in the program empties it
 _SIZED_BY_USER_SPACE = re.compile(
     rb"set_max_entries|map__resize|set_map_max_entries|\bMaxEntries\b|map__reuse_fd|\breuse_(?:fd|pinned_map)\b"
@@ -136,19 +139,27 @@ def _missing(unit: Unit, variable: Node) -> Iterator[Fix]:
     number = pointee(fields["type"]).element_count
     source = unit.sources.get(variable.path)
     is_map = number >= 0 and variable.cursor.storage_class.name != "EXTERN"
-    if source is None or not is_map or number in _SIZELESS:
+    known = BY_NUMBER.get(number)
+    if source is None or not is_map or (known is not None and not known.needs_size_in_source):
         return
     name = variable.name
     if any(_sizes(text, name) for text in unit.neighbours(*TRANSFORM.neighbours)):
         return
     message = f"map `{name}` has no max_entries: it cannot be made (-EINVAL), and nothing of the object loads"
-    edit = _added(unit, source, variable, _ADDED[number]) if number in _ADDED else None
+    size = _size(known)
+    edit = _added(unit, source, variable, size) if size else None
     if edit is None:
         reason = "how many entries it needs is not known here: add `__uint(max_entries, …)` by hand"
         yield Fix(variable, message, Safety.ADVICE, reason=reason)
         return
-    reason = f"{_ADDED[number].decode()} is a guess, and user space may set the size before it loads the object"
+    reason = f"{size.decode()} is a guess, and user space may set the size before it loads the object"
     yield Fix(variable, f"{message}; the fix adds one", Safety.SUGGESTED, [edit], reason)
+
+
+def _size(type_: MapType | None) -> bytes:
+    """The size to give a map of a type; b"" where that depends on what the program does with it."""
+    depends = type_ is None or type_.name.endswith("_of_maps")
+    return b"" if depends or type_ is None else _ADDED.get(type_.shape, b"")
 
 
 def _added(unit: Unit, source: Source, variable: Node, size: bytes) -> Edit | None:

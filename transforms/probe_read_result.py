@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Node, Unit
+from ebpffix.kernel.helpers import helper
 from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
@@ -37,7 +38,6 @@ TRANSFORM = Transform(
     summary="result of a probe read in an unsigned variable, where an error looks like a length",
 )
 
-_READ = re.compile(r"bpf_(?:probe|core)_read(?:_(?:kernel|user))?(_str)?\Z")
 _UNSIGNED = ("UCHAR", "USHORT", "UINT", "ULONG", "ULONGLONG")
 _TYPE = re.compile(
     rb"(?:unsigned(?:\s+(?:char|short|int|long))*|size_t|_*u(?:8|16|32|64)|uint(?:8|16|32|64)?(?:_t)?)\b"
@@ -92,7 +92,13 @@ def _call(value: Node) -> Node | None:
     """The probe read whose result an expression is; BPF_CORE_READ_INTO is a statement expression that ends in one."""
     while value.kind == "StmtExpr" and value.children and value.children[0].children:
         value = value.children[0].children[-1].uncast
-    return value if value.kind == "CALL_EXPR" and _READ.match(value.name) else None
+    does = helper(value.name) if value.kind == "CALL_EXPR" else None
+    return value if does is not None and does.is_probe_read else None
+
+
+def _gives_length(read: Node) -> bool:
+    does = helper(read.name)
+    return does is not None and does.reads_string
 
 
 def _is_shared(target: Node) -> bool:
@@ -116,7 +122,7 @@ def _judge(function: Node, results: dict[int, _Result]) -> None:
             operator = outer.operator if is_first else _MIRRORED[outer.operator]
             _compared(result, outer, operator, outer.children[1] if is_first else outer.children[0])
         elif _is_truth(outer):
-            if _READ.match(result.reads[0].name)[1]:  # type: ignore[index]  # reads are calls that match
+            if _gives_length(result.reads[0]):
                 result.small.append(outer)
         else:
             result.others.append(outer)
@@ -142,7 +148,7 @@ def _compared(result: _Result, test: Node, operator: str, other: Node) -> None:
     if value == 0 and operator in ("<", ">=", "<="):
         result.dead.append(test)
     elif operator in ("==", "!="):
-        if value == 0 and _READ.match(result.reads[0].name)[1]:  # type: ignore[index]
+        if value == 0 and _gives_length(result.reads[0]):
             result.small.append(test)
     elif operator in ("<", "<="):
         result.bounds.append(test)

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any
 
 from ebpffix.frontend.node import Node, is_pointer, pointee
+from ebpffix.kernel.helpers import Role, helper, method
 
 
 @dataclass(eq=False)
@@ -564,22 +565,18 @@ def _only_tests(parent: Node, child: Node) -> bool:
     return parent.kind in ("IF_STMT", "WHILE_STMT", "FOR_STMT", "DO_STMT")
 
 
-# Helpers that read through a pointer whose type does not say so, and BCC's methods for them.
-_READERS = frozenset(
-    "bpf_perf_event_output bpf_ringbuf_output bpf_skb_output bpf_xdp_output bpf_seq_write bpf_trace_printk "
-    "perf_submit perf_submit_skb ringbuf_output".split()
-)
-
-
 def _const_parameter(call: Node, argument: Node) -> bool:
-    """Whether a call takes an argument as a pointer to const, or is known to read only."""
-    if call.name in _READERS:
-        return True
+    """Whether a call takes an argument as a pointer to const, or is known to read only. The map operations are left to
+    who asks: a key is read, but a value's address may be the entry's."""
+    does = helper(call.name) or method(call.name)
+    index = next(i for i, a in enumerate(call.arguments) if a is argument)
+    if does is not None and Role.READ in does.roles and not does.moves_packets:
+        # What it is given beside the memory that it reads says where that goes.
+        return does.role(index) in (Role.READ, Role.CONTEXT, Role.MAP, Role.OBJECT)
     target, callee = call.declaration, call.callee
     for type_ in (target.type if target else None, callee.type if callee else None):
         function = pointee(type_) if type_ is not None else None
         if function is not None and function.kind.name == "FUNCTIONPROTO":
-            index = next(i for i, a in enumerate(call.arguments) if a is argument)
             parameters = list(function.argument_types())
             return index < len(parameters) and bool(pointee(parameters[index]).is_const_qualified())
     return False

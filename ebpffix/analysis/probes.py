@@ -14,6 +14,7 @@ from functools import cached_property
 
 from ebpffix.fix import BCC
 from ebpffix.frontend import Node, Unit
+from ebpffix.kernel.helpers import THREAD_ID
 
 
 class Role(Enum):
@@ -117,7 +118,7 @@ class Probes:
             callee = node.callee
             function = self.functions.get(callee.decl) if callee is not None else None
             if function is None or function.decl in seen:
-                return node.name == "bpf_get_current_pid_tgid"
+                return node.name == THREAD_ID
             seen.add(function.decl)
             returns = function.find("RETURN_STMT")
             return any(self._of_thread(c, process, seen) for r in returns for c in r.children)

@@ -10,9 +10,9 @@ from ebpffix.analysis.provenance import origin
 from ebpffix.editing.statements import add_include
 from ebpffix.fix import BCC, Edit, Span
 from ebpffix.frontend import Node, Unit
+from ebpffix.kernel.helpers import HELPERS
 from ebpffix.sources.source import Source
 
-_PROBE_READ = (5, 5)  # bpf_probe_read_kernel and _user, and their _str forms
 _CHAIN = re.compile(rb"\w+\s*->\s*\w+(?:\s*(?:->|\.)\s*\w+)*\Z")
 
 
@@ -98,8 +98,8 @@ def _is_own(function: Node) -> bool:
 
 def read_helper(unit: Unit, space: str, string: bool = False) -> bytes:
     """The helper that reads memory of the kernel or of user space, as the target kernel has it."""
-    name = "bpf_probe_read" + (f"_{space}" if unit.target_kernel >= _PROBE_READ else "")
-    return (name + ("_str" if string else "")).encode()
+    name = f"bpf_probe_read_{space}" + ("_str" if string else "")
+    return (name if unit.target_kernel >= HELPERS[name].since else name.replace(f"_{space}", "")).encode()
 
 
 def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list[Edit]] | None:

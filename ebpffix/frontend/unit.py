@@ -20,6 +20,7 @@ from ebpffix.fix import BCC, Edit, Spanned
 from ebpffix.frontend import clang
 from ebpffix.frontend.node import Node, is_pointer
 from ebpffix.frontend.parse import MADE_UP
+from ebpffix.kernel.helpers import Helper, Role, helper, method
 from ebpffix.sources import neighbours
 from ebpffix.sources.source import DIRECTIVE, Source
 
@@ -39,16 +40,22 @@ class Macro:
 class MapCall:
     """A call that works on a map, the same for both dialects.
 
-    `op` is "lookup", "update", "delete", "lookup_or_init", … without bpf_map_ and _elem. `map` is the map's
-    expression without `&`. Missing arguments are None.
+    `op` is "lookup", "update", "delete", "lookup_or_init", … without bpf_map_ and _elem, and `does` what the helper or
+    method is known to do. `map` is the map's expression without `&`. Missing arguments are None.
     """
 
     call: Node
     op: str
+    does: Helper
     map: Node
     key: Node | None
     value: Node | None
     flags: Node | None
+
+    @property
+    def changes(self) -> bool:
+        """Whether it makes, removes or overwrites an entry."""
+        return self.does.changes_map
 
 
 @dataclass
@@ -318,10 +325,6 @@ class Unit:
 
 
 _SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"')
-_HELPER = re.compile(r"bpf_map_(\w+)_elem\Z|bpf_(sk|task|inode|cgrp)_storage_(get|delete)\Z")
-_METHODS = frozenset(
-    "lookup lookup_or_init lookup_or_try_init update insert delete increment atomic_increment push pop peek".split()
-)
 
 
 def _holds(node: Node, path: Path, offset: int) -> bool:
@@ -366,26 +369,32 @@ def _address_of(node: Node) -> Node:
 
 
 def _helper_call(call: Node) -> MapCall | None:
-    match = _HELPER.match(call.name)
-    if not match or not call.arguments:
+    does = helper(call.name)
+    if does is None or not does.operation or not call.arguments:
         return None
-    op = match[1] or match[3]
-    args: list[Node | None] = [*call.arguments, None, None, None]
-    value, flags = (args[2], args[3]) if op == "update" else (None, None)
-    if op in ("push", "pop", "peek"):
-        return MapCall(call, op, _address_of(call.arguments[0]), None, args[1], args[2])
-    return MapCall(call, op, _address_of(call.arguments[0]), args[1], value, flags)
+    return _map_call(call, does, _address_of(call.arguments[0]))
 
 
 def _method_call(call: Node) -> MapCall | None:
     callee = call.callee
-    if callee is None or callee.kind != "MEMBER_REF_EXPR" or callee.name not in _METHODS or not callee.children:
+    does = method(callee.name) if callee is not None and callee.kind == "MEMBER_REF_EXPR" else None
+    if does is None or not does.operation or callee is None or not callee.children:
         return None
     owner = callee.children[0].bare
-    if is_pointer(owner.type):
-        return None
-    args: list[Node | None] = [*call.arguments, None, None, None]
-    if callee.name in ("push", "pop", "peek"):
-        return MapCall(call, callee.name, owner, None, args[0], args[1])
-    flags = args[2] if callee.name in ("update", "insert") else None
-    return MapCall(call, callee.name, owner, args[0], args[1], flags)
+    return None if is_pointer(owner.type) else _map_call(call, does, owner)
+
+
+def _map_call(call: Node, does: Helper, owner: Node) -> MapCall:
+    def given(*roles: Role) -> Node | None:
+        index = does.where(*roles)
+        return call.arguments[index] if index is not None and index < len(call.arguments) else None
+
+    return MapCall(
+        call,
+        does.operation,
+        does,
+        owner,
+        given(Role.KEY, Role.KEY_ITSELF, Role.OBJECT),
+        given(Role.VALUE, Role.INTO),
+        given(Role.FLAGS),
+    )

@@ -11,14 +11,11 @@ from ebpffix.editing.statements import delete_statement, statement_end
 from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.unit import Macro
+from ebpffix.kernel.machine import ARGUMENTS, SAVED
 
 from .signature import Use
 from .stash import body_of, head
 
-# Registers of struct pt_regs, as kernel and user space spell them: the number of the argument that they hold on entry.
-REGISTERS = {"di": 1, "si": 2, "dx": 3, "cx": 4, "r8": 5, "r9": 6, "rdi": 1, "rsi": 2, "rdx": 3, "rcx": 4}
-# Registers that a function keeps for its caller: what is in them on return has nothing to do with arguments.
-SAVED = frozenset("bx rbx r12 r13 r14 r15".split())
 RETURN_NAMES = frozenset("ret retval retv rc rv err error res result ret_val retcode status".split())
 
 _SECTION = re.compile(rb"(\?)?([ku])ret(probe|syscall)((?:\.\w+)?)(?:/(.*))?\Z")
@@ -169,7 +166,7 @@ def register_reads(unit: Unit, function: Node) -> list[Read]:
     found = {(r.start, r.end): r for r in _written_reads(unit, function, [name for _, name in contexts])}
     decls = {decl for decl, _ in contexts}
     for node in body.find("MEMBER_REF_EXPR"):
-        if node.name not in REGISTERS and node.name not in SAVED:
+        if node.name not in ARGUMENTS and node.name not in SAVED:
             continue
         owner = node.children[0].uncast if node.children else None
         if owner is None or owner.kind != "DECL_REF_EXPR" or owner.decl not in decls:
@@ -177,7 +174,7 @@ def register_reads(unit: Unit, function: Node) -> list[Read]:
         if any(start <= node.start < end for start, end in found):
             continue  # what the macro there stands for
         text = node.text.decode("utf-8", "replace")
-        index, hidden = REGISTERS.get(node.name, 0), not text.endswith(node.name)
+        index, hidden = ARGUMENTS.get(node.name, 0), not text.endswith(node.name)
         if hidden:
             around = unit.macros_around(node.path, node.start, node.start + 1)
             if not around or any(m.name.startswith("PT_REGS_") for m in around):
@@ -194,8 +191,8 @@ def _written_reads(unit: Unit, function: Node, contexts: list[str]) -> Iterator[
     code = unit.source_of(body).code
     for match in _reads_of(contexts).finditer(code, body.start, body.end):
         name = (match["register"] or b"").decode()
-        index = int(match["number"]) if match["number"] else REGISTERS.get(name, 0)
-        is_argument = match["number"] or name in REGISTERS or name in SAVED
+        index = int(match["number"]) if match["number"] else ARGUMENTS.get(name, 0)
+        is_argument = match["number"] or name in ARGUMENTS or name in SAVED
         if (
             is_argument
             and not unit.in_directive(body.path, match.start())

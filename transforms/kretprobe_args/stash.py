@@ -16,13 +16,13 @@ from ebpffix.analysis.maps import map_decl
 from ebpffix.editing.statements import before, indent_step, numbered, statement_end
 from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import MapCall, Node, Unit
+from ebpffix.kernel.helpers import THREAD_ID
 from ebpffix.sources.source import Source
 
 _IDENTIFIER = re.compile(rb"[A-Za-z_]\w*")
 _DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*\n?", re.MULTILINE)
 _REST_OF_LINE = re.compile(rb"[ \t]*(?:\r?\n|\Z)")
 _BLANK_LINE = re.compile(rb"[ \t]*\r?\n")
-_THREAD = "bpf_get_current_pid_tgid"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Stash:
 
     def _store(self, key: bytes, record: bytes, values: dict[int, bytes], key_exists: bool = False) -> list[bytes]:
         """The statements that put the arguments, given as C, into the map."""
-        lines = [] if key_exists else [b"%s %s = %s();" % (self._u64, key, _THREAD.encode())]
+        lines = [] if key_exists else [b"%s %s = %s();" % (self._u64, key, THREAD_ID.encode())]
         value = values[self.arguments[0].index]
         if len(self.arguments) > 1:
             lines += [b"struct %s %s;" % (self.record, record), b""]
@@ -195,7 +195,7 @@ class Stash:
         key, behind = leading(self.unit, self.function, min((p for p in places if p > self.body.start), default=None))
         step = indent_step(self.source)
         identity, saved = self._names(self.function, b"id", b"saved")
-        lines = [*extra] if key else [*extra, b"%s %s = %s();" % (self._u64, identity, _THREAD.encode())]
+        lines = [*extra] if key else [*extra, b"%s %s = %s();" % (self._u64, identity, THREAD_ID.encode())]
         pointer = declare(self._value + (b"*" if self._value.endswith(b"*") else b" *"), saved)
         call = b"%s.lookup(&%s)" if self._is_bcc else b"bpf_map_lookup_elem(&%s, &%s)"
         delete = b"%s.delete(&%s);" if self._is_bcc else b"bpf_map_delete_elem(&%s, &%s);"
@@ -361,7 +361,7 @@ def leading(unit: Unit, function: Node, limit: int | None = None) -> tuple[bytes
         last = statement
         for variable in statement.children:
             value = variable.children[-1].uncast if variable.kind == "VAR_DECL" and variable.children else None
-            is_thread = value is not None and value.kind == "CALL_EXPR" and value.name == _THREAD
+            is_thread = value is not None and value.kind == "CALL_EXPR" and value.name == THREAD_ID
             if is_thread and variable.type.get_canonical().kind.name in ("ULONG", "ULONGLONG"):
                 key = variable.name.encode()
     return key, last

@@ -12,75 +12,21 @@ from dataclasses import dataclass, replace
 
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.node import is_pointer
+from ebpffix.kernel.helpers import HELPERS, METHODS, Role
 
 from .layout import is_array, span
 
-# Helpers that read memory of the program: argument number -> number of the argument that holds its size, or None where
-# the size is the map's. Kernel: include/uapi/linux/bpf.h.
-_READS: dict[str, dict[int, int | None]] = {
-    "bpf_map_lookup_elem": {1: None},
-    "bpf_map_lookup_percpu_elem": {1: None},
-    "bpf_map_update_elem": {1: None, 2: None},
-    "bpf_map_delete_elem": {1: None},
-    "bpf_map_push_elem": {1: None},
-    "bpf_perf_event_output": {3: 4},
-    "bpf_skb_output": {3: 4},
-    "bpf_xdp_output": {3: 4},
-    "bpf_ringbuf_output": {1: 2},
-    "bpf_seq_write": {1: 2},
-    "bpf_probe_write_user": {1: 2},
-    "bpf_skb_store_bytes": {2: 3},
-    "bpf_xdp_store_bytes": {2: 3},
-    "bpf_dynptr_write": {2: 3},
-    "bpf_csum_diff": {0: 1, 2: 3},
-    "bpf_fib_lookup": {1: 2},
-    "bpf_skb_set_tunnel_key": {1: 2},
-    "bpf_skb_set_tunnel_opt": {1: 2},
-    "bpf_setsockopt": {3: 4},
-    "bpf_sk_lookup_tcp": {1: 2},
-    "bpf_sk_lookup_udp": {1: 2},
-    "bpf_skc_lookup_tcp": {1: 2},
-    "bpf_bind": {1: 2},
-    "bpf_sk_storage_get": {2: None},
-    "bpf_task_storage_get": {2: None},
-    "bpf_inode_storage_get": {2: None},
-    "bpf_cgrp_storage_get": {2: None},
-    "bpf_sock_map_update": {2: None},
-    "bpf_sock_hash_update": {2: None},
-}
-# The methods of BCC's maps. increment() takes its key by value, which BCC copies into a variable of its own.
-_METHODS: dict[str, dict[int, int | None]] = {
-    "lookup": {0: None},
-    "lookup_or_init": {0: None, 1: None},
-    "lookup_or_try_init": {0: None, 1: None},
-    "update": {0: None, 1: None},
-    "insert": {0: None, 1: None},
-    "delete": {0: None},
-    "increment": {0: None},
-    "atomic_increment": {0: None},
-    "push": {0: None},
-    "perf_submit": {1: 2},
-    "perf_submit_skb": {2: 3},
-    "ringbuf_output": {0: 1},
-    "sock_hash_update": {1: None},
-}
 # Calls that read what their later arguments point at into their first one.
-_COPIES = frozenset(
-    "memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp"
-    " bpf_probe_read_kernel bpf_probe_read".split()
-)
+_COPIES = frozenset("memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp".split())
 _LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 _DEPTH = 6
 
-# What a transform looks for: the calls above, and objects with an initialiser, which may go to a header's function.
+# What a transform looks for: calls that read memory, and objects with an initialiser, which may go to a function of a
+# header.
 TRIGGERS = (
     rb"struct\s+\w+\s+\w+\s*=\s*\{",
-    rb"bpf_(?:map_(?:lookup|update|delete|push|lookup_percpu)_elem|perf_event_output|skb_output|xdp_output)\b",
-    rb"bpf_(?:ringbuf_output|seq_write|probe_write_user|skb_store_bytes|xdp_store_bytes|dynptr_write|csum_diff)\b",
-    rb"bpf_(?:fib_lookup|skb_set_tunnel_(?:key|opt)|setsockopt|skc?_lookup_(?:tcp|udp)|bind)\b",
-    rb"bpf_(?:(?:sk|task|inode|cgrp)_storage_get|sock_(?:map|hash)_update)\b",
-    rb"\.\s*(?:lookup(?:_or_(?:try_)?init)?|update|insert|delete|(?:atomic_)?increment|push|perf_submit(?:_skb)?"
-    rb"|ringbuf_output|sock_hash_update)\s*\(",
+    b"bpf_(?:%s)\\b" % b"|".join(h.name.removeprefix("bpf_").encode() for h in HELPERS.values() if h.reads),
+    rb"\.\s*(?:%s)\s*\(" % b"|".join(m.name.encode() for m in METHODS.values() if m.reads),
 )
 
 
@@ -233,11 +179,15 @@ class _Follower:
         if number is None:
             return []
         callee = parent.callee
-        method = callee is not None and callee.kind == "MEMBER_REF_EXPR"
-        name = callee.name if callee is not None and method else parent.name
-        reads = (_METHODS if method else _READS).get(name, {})
-        if number in reads and (place.pointer or name.endswith("increment")):
-            return [self._escape(parent, name, place, reads[number])]
+        is_method = callee is not None and callee.kind == "MEMBER_REF_EXPR"
+        name = callee.name if callee is not None and is_method else parent.name
+        does = (METHODS if is_method else HELPERS).get(name)
+        role = does.role(number) if does is not None else None
+        if does is not None and role is not None:
+            if role is Role.KEY_ITSELF or (role.is_read and place.pointer):
+                return [self._escape(parent, name, place, does.size_of(number))]
+            if role.is_probed:
+                return []
         if not place.pointer or (name in _COPIES and number > 0):
             return []
         function = self._definition(callee) if callee is not None else None
