@@ -30,7 +30,6 @@ from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_so
 from ebpffix.editing.statements import has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer
 from ebpffix.kernel.helpers import HELPERS, helper
 from ebpffix.transform import Transform
 
@@ -85,8 +84,8 @@ def _advice(call: LibcCall, reason: str) -> Fix:
 
 def _length(node: Node) -> int:
     """Bytes of an array, 0 for anything else."""
-    bare = node.uncast
-    return max(bare.type.get_size(), 0) if bare.type.get_canonical().kind.name == "CONSTANTARRAY" else 0
+    type_ = node.uncast.type
+    return type_.size if type_.length is not None else 0
 
 
 # -- copies
@@ -176,11 +175,7 @@ def _length_of_read(unit: Unit, call: LibcCall, buffer: Node) -> list[Edit] | No
     if read.arguments[0].uncast.text.lstrip(b"&") != buffer.text:
         return None
     variable = _kept_in(read)
-    if (
-        variable is None
-        or is_pointer(variable.type)
-        or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable)
-    ):
+    if variable is None or variable.type.is_pointer or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable):
         return None
     value = variable.name.encode() + b" - 1"
     outer = call.node.outer

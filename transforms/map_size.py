@@ -31,10 +31,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.maps import describe, map_decl
+from ebpffix.analysis.maps import defined_number, describe, map_decl
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
 from ebpffix.frontend.unit import Macro
 from ebpffix.kernel.map_types import BY_NUMBER, HASH, PERCPU_HASH, MapType, Shape
 from ebpffix.sources.source import Source
@@ -133,14 +132,11 @@ def _redefined(unit: Unit, name: str) -> bool:
 
 def _missing(unit: Unit, variable: Node) -> Iterator[Fix]:
     """The finding for a map definition without max_entries."""
-    fields = {field.spelling: field.type for field in variable.type.get_canonical().get_fields()}
-    if "max_entries" in fields or "type" not in fields or not is_pointer(fields["type"]):
+    number, source = defined_number(variable, "type"), unit.sources.get(variable.path)
+    if number is None or variable.is_extern or variable.type.member("max_entries") is not None:
         return
-    number = pointee(fields["type"]).element_count
-    source = unit.sources.get(variable.path)
-    is_map = number >= 0 and variable.cursor.storage_class.name != "EXTERN"
     known = BY_NUMBER.get(number)
-    if source is None or not is_map or (known is not None and not known.needs_size_in_source):
+    if source is None or (known is not None and not known.needs_size_in_source):
         return
     name = variable.name
     if any(_sizes(text, name) for text in unit.neighbours(*TRANSFORM.neighbours)):
@@ -215,9 +211,9 @@ def _stated(unit: Unit, expression: Node) -> int | None:
     target = expression.bare.declaration
     if target is None or target.path != unit.path:
         return None
-    fields = {field.spelling: field.type for field in target.type.get_canonical().get_fields()}
-    if "type" in fields and "max_entries" in fields and is_pointer(fields["max_entries"]):
-        return int(pointee(fields["max_entries"]).element_count)
+    stated = defined_number(target, "max_entries")
+    if stated is not None:
+        return stated
     for macro in unit.macros_around(target.path, target.start, target.start + 1)[:1]:
         text = unit.source.data[slice(*macro.args[-1])] if macro.args else b""
         return int(text) if text.isdigit() else None

@@ -62,7 +62,7 @@ def find(unit: Unit) -> Iterator[Fix]:
         results: dict[int, _Result] = {}
         for node in function.find("VAR_DECL", "BINARY_OPERATOR"):
             target, read = _taken(node)
-            if target is not None and read is not None and target.type.get_canonical().kind.name in _UNSIGNED:
+            if target is not None and read is not None and target.type.kind in _UNSIGNED:
                 results.setdefault(target.decl, _Result(target)).reads.append(read)
         if results:
             _judge(function, results)
@@ -74,15 +74,12 @@ def find(unit: Unit) -> Iterator[Fix]:
 def _taken(node: Node) -> tuple[Node | None, Node | None]:
     """The local that a node sets to the result of a probe read, and the call."""
     target: Node | None
-    if node.kind == "VAR_DECL":
-        target, value = node, node.children[-1] if node.children else None
-    elif node.operator == "=":
-        target, value = node.children[0].bare.declaration, node.children[1]
-        if node.children[0].bare.kind != "DECL_REF_EXPR":
-            return None, None
-    else:
+    if node.assignment is None:
         return None, None
-    if target is None or value is None or target.kind != "VAR_DECL" or _is_shared(target):
+    target, value = node.assignment
+    if target.kind == "DECL_REF_EXPR":
+        target = target.declaration
+    if target is None or not target.is_local or target.kind != "VAR_DECL":
         return None, None
     read = _call(value.uncast)
     return (target, read) if read is not None else (None, None)
@@ -99,11 +96,6 @@ def _call(value: Node) -> Node | None:
 def _gives_length(read: Node) -> bool:
     does = helper(read.name)
     return does is not None and does.reads_string
-
-
-def _is_shared(target: Node) -> bool:
-    parent = target.cursor.semantic_parent
-    return target.cursor.storage_class.name == "STATIC" or parent is None or parent.kind.is_translation_unit()
 
 
 def _judge(function: Node, results: dict[int, _Result]) -> None:
@@ -162,14 +154,14 @@ def _constant(node: Node) -> int | None:
     """The value of a literal, or of `sizeof` something."""
     bare = node.uncast
     if bare.kind == "CXX_UNARY_EXPR" and bare.children:
-        return int(bare.children[0].bare.type.get_size())
+        return bare.children[0].bare.type.size
     return bare.integer
 
 
 def _fix(unit: Unit, function: Node, result: _Result) -> Fix:
     name, test = result.declaration.name, (result.dead or result.small)[0]
     said = b" ".join(test.text.split()).decode("utf-8", "replace") if test.kind == "BINARY_OPERATOR" else name
-    wide = result.declaration.type.get_canonical().get_size() == 8
+    wide = result.declaration.type.size == 8
     better = b"long" if wide else b"int"
     why = "never sees an error" if result.dead else "takes an error for a length"
     if result.dead and ">=" in test.operator:

@@ -165,7 +165,7 @@ class _Update:
         names = [n.children[0].bare for n in (a, b) if n.kind == "UNARY_OPERATOR" and n.operator == "&"]
         if len(names) != 2 or any(n.kind != "DECL_REF_EXPR" for n in names):
             return False
-        same_type = names[0].type.get_canonical().spelling == names[1].type.get_canonical().spelling
+        same_type = names[0].type.canonical.spelling == names[1].type.canonical.spelling
         region = set().union(*(self._region(lookup) for lookup in self.lookups))
         writes = [u for u in self.flow.uses(self.value.decl) if u.through and u.effect is Effect.WRITE]
         return same_type and _alike(names[0].name, names[1].name) and bool(self.flow.within(writes, region))

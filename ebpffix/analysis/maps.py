@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ebpffix.fix import BCC
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
 from ebpffix.kernel.helpers import helper
 from ebpffix.kernel.map_types import BY_NAME, BY_NUMBER, MapType, bcc_type
 
@@ -49,11 +48,7 @@ def map_decl(expression: Node) -> int:
     """The `Node.decl` of the global map that an expression names; 0 for a pointer, a parameter, an inner map, a
     choice: which map that is cannot be told here."""
     node = expression.bare
-    target = node.declaration if node.kind == "DECL_REF_EXPR" else None
-    if target is None or target.kind != "VAR_DECL" or is_pointer(target.type):
-        return 0
-    parent = target.cursor.semantic_parent
-    return node.decl if parent is not None and parent.kind.is_translation_unit() else 0
+    return node.decl if node.kind == "DECL_REF_EXPR" and node.is_global and not node.type.is_pointer else 0
 
 
 def describe(unit: Unit, expression: Node) -> Map | None:
@@ -61,11 +56,16 @@ def describe(unit: Unit, expression: Node) -> Map | None:
     decl, target = map_decl(expression), expression.bare.declaration
     if not decl or target is None:
         return None
-    fields = {field.spelling: field.type for field in target.type.get_canonical().get_fields()}
-    if "type" in fields and is_pointer(fields["type"]):
-        number = pointee(fields["type"]).element_count
-        return Map(decl, target.name, BY_NUMBER.get(number), "pinning" in fields)
+    number = defined_number(target, "type")
+    if number is not None:
+        return Map(decl, target.name, BY_NUMBER.get(number), target.type.member("pinning") is not None)
     return Map(decl, target.name, *_by_text(unit, target))
+
+
+def defined_number(variable: Node, name: str) -> int | None:
+    """The number that `__uint(name, number)` states in a map's definition; None without it."""
+    stated = variable.type.member(name)
+    return stated.type.pointee.length if stated is not None and stated.type.is_pointer else None
 
 
 def _by_text(unit: Unit, target: Node) -> tuple[MapType | None, bool]:

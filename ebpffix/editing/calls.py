@@ -92,8 +92,7 @@ def _expression(source: Source, start: int, end: int) -> tuple[int, int]:
 
 def _is_own(function: Node) -> bool:
     """Whether the program has the function's body, or says that it is local."""
-    cursor = function.cursor
-    return cursor.storage_class.name == "STATIC" or cursor.get_definition() is not None
+    return function.is_static or function.definition is not None
 
 
 def read_helper(unit: Unit, space: str, string: bool = False) -> bytes:

@@ -52,7 +52,7 @@ class Program:
 
     @property
     def context(self) -> Node | None:
-        return next((n for n in self.function.children if n.kind == "PARM_DECL"), None)
+        return next(iter(self.function.parameters), None)
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,8 @@ def _of_bcc(unit: Unit, function: Node) -> Program | None:
     if name.startswith(b"kretprobe__"):
         return Program(function, name, name.removeprefix(b"kretprobe__"), b"", None, False)
     # Attached by the host program: it reads the return value, so it is a return probe.
-    is_static = function.cursor.storage_class.name == "STATIC"
-    first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
-    if is_static or first is None or "pt_regs" not in first.type.spelling or name.startswith(b"kprobe__"):
+    first = next(iter(function.parameters), None)
+    if function.is_static or first is None or "pt_regs" not in first.type.spelling or name.startswith(b"kprobe__"):
         return None
     body = body_of(function)
     returned = [m for m in unit.macros("PT_REGS_RC", path=body.path) if body.start < m.start < body.end]
@@ -144,7 +143,7 @@ def is_return_value(parameter: bytes) -> bool:
 def parameter_reads(program: Program) -> list[Read]:
     """The parameters of a return probe behind its context that it uses; the return value of BPF_KRETPROBE aside."""
     function, body = program.function, program.function.body
-    parameters = [n for n in function.children if n.kind == "PARM_DECL"][1:]
+    parameters = function.parameters[1:]
     if program.macro is not None and "RETPROBE" in program.macro.name and parameters:
         named = [p for p in parameters if p.name in RETURN_NAMES]
         returned = named[0] if named else parameters[0] if len(parameters) == 1 else None
@@ -212,8 +211,8 @@ def _reads_of(contexts: list[str]) -> re.Pattern[bytes]:
 
 def _contexts(function: Node) -> list[tuple[int, str]]:
     """The variables of a function that hold its pointer to the registers, as (Node.decl, name)."""
-    first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
-    if first is None or "pt_regs" not in first.type.get_canonical().spelling:
+    first = next(iter(function.parameters), None)
+    if first is None or "pt_regs" not in first.type.canonical.spelling:
         return []
     found = [(first.decl, first.name)]
     for variable in function.find("VAR_DECL"):

@@ -167,7 +167,7 @@ class Stash:
 
     def store_in(self, entry: Node) -> list[Edit]:
         """What makes an entry probe that is there already fill the map, at its beginning."""
-        parameters = [n for n in entry.children if n.kind == "PARM_DECL"]
+        parameters = entry.parameters
         lines, values = [], {}
         own = self._names(entry, b"id", b"args")
         for argument in self.arguments:
@@ -257,7 +257,7 @@ class Existing:
         value = self.update.value
         assert value is not None
         target = value.uncast.children[0].bare.text
-        parameters = [n for n in self.entry.children if n.kind == "PARM_DECL"]
+        parameters = self.entry.parameters
         given = parameters[argument.index].name.encode() if argument.index < len(parameters) else b""
         if not given or _assigned(self.entry, parameters[argument.index].decl):
             given = b"(%s)PT_REGS_PARM%d(%s)" % (argument.type, argument.index, parameters[0].name.encode())
@@ -276,7 +276,7 @@ def _stored_record(unit: Unit, update: MapCall) -> Node | None:
     target = variable.declaration if variable is not None and variable.kind == "DECL_REF_EXPR" else None
     if target is None or target.kind != "VAR_DECL":
         return None
-    name = target.type.get_canonical().get_declaration().spelling
+    name = target.type.name
     found = [d for d in unit.declarations if d.kind == "STRUCT_DECL" and d.name == name and d.text.endswith(b"}")]
     if len(found) != 1 or found[0].path != unit.path or not unit.editable(unit.path, found[0].start, found[0].end):
         return None
@@ -362,7 +362,7 @@ def leading(unit: Unit, function: Node, limit: int | None = None) -> tuple[bytes
         for variable in statement.children:
             value = variable.children[-1].uncast if variable.kind == "VAR_DECL" and variable.children else None
             is_thread = value is not None and value.kind == "CALL_EXPR" and value.name == THREAD_ID
-            if is_thread and variable.type.get_canonical().kind.name in ("ULONG", "ULONGLONG"):
+            if is_thread and variable.type.kind in ("ULONG", "ULONGLONG"):
                 key = variable.name.encode()
     return key, last
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer
 from ebpffix.kernel.helpers import HELPERS, METHODS, Role
 
-from .layout import is_array, span
+from .layout import span
 
 # Calls that read what their later arguments point at into their first one.
 _COPIES = frozenset("memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp".split())
@@ -62,7 +61,7 @@ def events(unit: Unit, declaration: Node) -> list[Event]:
     """All that the function around a local variable does to it, in source order."""
     function = declaration.function
     assert function is not None
-    place = _Place(0, 8 * declaration.type.get_size(), False)
+    place = _Place(0, 8 * declaration.type.size, False)
     found = list(_Follower(unit).variable(function, declaration, place))
     # What is done through a pointer comes out where the pointer is set. Offsets give no order inside a macro.
     order = {id(node): number for number, node in enumerate(function.walk())} if len(found) > 1 else {}
@@ -71,7 +70,7 @@ def events(unit: Unit, declaration: Node) -> list[Event]:
 
 def literal_events(unit: Unit, literal: Node) -> list[Event]:
     """The same for a compound literal."""
-    return list(_Follower(unit).use(literal, _Place(0, 8 * literal.type.get_size(), False)))
+    return list(_Follower(unit).use(literal, _Place(0, 8 * literal.type.size, False)))
 
 
 def before(all_events: list[Event], escape: Event, scope: Node) -> list[Event]:
@@ -122,23 +121,21 @@ class _Follower:
         return place
 
     def in_unexposed_expr(self, parent: Node, node: Node, place: _Place) -> _Place:
-        if not place.pointer and is_array(node.type) and is_pointer(parent.type):
+        if not place.pointer and node.type.is_array and parent.type.is_pointer:
             return replace(place, pointer=True)
         return place
 
     def in_member_ref_expr(self, parent: Node, node: Node, place: _Place) -> _Place | None:
-        field = parent.cursor.referenced
-        if field is None or field.kind.name != "FIELD_DECL":
+        field = parent.field
+        if field is None or field.offset is None or not (field.is_bitfield or field.type.is_complete):
             return None
-        width = field.get_bitfield_width() if field.is_bitfield() else 8 * field.type.get_size()
-        offset = field.get_field_offsetof()
-        return _Place(place.offset + offset, width, False) if min(offset, width) >= 0 else None  # an incomplete type
+        return _Place(place.offset + field.offset, field.bits, False)
 
     def in_array_subscript_expr(self, parent: Node, node: Node, place: _Place) -> _Place | list[Event]:
         if node is not parent.children[0]:
             return []
-        index, size = constant(parent.children[1]), 8 * parent.type.get_size()
-        if index is None or index < 0 or size < 0:
+        index, size = constant(parent.children[1]), 8 * parent.type.size
+        if index is None or index < 0 or not parent.type.is_complete:
             return replace(place, pointer=False)
         return _Place(place.offset + index * size, size, False)
 
@@ -152,7 +149,7 @@ class _Follower:
         return None if parent.operator == "&" else []
 
     def in_cstyle_cast_expr(self, parent: Node, node: Node, place: _Place) -> _Place | None:
-        return place if place.pointer and is_pointer(parent.type) else None
+        return place if place.pointer and parent.type.is_pointer else None
 
     def in_binary_operator(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
         if parent.operator == "=" and node is parent.children[0]:
@@ -167,7 +164,7 @@ class _Follower:
 
     def in_var_decl(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
         function = parent.function
-        if not place.pointer or not is_pointer(parent.type) or function is None or self.depth > _DEPTH:
+        if not place.pointer or not parent.type.is_pointer or function is None or self.depth > _DEPTH:
             return None
         self.depth += 1
         found = list(self.variable(function, parent, place))
@@ -179,9 +176,7 @@ class _Follower:
         if number is None:
             return []
         callee = parent.callee
-        is_method = callee is not None and callee.kind == "MEMBER_REF_EXPR"
-        name = callee.name if callee is not None and is_method else parent.name
-        does = (METHODS if is_method else HELPERS).get(name)
+        name, does = parent.method or parent.name, parent.helper
         role = does.role(number) if does is not None else None
         if does is not None and role is not None:
             if role is Role.KEY_ITSELF or (role.is_read and place.pointer):
@@ -196,11 +191,10 @@ class _Follower:
     def _definition(self, callee: Node) -> Node | None:
         """The body of a called function, be it in a header outside of the run."""
         if callee.decl not in self.functions:
-            target = callee.declaration
-            definition = target.cursor.get_definition() if target is not None else None
-            if definition is None or definition.kind.name != "FUNCTION_DECL":
+            definition = callee.definition
+            if definition is None or definition.kind != "FUNCTION_DECL":
                 return None
-            self.functions[callee.decl] = Node(self.unit, definition, None)
+            self.functions[callee.decl] = definition
         return self.functions[callee.decl]
 
     def _escape(self, call: Node, name: str, place: _Place, size_argument: int | None) -> Event:
@@ -212,7 +206,7 @@ class _Follower:
 
     def _called(self, call: Node, function: Node, number: int, place: _Place) -> list[Event] | None:
         """What a function of the run does with an address that it is given, as if done at the call."""
-        parameters = [c for c in function.children if c.kind == "PARM_DECL"]
+        parameters = function.parameters
         if number >= len(parameters) or self.depth > _DEPTH:
             return None
         self.depth += 1
@@ -230,8 +224,8 @@ def constant(node: Node) -> int | None:
         except ValueError:
             return None
     if node.kind == "CXX_UNARY_EXPR" and node.children and node.text.startswith(b"sizeof"):
-        size = node.children[0].type.get_size()
-        return size if size >= 0 else None
+        type_ = node.children[0].type
+        return type_.size if type_.is_complete else None
     return None
 
 
