@@ -16,7 +16,8 @@ from ebpffix.fix import Edit, Fix, Safety, Span, apply
 from ebpffix.report.model import model
 from ebpffix.rewriting.found import Applied, Found
 from ebpffix.run.analyse import Status
-from ebpffix.run.engine import File, Report
+from ebpffix.run.engine import Report
+from ebpffix.run.status import File
 from ebpffix.sources.source import Source
 from ebpffix.verify.proof import ProgramProof, Proof
 

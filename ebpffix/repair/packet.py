@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from ebpffix.analysis.provenance import Origin, origins, pointer
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
 
 _CONTEXT = re.compile(r"\b(?:xdp_md|__sk_buff)\b")
 _SIMPLE = re.compile(rb"[A-Za-z_]\w*\Z|\(.*\)\Z", re.DOTALL)
@@ -35,7 +34,7 @@ def end_of(unit: Unit, at: Node) -> bytes | None:
     for node in function.find("VAR_DECL", "PARM_DECL"):
         if node.kind == "VAR_DECL" and b"data_end" in node.text and b"=" in node.text and node.end <= at.start:
             return node.name.encode()
-        if node.kind == "PARM_DECL" and "end" in node.name and is_pointer(node.type):
+        if node.kind == "PARM_DECL" and "end" in node.name and node.type.is_pointer:
             return node.name.encode()
     for node in function.find("BINARY_OPERATOR"):
         if node.operator == "=" and b"->data_end" in node.children[1].text and node.end <= at.start:
@@ -46,7 +45,7 @@ def end_of(unit: Unit, at: Node) -> bytes | None:
 def through_context(function: Node, member: bytes) -> bytes | None:
     """`(void *)(long)ctx->data_end` in a function that has the context as a parameter."""
     for node in function.find("PARM_DECL"):
-        if is_pointer(node.type) and _CONTEXT.search(node.type.get_canonical().spelling):
+        if node.type.is_pointer and _CONTEXT.search(node.type.canonical.spelling):
             return b"(void *)(long)" + node.name.encode() + b"->" + member
     return None
 
@@ -78,7 +77,7 @@ def _access(node: Node, base: Node) -> Access | None:
     text = base.bare.text
     if not text or base.from_macro_body:
         return None
-    size = pointee(base.type).get_size()
+    size = base.type.pointee.size
     at = node.children[0].bare
     if node.kind == "ARRAY_SUBSCRIPT_EXPR" and at.text == text:
         index = node.children[1]
@@ -87,9 +86,9 @@ def _access(node: Node, base: Node) -> Access | None:
     if size <= 0:
         return None
     cast = base.bare
-    if cast.kind == "CSTYLE_CAST_EXPR" and _bytewise(cast.children[-1]):
+    if cast.kind == "CSTYLE_CAST_EXPR" and is_bytewise(cast.children[-1]):
         inner = cast.children[-1].bare.text
-        kind = base.type.get_pointee().spelling.encode()
+        kind = base.type.pointee.spelling.encode()
         return Access(node, base, inner + b" + sizeof(" + kind + b")", node.kind == "UNARY_OPERATOR")
     return Access(node, base, _cast(_wrapped(text) + b" + 1"), _reaches_end(node, size))
 
@@ -97,14 +96,14 @@ def _access(node: Node, base: Node) -> Access | None:
 def _reaches_end(node: Node, size: int) -> bool:
     """Whether an access ends where the object of `size` bytes that its pointer points at does."""
     if node.kind != "MEMBER_REF_EXPR" or not node.arrow:
-        return bool(node.type.get_size() == size)
-    at = pointee(node.children[0].type).get_offset(node.name)
-    return bool(at >= 0 and at // 8 + node.type.get_size() == size)
+        return bool(node.type.size == size)
+    field = node.children[0].type.pointee.member(node.name)
+    return field is not None and field.offset is not None and field.offset // 8 + node.type.size == size
 
 
-def _bytewise(node: Node) -> bool:
+def is_bytewise(node: Node) -> bool:
     """Whether a pointer counts single bytes: `void *` or `char *`."""
-    return is_pointer(node.type) and node.type.get_canonical().get_pointee().get_size() in (1, -1, -2)
+    return node.type.is_pointer and node.type.pointee.size in (0, 1)
 
 
 def _wrapped(text: bytes) -> bytes:

@@ -47,16 +47,16 @@ def program_of(unit: Unit, function: Node) -> list[Node]:
 
 def failing_value(unit: Unit, function: Node) -> bytes | None:
     """What a guard in this function returns: b"" in a function without a value, None where nothing fits."""
-    result = function.type.get_result()
-    if result.kind.name == "VOID":
+    result = function.type.result
+    if result.is_void:
         return b""
     if common := _usual(unit, function):
         return common
-    if result.get_canonical().kind.name == "POINTER":
+    if result.is_pointer:
         return b"NULL" if _known(unit, b"NULL") else b"0"
     section = unit.program_section(function).decode(errors="replace")
     if not section:
-        return None if result.get_canonical().kind.name == "RECORD" else _own_failure(function)
+        return None if result.is_record else _own_failure(function)
     for pattern, values in _PASSING:
         if re.match(pattern, section):
             return next(v.encode() for v in values if not v.isidentifier() or _known(unit, v.encode()))
@@ -65,7 +65,7 @@ def failing_value(unit: Unit, function: Node) -> bytes | None:
 
 def _own_failure(function: Node) -> bytes:
     """Of a function that a program calls: -1 where it can be told from a result, else 0."""
-    return b"-1" if function.type.get_result().get_canonical().kind.name in ("INT", "LONG", "LONGLONG") else b"0"
+    return b"-1" if function.type.result.kind in ("INT", "LONG", "LONGLONG") else b"0"
 
 
 def _usual(unit: Unit, function: Node) -> bytes:

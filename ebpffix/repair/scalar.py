@@ -27,7 +27,7 @@ class Held:
 
 
 def is_unsigned(node: Node) -> bool:
-    return node.type.get_canonical().kind.name in _UNSIGNED
+    return node.type.kind in _UNSIGNED
 
 
 def is_variable(node: Node) -> bool:
@@ -75,10 +75,9 @@ def too_big(name: bytes, limit: bytes, unsigned: bool) -> bytes:
 def limit_of(unit: Unit, array: Node) -> tuple[bytes, int] | None:
     """How the number of an array's elements is written: as the declaration has it where that is a name, else the
     number; None where it is no array of known length."""
-    kind = array.bare.type.get_canonical()
-    if kind.kind.name != "CONSTANTARRAY":
+    count = array.bare.type.length
+    if count is None:
         return None
-    count = kind.element_count
     declared = array.bare.declaration
     if declared is not None:
         text = unit.text(declared)

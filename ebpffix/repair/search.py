@@ -132,9 +132,9 @@ class Search:
         for candidate, changed, after in further[: self.limits.width]:
             if len(made) + 1 > len(self._best.made):
                 self._best = Found(changed, (*made, candidate), _words(after), after)
-            if len(made) + 1 < self.limits.depth:
-                if found := self._from(changed, after, (*made, candidate), behind):
-                    return found
+            deep = len(made) + 1 >= self.limits.depth
+            if not deep and (found := self._from(changed, after, (*made, candidate), behind)):
+                return found
         return _chosen(passed) if passed else None
 
     def _try(self, files: Files, candidate: Candidate) -> tuple[Files, Built] | None:

@@ -21,7 +21,7 @@ from ebpffix.fix import Safety, Spanned, apply
 from ebpffix.rewriting.found import Found, edits_by_path
 from ebpffix.rewriting.patch import hunks
 from ebpffix.run.engine import Report
-from ebpffix.sources.discover import root_of
+from ebpffix.sources.files import root_of
 from ebpffix.sources.source import Source
 
 VERSION = 1  # of the report: schema.json beside this file says what is in it

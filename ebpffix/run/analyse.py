@@ -13,7 +13,7 @@ from pathlib import Path
 from ebpffix.fix import Fix, Safety, Span
 from ebpffix.frontend import Unit, clang
 from ebpffix.frontend.environment import Setup
-from ebpffix.frontend.parse import parse
+from ebpffix.frontend.parse import OutOfReach, parse
 from ebpffix.sources.source import Source
 from ebpffix.transform import Registered
 
@@ -57,7 +57,7 @@ class Result:
 
 
 def unit_of(job: Job, pch: Path | None) -> Unit:
-    """One program, parsed. clang.LoadError where libclang gives nothing."""
+    """One program, parsed. clang.LoadError or OutOfReach where that cannot be."""
     source = Source(job.path, job.sources[job.path])
     parsed = parse(source, job.setup, job.virtual, pch=pch)
     return Unit(
@@ -80,6 +80,8 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
         unit = unit_of(job, pch)
     except clang.LoadError:
         return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
+    except OutOfReach as error:
+        return Result(Status.FAILED, notes=[str(error)])
     result = Result(Status.ANALYSED, errors=unit.errors, notes=list(job.setup.notes))
     wanted = [transforms[name] for name in job.transforms]
     for transform in wanted:

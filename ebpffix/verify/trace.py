@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 
+from ebpffix.kernel.helpers import helper
 from ebpffix.verify.logs import SourceLine
 
 STEPS = 1 << 17
@@ -37,14 +38,6 @@ _STORE = re.compile(r"\([0-9a-f]{2}\) \*\(u?\d*\w* \*\)\(r(\d+) ?([-+]\d+)\) = (
 _CALL = re.compile(r"\(85\) call (?:(\w+)#-?\d+|pc\+?(-?\d+))")
 _COMPARE = re.compile(r"\([0-9a-f]{2}\) if r(\d+) (?:<|>|<=|>=|==|!=) r(\d+) goto")
 
-# Helpers behind which every packet pointer that was made before is a plain number.
-MOVING = frozenset(
-    """bpf_skb_store_bytes bpf_skb_change_proto bpf_skb_change_head bpf_skb_change_tail bpf_skb_pull_data
-    bpf_skb_adjust_room bpf_skb_vlan_push bpf_skb_vlan_pop bpf_skb_change_type bpf_clone_redirect bpf_l3_csum_replace
-    bpf_l4_csum_replace bpf_xdp_adjust_head bpf_xdp_adjust_meta bpf_xdp_adjust_tail bpf_msg_pull_data
-    bpf_msg_push_data bpf_msg_pop_data bpf_lwt_push_encap bpf_lwt_seg6_action bpf_lwt_seg6_adjust_srh
-    bpf_lwt_seg6_store_bytes bpf_sk_skb_pull_data bpf_store_hdr_opt bpf_skb_set_tunnel_key""".split()
-)
 # What acquires a reference, and what gives it back.
 ACQUIRES = {
     "bpf_sk_lookup_tcp": "bpf_sk_release",
@@ -221,7 +214,7 @@ class Trace:
         made = self.chain(register, at)
         if not made:
             return None
-        return next((n for n in range(at - 1, max(made), -1) if self.steps[n].call in MOVING), None)
+        return next((n for n in range(at - 1, max(made), -1) if _moves(self.steps[n].call)), None)
 
     def refs(self) -> list[int]:
         """The positions of the calls that acquired what the state behind the last steps still holds, in order."""
@@ -241,6 +234,11 @@ class Trace:
     def at(self, number: int) -> int | None:
         """The position of the last step with an instruction number."""
         return next((n for n in range(len(self.steps) - 1, -1, -1) if self.steps[n].number == number), None)
+
+
+def _moves(name: str) -> bool:
+    known = helper(name)
+    return known is not None and known.moves_packets
 
 
 def _id(state: str) -> int:

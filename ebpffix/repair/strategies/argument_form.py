@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from ebpffix.fix import Edit, Span
 from ebpffix.frontend import Node
-from ebpffix.frontend.node import is_pointer
 from ebpffix.repair import locate
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
@@ -40,12 +39,12 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
 def _address(refusal: Refusal, call: Node, argument: Node, register: int) -> Iterator[Candidate]:
     unit, value = refusal.unit, argument.uncast
     target = value.declaration if value.kind == "DECL_REF_EXPR" else None
-    if target is None or target.kind not in ("VAR_DECL", "PARM_DECL") or is_pointer(value.type):
+    if target is None or target.kind not in ("VAR_DECL", "PARM_DECL") or value.type.is_pointer:
         return
     if not unit.editable(argument.path, argument.start, argument.end):
         return
     wanted = _size(refusal, register)
-    size = value.type.get_size()
+    size = value.type.size
     if wanted is not None and wanted != size:
         return
     edit = Edit(argument.path, argument.start, argument.end, b"&" + value.text)

@@ -46,7 +46,7 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
     if not macro:
         return
     # What stands first is the context only where it has that type.
-    first = parameters[0].type.get_canonical().spelling
+    first = parameters[0].type.canonical.spelling
     is_context = "pt_regs" in first or (macro == "BPF_PROG" and first in ("void *", "unsigned long long *"))
     given = [p.text for p in (parameters[1:] if is_context else parameters)]
     if section.startswith(("kretprobe", "uretprobe")):

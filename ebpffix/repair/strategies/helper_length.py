@@ -17,15 +17,14 @@ from collections.abc import Iterator
 from ebpffix.editing.statements import before
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
-from ebpffix.frontend.node import is_pointer, pointee
 from ebpffix.repair import locate, place, scalar
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
 STRATEGY = Strategy(
     "helper-length",
     r"min value is negative|unbounded memory access|invalid zero-sized read|outside of the allowed memory|"
-    r"invalid access to map value|invalid access to memory, mem_size|invalid (?:indirect |variable-offset )?(?:read|write|"
-    r"access) (?:from|to|of) stack",
+    r"invalid access to map value|invalid access to memory, mem_size|"
+    r"invalid (?:indirect |variable-offset )?(?:read|write|access) (?:from|to|of) stack",
     "Limits a length, or an offset, that a helper is given",
     15,
 )
@@ -39,7 +38,7 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
     if call is None or not 1 <= register <= len(call.arguments):
         return
     argument = call.arguments[register - 1]
-    if is_pointer(argument.bare.type) or argument.bare.type.get_canonical().kind.name.endswith("ARRAY"):
+    if argument.bare.type.is_pointer or argument.bare.type.kind.endswith("ARRAY"):
         yield from _offset(refusal, call, register)
         if register < len(call.arguments):
             yield from _length(refusal, call, call.arguments[register], argument)
@@ -107,9 +106,9 @@ def _room(buffer: Node) -> bytes | None:
     if node.kind == "BINARY_OPERATOR" and node.operator == "+":
         room, offset = _room(node.children[0]), node.children[1].text
         return b"(" + room + b" - (" + offset + b"))" if room else None
-    if node.type.get_canonical().kind.name == "CONSTANTARRAY":
+    if node.type.kind == "CONSTANTARRAY":
         return b"sizeof(" + node.text + b")"
-    if is_pointer(node.type) and node.kind == "DECL_REF_EXPR" and pointee(node.type).get_size() > 1:
+    if node.type.is_pointer and node.kind == "DECL_REF_EXPR" and node.type.pointee.size > 1:
         return b"sizeof(*" + node.text + b")"
     return None
 
@@ -128,7 +127,7 @@ def _offset(refusal: Refusal, call: Node, register: int) -> Iterator[Candidate]:
     made = scalar.held(unit, index, call.statement, b"off")
     if limit is None or made is None or index.constant is not None:
         return
-    room = limit + b" - " + length.text if length is not None and not is_pointer(length.type) else limit
+    room = limit + b" - " + length.text if length is not None and not length.type.is_pointer else limit
     for kept in (False, True):
         lines = [*made.lines, *([scalar.barrier(made.name)] if kept else [])]
         outside = made.name + b" > " + room

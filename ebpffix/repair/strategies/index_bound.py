@@ -17,7 +17,7 @@ from ebpffix.editing.hoist import Place
 from ebpffix.editing.hoist import place as evaluated
 from ebpffix.editing.statements import before
 from ebpffix.fix import Edit, Span
-from ebpffix.frontend import Node, is_pointer
+from ebpffix.frontend import Node
 from ebpffix.repair import locate, place, scalar
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
@@ -60,7 +60,7 @@ def _indexed(nodes: list[Node]) -> Iterator[tuple[Node, Node, Node]]:
             yield node, node.children[0], node.children[1]
         elif node.operator == "+":
             left, right = node.children
-            yield (node, left, right) if is_pointer(left.type) else (node, right, left)
+            yield (node, left, right) if left.type.is_pointer else (node, right, left)
 
 
 def _in_condition(refusal: Refusal, statement: Node, array: Node, index: Node) -> Iterator[Candidate]:
@@ -71,9 +71,7 @@ def _in_condition(refusal: Refusal, statement: Node, array: Node, index: Node) -
         return
     name = index.uncast.text
     for node in locate.own(loop):
-        counts = (
-            node.kind == "BINARY_OPERATOR" and node.operator in ("<", "!=") and node.children[0].uncast.text == name
-        )
+        counts = node.operator in ("<", "!=") and node.operands[0].uncast.text == name
         if counts and unit.editable(node.path, node.start, node.end):
             edit = Edit(node.path, node.end, node.end, b" && " + name + b" < " + limit[0])
             says = f"the loop ends at {limit[0].decode()}, the end of {array.bare.text.decode(errors='replace')}"

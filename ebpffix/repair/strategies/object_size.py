@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from ebpffix.fix import Edit, Span
 from ebpffix.frontend import Node
-from ebpffix.frontend.node import is_pointer, pointee
 from ebpffix.repair import locate
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
@@ -46,13 +45,13 @@ def _length(refusal: Refusal, call: Node, register: int) -> Iterator[Candidate]:
         return
     length = call.arguments[register]
     target = buffer.children[0].bare if buffer.kind == "UNARY_OPERATOR" and buffer.operator == "&" else buffer
-    size = target.type.get_size()
+    size = target.type.size
     constant = length.constant
-    if is_pointer(target.type) and target is buffer:
-        size = pointee(target.type).get_size()
+    if target.type.is_pointer and target is buffer:
+        size = target.type.pointee.size
     if constant is None or size <= 0 or constant <= size or not unit.editable(length.path, length.start, length.end):
         return
-    star = b"*" if is_pointer(target.type) and target is buffer else b""
+    star = b"*" if target.type.is_pointer and target is buffer else b""
     text = b"sizeof(" + star + target.text + b")"
     says = f"{call.name} is given {size} bytes, not {constant}"
     edit = Edit(length.path, length.start, length.end, text)

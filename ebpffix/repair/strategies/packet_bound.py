@@ -84,7 +84,7 @@ def _wider(refusal: Refusal) -> Iterator[Candidate]:
         side = node.children[0 if b"end" not in node.children[0].text else 1]
         if not side.text or missing <= 0 or not unit.editable(side.path, side.start, side.end):
             continue
-        text = side.text if side.type.get_pointee().get_size() in (1, -1, -2) else b"(void *)(" + side.text + b")"
+        text = side.text if packet.is_bytewise(side) else b"(void *)(" + side.text + b")"
         edit = Edit(side.path, side.start, side.end, text + b" + %d" % missing)
         says = f"packets that are up to {missing} bytes shorter than what is read fail the check that is there"
         yield Candidate((edit,), Effect.EARLY, says, Span(node.path, node.start, node.end))

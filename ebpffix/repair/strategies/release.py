@@ -104,7 +104,7 @@ def _is_null_there(node: Node, variable: bytes) -> bool:
     """Whether a return stands under a test that the variable is NULL."""
     tests = re.compile(rb"!\s*\(?%s\b(?!\s*(?:->|\[))|\b%s\s*==\s*(?:NULL|0)" % (variable, variable))
     for above in node.ancestors:
-        if above.kind == "IF_STMT" and above.body is not None and above.body.start <= node.start < above.body.end:
-            if tests.search(above.children[0].text):
-                return True
+        body = above.body if above.kind == "IF_STMT" else None
+        if body is not None and body.start <= node.start < body.end and tests.search(above.children[0].text):
+            return True
     return False

@@ -1,7 +1,7 @@
 """A program may return only certain values, and the value here may be another.
 
-A constant that is outside becomes the nearest that is allowed; a value that is computed is tested, `!!value` where 0 and
-1 are allowed.
+A constant that is outside becomes the nearest that is allowed (where 0 and 1 are, what is not 0 becomes 1); a value that
+is computed is tested, `!!value` where 0 and 1 are allowed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
 STRATEGY = Strategy("return-value", r"should have been in", "Returns what programs of this type may return", 10)
 _RANGE = re.compile(r"should have been in [\[(](?:0x)?(-?\w+)[,;] (?:0x)?(-?\w+)[\])]")
+
+
+_SIMPLE = ("DECL_REF_EXPR", "CALL_EXPR", "MEMBER_REF_EXPR", "UNARY_OPERATOR", "ARRAY_SUBSCRIPT_EXPR")
 
 
 def propose(refusal: Refusal) -> Iterator[Candidate]:
@@ -51,11 +54,4 @@ def _allowed(refusal: Refusal, node: Node, value: Node, low: int, high: int) -> 
 
 
 def _operand(value: Node) -> bytes:
-    simple = value.bare.kind in (
-        "DECL_REF_EXPR",
-        "CALL_EXPR",
-        "MEMBER_REF_EXPR",
-        "UNARY_OPERATOR",
-        "ARRAY_SUBSCRIPT_EXPR",
-    )
-    return value.text if simple else b"(" + value.text + b")"
+    return value.text if value.bare.kind in _SIMPLE else b"(" + value.text + b")"

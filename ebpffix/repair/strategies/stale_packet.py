@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from ebpffix.analysis.provenance import pointer
 from ebpffix.editing.statements import after
 from ebpffix.fix import Span
-from ebpffix.frontend import Node, is_pointer
+from ebpffix.frontend import Node
 from ebpffix.repair import locate, packet, place
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
@@ -80,7 +80,7 @@ def _pointers(nodes: list[Node]) -> list[bytes]:
     for node in nodes:
         for each in node.arguments if node.kind == "CALL_EXPR" else [pointer(node)]:
             name = each.uncast if each is not None else None
-            if name is not None and name.kind == "DECL_REF_EXPR" and is_pointer(name.type):
+            if name is not None and name.kind == "DECL_REF_EXPR" and name.type.is_pointer:
                 found[name.text] = None
     return list(found)
 
@@ -98,7 +98,7 @@ def _derived(function: Node, variable: bytes, moved: Node) -> list[bytes]:
         if re.search(rb"->\s*data\b", line):
             return lines
         names = re.findall(rb"[A-Za-z_]\w*", line.partition(b"=")[2])
-        locals_ = {n.name.encode() for n in function.find("VAR_DECL") if is_pointer(n.type)}
+        locals_ = {n.name.encode() for n in function.find("VAR_DECL") if n.type.is_pointer}
         todo = next((n for n in names if n in locals_ and n not in seen), todo)
     return []
 

@@ -57,13 +57,13 @@ def _parameters(call: Node) -> list[Node]:
 
 # Helper, what the message must have, what takes its place, and what is different then.
 _TABLE: tuple[tuple[str, str, Callable[[Node], bytes], str], ...] = (
-    ("bpf_probe_read", r"cannot use|unknown func|not allowed", _renamed("bpf_probe_read_kernel"), "kernel memory is read"),
+    ("bpf_probe_read", r"cannot use|unknown func|not allowed", _renamed("bpf_probe_read_kernel"), "reads the kernel"),
     ("bpf_probe_read_str", r"cannot use|unknown func", _renamed("bpf_probe_read_kernel_str"), "kernel memory is read"),
     ("bpf_get_current_task", r"cannot use|unknown func", _renamed("bpf_get_current_task_btf"), "nothing else"),
     ("bpf_map_update_elem", r"map_type (?:22|23|30)|R2 type=", _push, "the value is pushed"),
     ("bpf_perf_event_output", r"map_type 27", _ringbuf_output, "the event goes to the ring buffer"),
-    ("bpf_ringbuf_output", r"map_type 4\b", _perf_output, "the event goes to the perf buffer"),
-    ("bpf_ktime_get_boot_ns", r"cannot use|unknown func", _renamed("bpf_ktime_get_ns"), "suspended time is not counted"),
+    ("bpf_ringbuf_output", r"map_type 4\b", _perf_output, "the event goes there"),
+    ("bpf_ktime_get_boot_ns", r"cannot use|unknown func", _renamed("bpf_ktime_get_ns"), "no suspended time"),
 )  # fmt: skip
 
 
