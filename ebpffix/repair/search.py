@@ -7,6 +7,7 @@ other, `tries` candidates and `seconds` in all, `width` ways on from one state.
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -179,10 +180,15 @@ def _key(files: Files) -> tuple[tuple[Path, bytes], ...]:
     return tuple(sorted(files.items()))
 
 
+@functools.lru_cache(16)
+def _read(log: str) -> tuple[str, Trace]:
+    return message_of(log), parse(log)
+
+
 def _first(built: Built) -> tuple[str, str, str, Trace]:
     """Program, section, message and path of the first refusal."""
     result = built.refused[0]
-    return result.name, result.section, message_of(result.log), parse(result.log)
+    return result.name, result.section, *_read(result.log)
 
 
 def _signature(files: Files, built: Built) -> Signature:
@@ -207,4 +213,4 @@ def message_of(log: str) -> str:
 
 
 def _words(built: Built) -> str:
-    return message_of(built.refused[0].log)
+    return _read(built.refused[0].log)[0]

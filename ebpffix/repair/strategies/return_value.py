@@ -1,7 +1,7 @@
 """A program may return only certain values, and the value here may be another.
 
-A constant that is outside becomes the nearest that is allowed (where 0 and 1 are, what is not 0 becomes 1); a value that
-is computed is tested, `!!value` where 0 and 1 are allowed.
+A constant that is outside becomes the nearest that is allowed (where 0 and 1 are, what is not 0 becomes 1); a value
+that is computed is tested, `!!value` where 0 and 1 are allowed.
 """
 
 from __future__ import annotations
