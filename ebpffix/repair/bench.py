@@ -12,6 +12,7 @@ from ebpffix.repair.search import Built, Files
 from ebpffix.sources.source import Source
 from ebpffix.verify.compile import Clang, CompileError, compile_libbpf, precompile
 from ebpffix.verify.load import load
+from ebpffix.verify.proof import Target
 
 LOG = 4 << 20  # bytes of a log that are kept: the path's end is in them
 _SECONDS = 10.0  # for one load: a program that is too large takes the verifier so long
@@ -65,3 +66,15 @@ def _first_includes(data: bytes, own: set[str]) -> bytes:
         elif line.strip():
             break
     return b"".join(found)
+
+
+class TargetBench:
+    """The bench of any other program, such as BCC's: compiled and loaded by its target alone."""
+
+    def __init__(self, target: Target, unit: Callable[[Files], Unit]) -> None:
+        self.target = target
+        self.unit = unit
+
+    def build(self, files: Files) -> Built:
+        made = self.target.compile(files)
+        return Built(error=str(made)) if isinstance(made, CompileError) else Built(tuple(made.load()))

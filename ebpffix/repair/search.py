@@ -17,8 +17,10 @@ from typing import Protocol
 
 from ebpffix.fix import apply
 from ebpffix.frontend import Unit
+from ebpffix.repair import locate
 from ebpffix.repair.model import Candidate, Effect, Refusal
 from ebpffix.repair.registry import Known
+from ebpffix.rewriting.patch import changed_spans
 from ebpffix.verify.load import ProgramResult
 from ebpffix.verify.trace import Trace, parse
 
@@ -58,12 +60,26 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Made:
+    """A candidate that was made, and what for: the refused program, the verifier's words, the line where it refused,
+    and that where the proof was lost: 1-based, of the file before the repair, 0 for a line that the repair brought."""
+
+    candidate: Candidate
+    program: str
+    message: str
+    path: Path
+    line: int
+    lost_path: Path
+    lost_line: int
+
+
+@dataclass(frozen=True)
 class Found:
     """How far the search came. `made` are the candidates in order, `files` what they make of the files; `left` is what
     the verifier says then ("" if all load); `others` are accepted in place of the last of `made`."""
 
     files: Files
-    made: tuple[Candidate, ...]
+    made: tuple[Made, ...]
     left: str
     built: Built
     others: tuple[Candidate, ...] = ()
@@ -76,7 +92,7 @@ class Found:
 
     @property
     def effect(self) -> Effect:
-        return max((c.effect for c in self.made), key=_RANK.__getitem__, default=Effect.EXACT)
+        return max((m.candidate.effect for m in self.made), key=_RANK.__getitem__, default=Effect.EXACT)
 
 
 @dataclass
@@ -91,6 +107,7 @@ class Search:
     def run(self, files: Files) -> Found | None:
         """The repair of a program file, or as far as it got; None where nothing is refused."""
         self._began = time.monotonic()
+        self._start = files
         self._tried = 0
         self._seen: set[tuple[tuple[Path, bytes], ...]] = {_key(files)}
         built = self.bench.build(files)
@@ -109,13 +126,11 @@ class Search:
     def _over(self) -> bool:
         return self._tried >= self.limits.tries or self._elapsed > self.limits.seconds
 
-    def _from(
-        self, files: Files, built: Built, made: tuple[Candidate, ...], behind: frozenset[Signature]
-    ) -> Found | None:
+    def _from(self, files: Files, built: Built, made: tuple[Made, ...], behind: frozenset[Signature]) -> Found | None:
         refusal = Refusal(self.bench.unit(files), *_first(built))
         behind |= {_signature(files, built)}
         passed: list[Found] = []
-        further: list[tuple[Candidate, Files, Built]] = []
+        further: list[tuple[Made, Files, Built]] = []
         for candidate in self.candidates(refusal):
             if self._over or len(passed) > self.limits.width or (passed and candidate.fallback):
                 break
@@ -123,20 +138,54 @@ class Search:
             if tried is None:
                 continue
             changed, after = tried
+            step = self._made(candidate, refusal, files)
             if not after.refused:
-                passed.append(Found(changed, (*made, candidate), "", after))
+                passed.append(Found(changed, (*made, step), "", after))
             elif _signature(changed, after) not in behind:
-                further.append((candidate, changed, after))
-        passed.sort(key=lambda found: _RANK[found.made[-1].effect])
-        if passed and passed[0].made[-1].effect is not Effect.CHANGING:
+                further.append((step, changed, after))
+        passed.sort(key=lambda found: _RANK[found.made[-1].candidate.effect])
+        if passed and passed[0].made[-1].candidate.effect is not Effect.CHANGING:
             return _chosen(passed)
-        for candidate, changed, after in further[: self.limits.width]:
+        for step, changed, after in further[: self.limits.width]:
             if len(made) + 1 > len(self._best.made):
-                self._best = Found(changed, (*made, candidate), _words(after), after)
+                self._best = Found(changed, (*made, step), _words(after), after)
             deep = len(made) + 1 >= self.limits.depth
-            if not deep and (found := self._from(changed, after, (*made, candidate), behind)):
+            if not deep and (found := self._from(changed, after, (*made, step), behind)):
                 return found
         return _chosen(passed) if passed else None
+
+    def _made(self, candidate: Candidate, refusal: Refusal, files: Files) -> Made:
+        place = locate.line_of(refusal.unit, refusal.step.source) if refusal.step else None
+        path, line = place or (refusal.unit.path, 0)
+        lost = candidate.at
+        lost_path = lost.path if lost else path
+        lost_line = line
+        if lost and lost.path in files:
+            lost_line = files[lost.path].count(b"\n", 0, lost.start) + 1
+        return Made(
+            candidate,
+            refusal.program,
+            refusal.message,
+            path,
+            self._before(files, path, line),
+            lost_path,
+            self._before(files, lost_path, lost_line),
+        )
+
+    def _before(self, files: Files, path: Path, line: int) -> int:
+        """The line of the file before the repair that a line of it is by now; 0 for a new one."""
+        old = new = 1  # the first lines that are not yet passed
+        for start, end, text in changed_spans(self._start.get(path, b""), files.get(path, b"")):
+            begins = self._start[path].count(b"\n", 0, start) + 1
+            if line < new + begins - old:
+                break
+            new += begins - old
+            old = begins
+            added, removed = text.count(b"\n"), self._start[path].count(b"\n", start, end)
+            if line < new + added:
+                return 0 if not removed else old
+            new, old = new + added, old + removed
+        return old + line - new
 
     def _try(self, files: Files, candidate: Candidate) -> tuple[Files, Built] | None:
         """A candidate made, compiled and loaded; None for one that was seen before, or that does harm."""
@@ -163,7 +212,7 @@ class Search:
 
 def _chosen(passed: Sequence[Found]) -> Found:
     first, *rest = passed
-    return Found(first.files, first.made, "", first.built, tuple(f.made[-1] for f in rest))
+    return Found(first.files, first.made, "", first.built, tuple(f.made[-1].candidate for f in rest))
 
 
 def _apply(files: Files, candidate: Candidate) -> dict[Path, bytes] | None:
