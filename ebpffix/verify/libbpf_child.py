@@ -128,13 +128,32 @@ def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
     if request["cap_bpf"]:
         drop_capabilities()
     maps = opened.definitions()  # loading may change them
+    lib.bpf_program__set_log_level(opened.program, ctypes.c_uint32(request["log_level"]))
     number, log = opened.load(request["log_size"] or LOG)
     answer = {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
     return {**answer, "maps": maps} if number else answer
 
 
+def test_runs(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
+    """Several runs, each with maps of its own; what could not be run is None."""
+    answers: list[Answer | None] = []
+    for given in request["runs"]:
+        try:
+            answers.append(test_run(lib, data, {**request, **given}, name))
+        except Failed:
+            answers.append(None)
+    return {"runs": answers}
+
+
 def test_run(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
     opened = Opened(lib, data, name)
+    try:
+        return run_loaded(lib, opened, request, name)
+    finally:
+        lib.bpf_object__close(opened.object)
+
+
+def run_loaded(lib: ctypes.CDLL, opened: Opened, request: Answer, name: str) -> Answer:
     number, log = opened.load()
     if number:
         raise Failed(f"{name} does not load: {strerror(number)}\n{log}")
@@ -199,7 +218,7 @@ def main() -> None:
     # Kernels before 5.11 count maps and programs as locked memory; CAP_SYS_RESOURCE may be dropped later.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    work = test_run if request["run"] else load
+    work = test_runs if request.get("runs") else test_run if request["run"] else load
     for name in request["programs"]:
         answer = apart(partial(work, lib, data, request, name), request["timeout"], MEMORY)
         print(json.dumps({"name": name, **answer}), flush=True)

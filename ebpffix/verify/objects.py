@@ -50,7 +50,7 @@ class _Symbol:
     size: int
 
 
-class _Elf:
+class Elf:
     def __init__(self, data: bytes) -> None:
         if data[:5] != b"\x7fELF\x02":
             raise NotAnObject("not a 64-bit ELF object")
@@ -102,7 +102,7 @@ def programs(data: bytes) -> list[tuple[str, str]]:
 
     Raises NotAnObject.
     """
-    elf = _Elf(data)
+    elf = Elf(data)
     found = [
         (s.section, s.value, s.name)
         for s in elf.symbols
@@ -113,7 +113,7 @@ def programs(data: bytes) -> list[tuple[str, str]]:
 
 def functions(data: bytes) -> Iterator[tuple[str, bytes]]:
     """The functions of an object as (name, code), those that others call among them. Raises NotAnObject."""
-    elf = _Elf(data)
+    elf = Elf(data)
     for symbol in elf.symbols:
         if symbol.kind == _FUNC and 0 < symbol.section < len(elf.sections):
             section = elf.sections[symbol.section]
@@ -142,18 +142,18 @@ def parts(data: bytes) -> dict[str, object]:
 
     Two objects of equal parts are the same to the kernel. Raises NotAnObject.
     """
-    elf = _Elf(data)
+    elf = Elf(data)
     try:
         return _parts(elf)
     except _BROKEN as error:
         raise NotAnObject(f"a broken object: {error}") from None
 
 
-def _parts(elf: _Elf) -> dict[str, object]:
+def _parts(elf: Elf) -> dict[str, object]:
     found: dict[str, object] = {}
     types = next((s.data for s in elf.sections if s.name == ".BTF"), b"")
     extended = next((s.data for s in elf.sections if s.name == ".BTF.ext"), b"")
-    btf = _Btf(types, elf.order) if types else None
+    btf = Btf(types, elf.order) if types else None
     core = btf.relocations(extended) if btf else {}
     moved = {elf.place(s.info): elf.relocations(s) for s in elf.sections if s.type in (_REL, _RELA)}
     for number, section in enumerate(elf.sections):
@@ -199,7 +199,7 @@ _EXTRA = {_INT: "I", _ARRAY: "III", _VAR: "I", _DECL_TAG: "i"}
 _ENTRY = {_STRUCT: "III", _UNION: "III", _ENUM: "Ii", _PROTO: "II", _DATASEC: "III", _ENUM64: "III"}
 
 
-class _Btf:
+class Btf:
     """The types of an object, written out so that their numbers do not matter."""
 
     def __init__(self, data: bytes, order: str) -> None:
