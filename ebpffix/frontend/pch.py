@@ -17,8 +17,8 @@ from pathlib import Path
 from clang.cindex import TranslationUnitSaveError
 
 from ebpffix.frontend import clang
-from ebpffix.rewriting.write import put
 from ebpffix.sources.reach import Reach
+from ebpffix.write import put
 
 _OPTIONS = clang.DETAILED_RECORD | clang.INCOMPLETE | clang.FOR_SERIALIZATION | clang.KEEP_GOING
 

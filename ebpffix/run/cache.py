@@ -21,8 +21,8 @@ from typing import Any
 import ebpffix
 from ebpffix.fix import Edit, Fix, Safety, Span
 from ebpffix.kernel import headers as kernel_headers
-from ebpffix.rewriting.write import put
 from ebpffix.run.analyse import Job, Result, Status
+from ebpffix.write import put
 
 _KEEP = 30 * 86400  # seconds for which an entry that nobody asked for stays
 
