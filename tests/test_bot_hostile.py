@@ -14,9 +14,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from ebpffix.bot.changes import changed_file
-from ebpffix.bot.markdown import inline
 from ebpffix.bot.plan import Flavour, Post, State, plan
 from ebpffix.bot.validate import MAX_BYTES, MAX_FINDINGS, MAX_TEXT, BadReport, read
+from ebpffix.shown import inline
 
 FLAVOURS = [
     Flavour(lambda _lines: "suggestion", reviews=True),

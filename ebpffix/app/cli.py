@@ -19,11 +19,12 @@ import click
 
 from ebpffix import __version__
 from ebpffix.report import FORMATS
+from ebpffix.shown import visible
 
 if TYPE_CHECKING:
     from ebpffix.app.config import Config
-    from ebpffix.rewriting.fixpoint import Found
-    from ebpffix.run.engine import Settings
+    from ebpffix.rewriting.found import Found
+    from ebpffix.run.settings import Settings
     from ebpffix.sources.discover import Discovery
     from ebpffix.sources.source import Source
     from ebpffix.transform import Registered
@@ -34,13 +35,13 @@ _STDIN = "-"
 
 def fail(message: str) -> NoReturn:
     """One line on standard error, and exit 2."""
-    click.echo(f"ebpffix: {message}", err=True)
+    _tell(message)
     raise SystemExit(2)
 
 
 def _tell(line: str) -> None:
-    """One line on standard error, for what does not stop the run."""
-    click.echo(f"ebpffix: {line}", err=True)
+    """One line on standard error."""
+    click.echo(f"ebpffix: {visible(line)}", err=True)
 
 
 def _names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -212,10 +213,10 @@ def _check(flags: dict[str, Any]) -> None:
     except (ConfigError, OSError, ValueError) as error:
         fail(str(error))
     for line in discovery.errors:
-        click.echo(f"ebpffix: {line}", err=True)
+        _tell(line)
     if discovery.skipped:
         others = f" and {len(discovery.skipped) - 1} more" if len(discovery.skipped) > 1 else ""
-        click.echo(f"ebpffix: {discovery.skipped[0]}{others}: no eBPF C by its looks, left alone", err=True)
+        _tell(f"{discovery.skipped[0]}{others}: no eBPF C by its looks, left alone")
     if flags["write_baseline"]:
         from ebpffix.app import baseline
 
@@ -296,7 +297,7 @@ def _settings(
     flags: dict[str, Any], config: Config, known: dict[str, Registered], contents: dict[Path, bytes]
 ) -> Settings:
     from ebpffix.frontend.environment import Environment, Options
-    from ebpffix.run.engine import Settings
+    from ebpffix.run.settings import Settings
 
     chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
     cache = None if flags["no_cache"] else _cache_folder()
@@ -307,6 +308,7 @@ def _settings(
         vmlinux=config.vmlinux,
         btf=config.btf,
         cache=cache,
+        given=_given(flags),
     )
     return Settings(
         transforms=chosen,
@@ -322,6 +324,14 @@ def _settings(
     )
 
 
+def _given(flags: dict[str, Any]) -> tuple[Path, ...]:
+    """What the user pointed at by a flag, where a configuration file may come from a stranger."""
+    named = [*flags["include"], *(flags[name] for name in ("vmlinux", "btf") if flags[name])]
+    if flags["compile_commands"]:
+        named.append(os.path.dirname(os.path.abspath(flags["compile_commands"])))
+    return tuple(Path(os.path.abspath(name)) for name in named)
+
+
 def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:
     import atexit
 
@@ -335,7 +345,7 @@ def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:
 def _compile_flags(config: Config) -> Callable[[Path], list[str]]:
     """The flags of a program out of the compile_commands.json that was given, else of the one in its project."""
     from ebpffix.app.config import CompileCommands, find_compile_commands
-    from ebpffix.sources.discover import root_of
+    from ebpffix.sources.files import root_of
 
     @functools.cache
     def commands(path: Path | None) -> CompileCommands | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ebpffix import __version__
+from ebpffix.shown import visible
 
 if TYPE_CHECKING:
     from ebpffix.bot.review import Host
@@ -21,7 +22,7 @@ _MAX_EVENT = 30_000_000  # bytes; GitHub's largest are 25 MB
 
 
 def _note(message: str) -> None:
-    click.echo(f"ebpffix-bot: {message}", err=True)
+    click.echo(f"ebpffix-bot: {visible(message)}", err=True)
 
 
 def _fail(message: str) -> NoReturn:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpffix.sources.git import GitError, git
+from ebpffix.sources.reader import SETTINGS, read_file
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -24,11 +25,15 @@ HOSTS = {
 
 def root_of(path: str | os.PathLike[str]) -> Path:
     """The root of the git tree that holds `path`; else the current folder, or for a path outside of it the folder of
-    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started."""
+    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started.
+
+    Neither the whole disk nor the whole of a user's files is a project, though one works there.
+    """
     path = os.path.abspath(path)
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     here = os.getcwd()
-    return Path(git_root(folder) or (here if inside(folder, here) else folder))
+    is_project = here not in ("/", os.path.expanduser("~")) and inside(folder, here)
+    return Path(git_root(folder) or (here if is_project else folder))
 
 
 def git_root(folder: str) -> str | None:
@@ -53,17 +58,6 @@ def is_ours(path: str, folder: str) -> bool:
 def inside(path: str, folder: str) -> bool:
     """Is `path` `folder` or below it? By the names alone."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-# Where compilers, kernels and packages have their headers, and kernels their types.
-_SYSTEM = ("/usr", "/lib", "/lib64", "/opt", "/nix/store", "/sys/kernel/btf")
-
-
-def within(path: str | os.PathLike[str], *trees: str | os.PathLike[str]) -> bool:
-    """Whether a path, its links followed, lies in one of `trees` or in a folder of the system: what a project names
-    elsewhere are the user's own files."""
-    real = os.path.realpath(path)
-    return any(inside(real, os.path.realpath(tree)) for tree in (*trees, *_SYSTEM))
 
 
 @dataclass
@@ -131,10 +125,10 @@ def _gitignore(folder: str) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
     try:
-        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="surrogateescape") as file:
-            lines = list(file)
+        data = read_file(os.path.join(folder, ".gitignore"), SETTINGS, within=folder)
     except OSError:  # git, too, goes on without one that it cannot read, and without a pattern that is none
-        lines = []
+        data = b""
+    lines = [line.decode("utf-8", "surrogateescape") for line in data.splitlines()]
     try:
         return GitIgnoreSpec.from_lines(lines)
     except ValueError:
@@ -163,4 +157,5 @@ def _ignored(path: str, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
 
 def reason(error: OSError) -> str:
     """Why the system refused, in its own words."""
-    return (error.strerror or type(error).__name__).lower()
+    words = error.strerror or type(error).__name__
+    return words[:1].lower() + words[1:]
