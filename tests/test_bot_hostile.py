@@ -136,7 +136,7 @@ def test_a_mark_inside_a_text_is_not_the_comments_own() -> None:
 
 PATHS = [
     "../x.c", "/etc/passwd", "a/../b.c", "a//b.c", "./a.c", "", "a/", ".git/hooks/x", ".GIT/x", "a\\..\\b.c", "a\0.c",
-    "a\nb.c", "a" * 2000,
+    "a\nb.c", "a" * 2000, ".github/workflows/x.c", "src/.hidden/x.c", ".x.c",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -165,9 +165,21 @@ def _sources(paths: tuple[str, ...]) -> list[Source]:
 
 
 def _list_transforms() -> None:
+    from ebpffix.transform import BUILT_IN
+
     for transform in _load_transforms().values():
         facts = transform.facts
-        click.echo(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}")
+        origin = "" if transform.distribution == BUILT_IN else f" (of {transform.distribution})"
+        click.echo(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}{origin}")
+
+
+def _tell_of_others(chosen: Iterable[Registered]) -> None:
+    """Whose code runs, besides ours."""
+    from ebpffix.transform import BUILT_IN
+
+    others = [f"{t.facts.name} (of {t.distribution})" for t in chosen if t.distribution != BUILT_IN]
+    if others:
+        _tell(f"with {', '.join(others)}")
 
 
 def _explain(name: str) -> None:
@@ -214,6 +226,7 @@ def _check(flags: dict[str, Any]) -> None:
         fail(str(error))
     for line in discovery.errors:
         _tell(line)
+    _tell_of_others(settings.transforms.values())
     if discovery.skipped:
         others = f" and {len(discovery.skipped) - 1} more" if len(discovery.skipped) > 1 else ""
         _tell(f"{discovery.skipped[0]}{others}: no eBPF C by its looks, left alone")
