@@ -9,6 +9,7 @@ from itertools import count, islice
 from typing import BinaryIO
 
 from ebpffix.report.text import name
+from ebpffix.shown import visible
 from ebpffix.sources.source import Source
 from ebpffix.verify.lineinfo import line_of
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read
@@ -31,7 +32,7 @@ def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes] =
     found = False
     for rejection in read(log, lambda: next(logs)):
         located = _from_objects(rejection, objects)
-        print("\n" * found + "\n".join(lines(located, sources)))
+        print("\n" * found + "\n".join(map(visible, lines(located, sources))))
         if objects and located.instruction and not (located.source and located.source.line):
             print("  no line for this instruction in the objects given: are they of another build?")
         found = True
@@ -101,6 +102,6 @@ def _at(place: SourceLine) -> str:
 
 def _marked(text: str) -> Iterator[str]:
     """The source line, and under it a mark from its first to its last visible character."""
-    bare = text.strip()
+    bare = visible(" ".join(text.split()))
     yield f"    {bare}"
     yield f"    ^{'~' * (len(bare) - 1)}"
