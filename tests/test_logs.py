@@ -445,6 +445,7 @@ def test_line_of_survives_broken_objects(program: bytes) -> None:
 # The running kernel
 
 
+@pytest.mark.kernel
 def test_this_kernel_refuses_the_programs_for_the_same_reasons(tmp_path: Path) -> None:
     missing = [tool for tool in ("gcc", "bpftool") if shutil.which(tool) is None]
     missing += [h for h in ("/usr/include/bpf/libbpf.h",) if not Path(h).exists()]
