@@ -28,7 +28,6 @@ from collections.abc import Iterator
 from ebpffix.analysis.provenance import Origin, origins
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import pointee
 from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
@@ -100,14 +99,14 @@ def _in_kernel_structure(unit: Unit, source: Node) -> bool:
     node = source.uncast
     if node.kind == "UNARY_OPERATOR" and node.operator == "&":
         node = node.children[0].bare
-    elif not node.type.get_canonical().kind.name.endswith("ARRAY"):
+    elif not node.type.is_array:
         return False
     while node.kind in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR") and node.children and not node.arrow:
         node = node.children[0].bare
     if not node.arrow:
         return False
-    where = pointee(node.children[0].type).get_canonical().get_declaration().location.file
-    return where is not None and not any(str(path) == where.name for path in unit.sources)
+    where = node.children[0].type.pointee.declared_in
+    return where is not None and where not in unit.sources
 
 
 def _is_fallback(call: Node) -> bool:

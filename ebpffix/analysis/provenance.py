@@ -5,7 +5,6 @@
     memory(unit, node) -> frozenset[Origin]    the same of the memory that an lvalue such as `p->m` lies in
     pointer(node) -> Node | None               the pointer that an access goes through last
     is_load(node) -> bool                      whether the program reads the memory there
-    is_local(name) -> bool                     whether it is a parameter or a variable on the stack
 
 `node` is an expression that stands for an address: a pointer, an array, `&x`. Local variables are followed through
 their definitions (NULL aside), parameters of programs by the program's kind, parameters of static functions through
@@ -24,11 +23,9 @@ import re
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from ebpffix.fix import BCC
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
 
 
 class Origin(Enum):
@@ -121,7 +118,7 @@ def pointer(node: Node) -> Node | None:
             return base if node.operator == "*" else None
         if node.kind == "MEMBER_REF_EXPR" and node.arrow:
             return base
-        if node.kind == "ARRAY_SUBSCRIPT_EXPR" and is_pointer(base.bare.type):
+        if node.kind == "ARRAY_SUBSCRIPT_EXPR" and base.bare.type.is_pointer:
             return base
         if node.kind not in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
             return None
@@ -132,7 +129,7 @@ def pointer(node: Node) -> Node | None:
 def is_load(node: Node) -> bool:
     """Whether the program reads the memory of an access: not its address, no part of it, no operand of sizeof,
     typeof or a question about a field; a write that does not read (`p->m = 1`) is no load either."""
-    if node.type.get_canonical().kind.name in _NOT_LOADED or is_written(node) == "=":
+    if node.type.kind in _NOT_LOADED or is_written(node) == "=":
         return False
     outer = node.outer
     if outer is not None and (
@@ -167,15 +164,6 @@ def is_evaluated(node: Node) -> bool:
             return False
         node = parent
     return True
-
-
-def is_local(name: Node) -> bool:
-    """Whether an expression is the name of a parameter or of a variable on the stack."""
-    target = name.declaration if name.kind == "DECL_REF_EXPR" else None
-    if target is None or target.kind != "VAR_DECL":
-        return target is not None and target.kind == "PARM_DECL"
-    kind, parent = target.cursor.storage_class.name, target.cursor.semantic_parent
-    return kind not in ("STATIC", "EXTERN") and parent is not None and parent.kind.name != "TRANSLATION_UNIT"
 
 
 class _Definitions:
@@ -238,7 +226,7 @@ class _Tracer:
         if depth == 0 or _is_broken(node):
             return _UNKNOWN
         node = node.uncast
-        if node.type.get_canonical().kind.name.endswith("ARRAY"):
+        if node.type.is_array:
             return self.place(node, depth)
         found = getattr(self, "_" + node.kind.lower(), None)
         result: Origins = found(node, depth - 1) if found else _UNKNOWN
@@ -255,7 +243,7 @@ class _Tracer:
             target = node.declaration
             if target is None or target.kind not in ("VAR_DECL", "PARM_DECL"):
                 return _UNKNOWN
-            return _only(Origin.STACK if is_local(node) else Origin.GLOBAL)
+            return _only(Origin.STACK if node.is_local else Origin.GLOBAL)
         if node.kind == "MEMBER_REF_EXPR" and node.children:
             base = node.children[0]
             return self.address(base, depth - 1) if node.arrow else self.place(base, depth - 1)
@@ -278,7 +266,7 @@ class _Tracer:
             return self.address(right, depth)
         if node.operator not in ("+", "-"):
             return _UNKNOWN
-        if is_pointer(right.type) and node.operator == "+":
+        if right.type.is_pointer and node.operator == "+":
             return self.address(right, depth)
         return self.address(left, depth)
 
@@ -308,12 +296,12 @@ class _Tracer:
         if macro is None:
             return _UNKNOWN
         last = node.children[0].children[-1].bare if node.children and node.children[0].children else node
-        if last.type.get_canonical().kind.name.endswith("ARRAY"):
+        if last.type.is_array:
             return _only(Origin.STACK)  # a copy, in the macro's own local
         member = re.findall(rb"[A-Za-z_]\w*", self.unit.sources[macro.path].code[slice(*macro.args[-1])])
         if member and member[-1].decode() in _USER_MEMBERS:
             return _only(Origin.USER)
-        is_address = is_pointer(node.type) and not _is_void(node.type)
+        is_address = node.type.is_pointer and not node.type.is_void_pointer
         return _only(_READ_MACROS[macro.name]) if is_address or "USER" in macro.name else _UNKNOWN
 
     @property
@@ -331,7 +319,7 @@ class _Tracer:
             if node.name in _USER_MEMBERS:
                 return _only(Origin.USER)
             # `void *` and numbers in a kernel structure may be addresses of user space.
-            return _only(where) if is_pointer(node.type) and not _is_void(node.type) else _UNKNOWN
+            return _only(where) if node.type.is_pointer and not node.type.is_void_pointer else _UNKNOWN
         if where is Origin.BTF:
             return _only(where)
         if where is Origin.MAP_VALUE and _to_kernel_record(self.unit, node):
@@ -341,7 +329,7 @@ class _Tracer:
     def _from_context(self, node: Node) -> Origins:
         base = node.children[0].uncast if node.children else node
         base = base.children[0].uncast if base.name == "args" and base.children else base
-        record = pointee(base.type).get_declaration().spelling
+        record = base.type.pointee.name
         if record in _NETWORK:
             return _only(Origin.PACKET) if node.name in ("data", "data_end", "data_meta") else _UNKNOWN
         if record.startswith("bpf_iter__"):
@@ -386,7 +374,7 @@ class _Tracer:
 
     def _decl_ref_expr(self, node: Node, depth: int) -> Origins:
         target, function = node.declaration, node.function
-        if target is None or function is None or not is_local(node):
+        if target is None or function is None or not node.is_local:
             return _UNKNOWN
         if node.decl in self.followed:
             return frozenset()
@@ -416,12 +404,12 @@ class _Tracer:
         if target.kind == "PARM_DECL":
             found.append(self._parameter(node, target, function, depth))
         result = _union(found)
-        if not is_pointer(target.type):
+        if not target.type.is_pointer:
             return frozenset(Origin.KERNEL if o is Origin.KERNEL_TRACKED else o for o in result)
         return result
 
     def _kernel_record(self, found: Origins, target: Node) -> Origins:
-        return _UNKNOWN if _is_void(target.type) and any(o.is_kernel for o in found) else found
+        return _UNKNOWN if target.type.is_void_pointer and any(o.is_kernel for o in found) else found
 
     def _read(self, call: Node, depth: int) -> Origins:
         """A pointer that an explicit read filled in."""
@@ -435,7 +423,7 @@ class _Tracer:
         return _only(Origin.KERNEL) if kernel or named else _UNKNOWN
 
     def _parameter(self, node: Node, target: Node, function: Node, depth: int) -> Origins:
-        parameters = [p for p in function.children if p.kind == "PARM_DECL"]
+        parameters = function.parameters
         index = next((i for i, p in enumerate(parameters) if p.decl == node.decl), None)
         if index is None:
             return _UNKNOWN
@@ -447,7 +435,7 @@ class _Tracer:
                 return _only(Origin.USER)
             # A plain `char *` or `void *` of a kernel function is often an address of user space.
             return _only(kind) if not kind.is_kernel or _points_at_record(target) else _UNKNOWN
-        if not _is_static(function):
+        if not function.is_static:
             return _UNKNOWN
         calls = [c for c in self.unit.calls_of(function.name) if len(c.arguments) > index]
         return _union(self.address(call.arguments[index], depth) for call in calls) if calls else _UNKNOWN
@@ -479,7 +467,7 @@ def _program(unit: Unit, function: Node, parameters: list[Node]) -> Origin | Non
         macro = re.search(rb"\b(\w+)\s*\([^(){};]*\)\s*\Z", head)
         if macro and macro[1] in (b"KFUNC_PROBE", b"KRETFUNC_PROBE", b"KMOD_RET", b"LSM_PROBE", b"BPF_ITER"):
             return Origin.BTF
-        if _is_static(function) or not parameters or not _is_context(parameters[0]):
+        if function.is_static or not parameters or not _is_context(parameters[0]):
             return None
         return Origin.USER if function.name.startswith("syscall__") else Origin.KERNEL_TRACKED
     section = unit.program_section(function).lstrip(b"?")
@@ -497,36 +485,28 @@ def _map_method(call: Node) -> str:
     return callee.name if callee is not None and callee.kind == "MEMBER_REF_EXPR" else ""
 
 
-def _is_static(function: Node) -> bool:
-    return bool(function.cursor.storage_class.name == "STATIC")
-
-
 def _is_context(parameter: Node) -> bool:
-    if not is_pointer(parameter.type):
+    if not parameter.type.is_pointer:
         return False
-    record = pointee(parameter.type).get_declaration().spelling
+    record = parameter.type.pointee.name
     return record in _CONTEXTS or bool(_TRACE_CONTEXT.match(record))
-
-
-def _is_void(type_: Any) -> bool:
-    return is_pointer(type_) and bool(pointee(type_).get_canonical().kind.name == "VOID")
 
 
 def _points_at_record(node: Node) -> bool:
     """Whether a pointer, or the cast around an integer, is to a structure."""
     outer: Node | None = node
-    while outer is not None and not is_pointer(outer.type):
+    while outer is not None and not outer.type.is_pointer:
         if outer.parent is None or outer.parent.kind not in ("CSTYLE_CAST_EXPR", "PAREN_EXPR", "UNEXPOSED_EXPR"):
             break
         outer = outer.parent
-    if outer is None or not is_pointer(outer.type):
+    if outer is None or not outer.type.is_pointer:
         return False
-    if _is_void(outer.type) and outer.outer is not None:
+    if outer.type.is_void_pointer and outer.outer is not None:
         outer = outer.outer  # `struct sock *sk = (void *)PT_REGS_PARM1(ctx);`
         outer = outer.children[0] if outer.kind == "BINARY_OPERATOR" and outer.operator == "=" else outer
         if outer.kind not in ("VAR_DECL", "DECL_REF_EXPR"):
             return False
-    return bool(pointee(outer.type).get_canonical().kind.name == "RECORD")
+    return outer.type.pointee.is_record
 
 
 def _is_null(node: Node) -> bool:
@@ -540,14 +520,14 @@ def _to_kernel_record(unit: Unit, node: Node) -> bool:
     `void *` counts as one: what becomes of it, the variable that takes it tells.
     """
     outer: Node | None = node
-    while outer is not None and (not is_pointer(outer.type) or _is_void(outer.type)):
+    while outer is not None and (not outer.type.is_pointer or outer.type.is_void_pointer):
         outer = outer.parent
         if outer is None or outer.kind not in ("CSTYLE_CAST_EXPR", "PAREN_EXPR", "UNEXPOSED_EXPR"):
-            return _is_void(node.type)
-    if outer is None or pointee(outer.type).get_canonical().kind.name != "RECORD":
+            return node.type.is_void_pointer
+    if outer is None or not outer.type.pointee.is_record:
         return False
-    where = pointee(outer.type).get_canonical().get_declaration().location.file
-    return where is not None and Path(where.name) not in unit.sources
+    where = outer.type.pointee.declared_in
+    return where is not None and where not in unit.sources
 
 
 def _is_kept_by_kernel(node: Node) -> bool:

@@ -116,6 +116,7 @@ class Jobs:
             closure.vmlinux,
             wants_vmlinux=self._wants_vmlinux(closure),
             flags=flags,
+            root=program.root,
         )
         job = Job(
             program.path,

@@ -23,10 +23,9 @@ import re
 from collections.abc import Iterable
 from enum import Enum
 
-from ebpffix.analysis.provenance import Origin, is_local, origin, pointer
+from ebpffix.analysis.provenance import Origin, origin, pointer
 from ebpffix.editing.chain import ACCESS
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
 
 # Functions of the kernel's headers that only cast their argument; others read memory.
 _CASTS = frozenset(("inet_sk", "inet_csk", "tcp_sk", "udp_sk", "inet_reqsk", "inet_twsk"))
@@ -70,7 +69,7 @@ def _known(unit: Unit, through: Node, depth: int = _DEPTH) -> Root | None:
 def _is_behind_its_calls(unit: Unit, node: Node) -> bool:
     """Whether a node stands in a static function that is defined behind a call of it."""
     function = node.function
-    if function is None or function.cursor.storage_class.name != "STATIC":
+    if function is None or not function.is_static:
         return False
     return any(c.path == function.path and c.start < function.start for c in unit.calls_of(function.name))
 
@@ -92,7 +91,7 @@ def _refused(unit: Unit, through: Node, depth: int) -> Root | None:
     inner = pointer(node) if node.kind in ACCESS else None
     if inner is None:
         return None
-    where, record = origin(unit, inner), pointee(inner.type).get_declaration().spelling
+    where, record = origin(unit, inner), inner.type.pointee.name
     if where is Origin.MAP_VALUE or (where is Origin.CTX and _PROBED.match(record)):
         return Root.KERNEL
     return _refused(unit, inner, depth - 1)
@@ -109,12 +108,12 @@ def _returned(unit: Unit, call: Node, depth: int) -> Root | None:
     given = _known(unit, call.arguments[0], depth - 1)
     if given is None or call.name in _CASTS:
         return Root.KERNEL if given else None
-    return Root.HEADER if is_pointer(call.type) else None
+    return Root.HEADER if call.type.is_pointer else None
 
 
 def _variable(unit: Unit, node: Node, depth: int) -> Root | None:
     target, function = node.declaration, node.function
-    if target is None or function is None or not is_local(node):
+    if target is None or function is None or not node.is_local:
         return None
     values = []
     for other in function.find("VAR_DECL", "BINARY_OPERATOR", "UNARY_OPERATOR"):
@@ -131,9 +130,9 @@ def _variable(unit: Unit, node: Node, depth: int) -> Root | None:
 
 
 def _parameter(unit: Unit, node: Node, function: Node, depth: int) -> Root | None:
-    parameters = [p.decl for p in function.children if p.kind == "PARM_DECL"]
+    parameters = [p.decl for p in function.parameters]
     index = parameters.index(node.decl)
-    if function.cursor.storage_class.name == "STATIC":
+    if function.is_static:
         calls = [c for c in unit.calls_of(function.name) if len(c.arguments) > index]
         return _all(_refused(unit, c.arguments[index], depth - 1) for c in calls)
     # Whatever a kprobe has behind its context is an integer for the verifier.
@@ -141,8 +140,8 @@ def _parameter(unit: Unit, node: Node, function: Node, depth: int) -> Root | Non
 
 
 def _is_probe(function: Node) -> bool:
-    first = next((p for p in function.children if p.kind == "PARM_DECL"), None)
-    return first is not None and pointee(first.type).get_declaration().spelling == "pt_regs"
+    first = next(iter(function.parameters), None)
+    return first is not None and first.type.pointee.name == "pt_regs"
 
 
 def _all(found: Iterable[Root | None]) -> Root | None:
