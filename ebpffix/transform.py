@@ -1,4 +1,4 @@
-"""The contract between the engine and the transforms: Transform, Trigger, and the registry.
+"""The contract between the engine and the transforms: Transform, Trigger, Cure, and the registry.
 
 A transform is a module with two names: `TRANSFORM`, the facts, and `find(unit)`, a generator of fixes. Its docstring is
 its page, which `ebpffix --explain` prints. Transforms are found through the entry point group `ebpffix.transforms`.
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Cure:
+    """What a transform does about refused loads: `refusal` is a class of `verify.explain`.
+
+    With a `pattern` only those whose context it finds: four lines, "@" and the loader ("libbpf", "bcc", …), the
+    instruction, the source line, and the verifier's message, each empty where the log does not tell. One with a pattern
+    speaks before one without.
+    """
+
+    refusal: str
+    pattern: str = ""
+
+
+@dataclass(frozen=True)
 class Transform:
     """The facts of one transform.
 
@@ -30,7 +43,11 @@ class Transform:
     concerns. `neighbours` are the endings of files next to the program that the transform reads
     (`Unit.neighbours`): a result is kept only as long as these stay the same. `from_errors` says that what it finds is
     an error to clang: for other transforms an error anywhere in the program makes their fixes doubtful.
-    `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too.
+    `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too. `cures` are the
+    refused loads that it is about.
+
+    `shape`, `safe`, `suggested` and `advice` are its row in the table of the README, in Markdown: the pattern, and when
+    a fix is how sure ("" for never).
     """
 
     name: str
@@ -42,6 +59,11 @@ class Transform:
     neighbours: tuple[str, ...] = ()
     from_errors: bool = False
     structs: Callable[[], Set[bytes]] | None = None
+    cures: tuple[Cure, ...] = ()
+    shape: str = ""
+    safe: str = ""
+    suggested: str = ""
+    advice: str = ""
 
     @cached_property
     def trigger(self) -> Trigger:

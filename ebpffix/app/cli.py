@@ -325,6 +325,7 @@ def _settings(
     )
     return Settings(
         transforms=chosen,
+        known=frozenset(known),
         environment=Environment(options),
         jobs=flags["jobs"] or len(os.sched_getaffinity(0)),
         cache=cache,

@@ -91,7 +91,10 @@ def files_line(report: Report) -> str:
 
 
 def notes(report: Report) -> Iterator[str]:
-    """What was not understood, file by file, and the fixes that were dropped; notes that all files share only once."""
+    """What was not understood, file by file, ignore comments that silence nothing, and the fixes that were dropped.
+
+    Notes that all files share are told only once.
+    """
     shared = Counter(note for file in report.files for note in set(file.notes))
     common = {note for note, count in shared.items() if count > 1}
     for file in report.files:
@@ -99,6 +102,8 @@ def notes(report: Report) -> Iterator[str]:
             said = [note for note in file.notes if note not in common] or file.notes or ["see the files around it"]
             for note in said:
                 yield f"{name(file.path)}: {file.status}: {visible(note)}"
+    for file in report.files:
+        yield from (f"{name(file.path)}: {visible(note)}" for note in file.ignores)
     for found, reason in report.dropped:
         yield f"{name(found.fix.at.path)}: {found.transform}: a fix was left out: {visible(reason)}"
 
