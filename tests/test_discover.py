@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from ebpffix.sources import discover as module
-from ebpffix.sources.discover import Discovery, dialect_of, discover, root_of
+from ebpffix.sources.dialect import dialect_of
+from ebpffix.sources.discover import Discovery, discover
+from ebpffix.sources.files import root_of
 from ebpffix.sources.source import Source
 
 LIBBPF = b'#include "vmlinux.h"\nSEC("kprobe/f") int f(void *ctx) { return 0; }\nchar L[] SEC("license") = "GPL";\n'

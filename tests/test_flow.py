@@ -26,7 +26,7 @@ def flow_of(body: str) -> Flow:
     source = Source(path, PRELUDE + body.encode())
     parsed = parse(source, Setup(("-target", "bpf", "-std=gnu11", "-w")), {str(path): source.data}, pch=None)
     assert not parsed.errors, parsed.errors
-    unit = Unit(path, "libbpf", parsed.tu, {path: source})
+    unit = Unit(path, "libbpf", parsed, {path: source})
     return Flow(unit.functions[-1])
 
 

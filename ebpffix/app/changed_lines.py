@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ebpffix.rewriting.fixpoint import Found
+from ebpffix.rewriting.found import Found
 from ebpffix.rewriting.patch import changed_lines
-from ebpffix.sources.discover import root_of
+from ebpffix.sources.files import root_of
 from ebpffix.sources.source import Source
 
 Wanted = Callable[[Found], bool]

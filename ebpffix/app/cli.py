@@ -22,8 +22,8 @@ from ebpffix.report import FORMATS
 
 if TYPE_CHECKING:
     from ebpffix.app.config import Config
-    from ebpffix.rewriting.fixpoint import Found
-    from ebpffix.run.engine import Settings
+    from ebpffix.rewriting.found import Found
+    from ebpffix.run.settings import Settings
     from ebpffix.sources.discover import Discovery
     from ebpffix.sources.source import Source
     from ebpffix.transform import Registered
@@ -290,7 +290,7 @@ def _settings(
     flags: dict[str, Any], config: Config, known: dict[str, Registered], contents: dict[Path, bytes]
 ) -> Settings:
     from ebpffix.frontend.environment import Environment, Options
-    from ebpffix.run.engine import Settings
+    from ebpffix.run.settings import Settings
 
     chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
     cache = None if flags["no_cache"] else _cache_folder()
@@ -301,6 +301,7 @@ def _settings(
         vmlinux=config.vmlinux,
         btf=config.btf,
         cache=cache,
+        given=_given(flags),
     )
     return Settings(
         transforms=chosen,
@@ -316,6 +317,14 @@ def _settings(
     )
 
 
+def _given(flags: dict[str, Any]) -> tuple[Path, ...]:
+    """What the user pointed at by a flag, where a configuration file may come from a stranger."""
+    named = [*flags["include"], *(flags[name] for name in ("vmlinux", "btf") if flags[name])]
+    if flags["compile_commands"]:
+        named.append(os.path.dirname(os.path.abspath(flags["compile_commands"])))
+    return tuple(Path(os.path.abspath(name)) for name in named)
+
+
 def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:
     import atexit
 
@@ -329,7 +338,7 @@ def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:
 def _compile_flags(config: Config) -> Callable[[Path], list[str]]:
     """The flags of a program out of the compile_commands.json that was given, else of the one in its project."""
     from ebpffix.app.config import CompileCommands, find_compile_commands
-    from ebpffix.sources.discover import root_of
+    from ebpffix.sources.files import root_of
 
     @functools.cache
     def commands(path: Path | None) -> CompileCommands | None:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from ebpffix.fix import Safety
 from ebpffix.report import FORMATS, render, text
 from ebpffix.report.model import display, model
-from ebpffix.rewriting.fixpoint import Applied, Found, apply_all
+from ebpffix.rewriting.found import Applied, Found, apply_all
 from ebpffix.rewriting.patch import format_patch as write_series
 from ebpffix.rewriting.patch import unified
-from ebpffix.rewriting.write import replace_content
 from ebpffix.run.analyse import Status
-from ebpffix.run.engine import Report, Settings, run
+from ebpffix.run.engine import Report, run
+from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery
+from ebpffix.write import replace_content
 
 if TYPE_CHECKING:
     from ebpffix.verify.session import Verifier

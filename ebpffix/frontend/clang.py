@@ -166,6 +166,21 @@ def integer(cursor: Any) -> int | None:
         lib.clang_EvalResult_dispose(result)
 
 
+_INCLUSION = cindex.callbacks["translation_unit_includes"]
+
+
+def files_read(tu: Any) -> list[str]:
+    """The names, as libclang has them, of the main file and of all that it includes, directly or not, each as often as
+    it was entered; not what a precompiled header holds already."""
+    found: list[str] = []
+
+    def visit(file: Any, _stack: Any, _depth: Any, _data: Any) -> None:
+        found.append(cindex.File(file).name)
+
+    library().clang_getInclusions(tu, _INCLUSION(visit), None)
+    return found
+
+
 class _Place:
     """The out-parameters of a location query, allocated once for a translation unit."""
 

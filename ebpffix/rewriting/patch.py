@@ -332,7 +332,7 @@ def _configured(key: str, repository: Path | None) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    from ebpffix.rewriting.write import put
+    from ebpffix.write import put
 
     mask = os.umask(0)
     os.umask(mask)

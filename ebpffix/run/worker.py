@@ -209,7 +209,7 @@ class _Headers:
         return False  # asked again should more programs want it
 
     def build(self, job: Job) -> Path | None:
-        return self._store.build(*self._key(job)) if self._store else None
+        return self._store.build(*self._key(job), job.setup.reach) if self._store else None
 
     def made(self, job: Job, header: Path | None) -> None:
         self._pending.discard(self._key(job))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpffix.sources.reader import SETTINGS, read_file
+
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
@@ -28,11 +30,15 @@ _OF_ONE_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"
 
 def root_of(path: str | os.PathLike[str]) -> Path:
     """The root of the git tree that holds `path`; else the current folder, or for a path outside of it the folder of
-    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started."""
+    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started.
+
+    Neither the whole disk nor the whole of a user's files is a project, though one works there.
+    """
     path = os.path.abspath(path)
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     here = os.getcwd()
-    return Path(git_root(folder) or (here if inside(folder, here) else folder))
+    is_project = here not in ("/", os.path.expanduser("~")) and inside(folder, here)
+    return Path(git_root(folder) or (here if is_project else folder))
 
 
 def git_root(folder: str) -> str | None:
@@ -118,10 +124,10 @@ def _gitignore(folder: str) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
     try:
-        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="surrogateescape") as file:
-            lines = list(file)
+        data = read_file(os.path.join(folder, ".gitignore"), SETTINGS, within=folder)
     except OSError:  # git, too, goes on without one that it cannot read, and without a pattern that is none
-        lines = []
+        data = b""
+    lines = [line.decode("utf-8", "surrogateescape") for line in data.splitlines()]
     try:
         return GitIgnoreSpec.from_lines(lines)
     except ValueError:
@@ -150,4 +156,5 @@ def _ignored(path: str, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
 
 def reason(error: OSError) -> str:
     """Why the system refused, in its own words."""
-    return (error.strerror or type(error).__name__).lower()
+    words = error.strerror or type(error).__name__
+    return words[:1].lower() + words[1:]
