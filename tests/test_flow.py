@@ -25,7 +25,9 @@ void f(struct val *v, int x, int k)
 def flow_of(body: str) -> Flow:
     path = Path("/nowhere/flow.c")
     source = Source(path, PRELUDE + body.encode())
-    parsed = parse(source, Setup(("-target", "bpf", "-std=gnu11", "-w"), Reach(path.parent)), {str(path): source.data}, pch=None)
+    parsed = parse(
+        source, Setup(("-target", "bpf", "-std=gnu11", "-w"), Reach(path.parent)), {str(path): source.data}, pch=None
+    )
     assert not parsed.errors, parsed.errors
     unit = Unit(path, "libbpf", parsed, {path: source})
     return Flow(unit.functions[-1])
