@@ -141,8 +141,8 @@ def test_only_the_given_folder(repo: Path) -> None:
 
 def test_git_runs_once_for_a_tree_and_never_for_a_root(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    real = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda command, **kw: calls.append(command[2]) or real(command, **kw))
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **kw: calls.append(command[2]) or real(command, **kw))
     write(repo, a__x_DOT_c=BCC, b__y_DOT_c=LIBBPF)
     assert root_of(repo / "a" / "x.c") == repo
     assert not calls

@@ -38,6 +38,11 @@ def fail(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
+def _tell(line: str) -> None:
+    """One line on standard error, for what does not stop the run."""
+    click.echo(f"ebpffix: {line}", err=True)
+
+
 def _names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
@@ -188,6 +193,7 @@ def _check(flags: dict[str, Any]) -> None:
     from ebpffix.app.config import ConfigError
     from ebpffix.frontend.environment import NoTypes
     from ebpffix.run import engine
+    from ebpffix.sources.git import GitError
 
     for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
         if flags[flag] and not flags[needs]:
@@ -224,7 +230,7 @@ def _check(flags: dict[str, Any]) -> None:
             raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
-    except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
+    except (ConfigError, NoTypes, GitError) as error:  # what only a program's turn shows: its command, its types
         fail(str(error))
     if flags["write_baseline"]:
         raise SystemExit(modes.write_baseline(report, everything.found, Path(flags["write_baseline"])))
@@ -259,7 +265,7 @@ def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
     if flags["include"]:
         given["include"] = tuple(_existing(folder, "-I") for folder in flags["include"])
     named = [flags["stdin_filename"] if path == _STDIN else path for path in flags["paths"]]
-    config = load_config([path for path in named if path], known)
+    config = load_config([path for path in named if path], known, _tell)
     return dataclasses.replace(config, **given)
 
 
@@ -342,7 +348,7 @@ def _compile_flags(config: Config) -> Callable[[Path], list[str]]:
 
     @functools.cache
     def commands(path: Path | None) -> CompileCommands | None:
-        return CompileCommands(path) if path else None
+        return CompileCommands(path, _tell) if path else None
 
     @functools.cache
     def of_root(root: Path) -> CompileCommands | None:
@@ -373,9 +379,9 @@ def _wanted(flags: dict[str, Any], config: Config, contents: dict[Path, bytes]) 
         raise click.UsageError("--changed-lines and --diff-base say the same twice: give one of them")
     filters: list[Callable[[Found], bool]] = []
     if flags["changed_lines"]:
-        filters.append(scope.of_diff(Path(flags["changed_lines"])))
+        filters.append(scope.of_diff(Path(flags["changed_lines"]), contents))
     if flags["diff_base"]:
-        filters.append(scope.since(flags["diff_base"]))
+        filters.append(scope.since(flags["diff_base"], contents))
     if config.baseline and not flags["write_baseline"]:
         from ebpffix.app import baseline
 

@@ -124,6 +124,9 @@ def _clang(path: Path, folder: Path, clang: Clang, args: Sequence[str], timeout:
     argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
     argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MT", "x", "-MF", str(folder / "deps")]
     argv += ["-x", "c", "-c", os.path.abspath(path), "-o", str(folder / "object")]
+    # Wherever it stands, clang takes it for the name of a file with more arguments, such as the name of a plugin.
+    if expanded := next((word for word in argv if word.startswith("@")), ""):
+        return Finished(1, b"", f"error: no argument may begin with @, as does {expanded}".encode())
     env = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
     return run(argv, folder=folder, timeout=timeout, env=env)
 
