@@ -123,7 +123,7 @@ def load_transforms() -> dict[str, Registered]:
     points = entry_points(group="ebpffix.transforms")
     for point in sorted(points, key=lambda point: (_distribution(point) != BUILT_IN, _distribution(point))):
         origin = _distribution(point)
-        for module in _walked(point.load()):
+        for module in walked(point.load(), "TRANSFORM"):
             facts, find = getattr(module, "TRANSFORM", None), getattr(module, "find", None)
             if not isinstance(facts, Transform) or not callable(find):
                 raise ValueError(f"{origin}: entry point {point.name} ({module.__name__}) has no TRANSFORM and find()")
@@ -141,12 +141,12 @@ def _distribution(point: EntryPoint) -> str:
     return re.sub(r"[-_.]+", "-", point.dist.name).lower() if point.dist else "an unknown package"
 
 
-def _walked(module: ModuleType) -> Iterator[ModuleType]:
-    """The module itself where it is a transform, else the modules of the package that it is."""
+def walked(module: ModuleType, facts: str) -> Iterator[ModuleType]:
+    """The module itself where it has the name `facts`, else the modules of the package that it is."""
     from importlib import import_module
     from pkgutil import iter_modules
 
-    if hasattr(module, "TRANSFORM") or not hasattr(module, "__path__"):
+    if hasattr(module, facts) or not hasattr(module, "__path__"):
         yield module
         return
     for inner in iter_modules(module.__path__, module.__name__ + "."):

@@ -54,6 +54,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
 @click.option("--verify", is_flag=True, help="Compile and load each touched program before and after.")
+@click.option("--repair", is_flag=True, help="Repair programs that the verifier refuses; with --diff, --apply, alone.")
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
@@ -209,7 +210,7 @@ def _check(flags: dict[str, Any]) -> None:
     from ebpffix.sources.git import GitError
 
     for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
-        if flags[flag] and not flags[needs]:
+        if flags[flag] and not flags[needs] and not (flags["repair"] and needs == "verify"):
             raise click.UsageError(f"--{flag.replace('_', '-')} goes with --{needs}")
     modes_given = [mode for mode in ("diff", "apply", "format_patch", "write_baseline", "watch") if flags[mode]]
     if len(modes_given) > 1:
@@ -235,6 +236,8 @@ def _check(flags: dict[str, Any]) -> None:
 
         everything = baseline.Everything()
         settings = dataclasses.replace(settings, wanted=everything)
+    if flags["repair"]:
+        raise SystemExit(_repair(flags, discovery, settings, contents))
     try:
         if flags["watch"]:
             from ebpffix.app import watch
@@ -259,6 +262,27 @@ def _check(flags: dict[str, Any]) -> None:
     if flags["step"] and settings.verifier:
         raise SystemExit(modes.step(report, output, settings.verifier))
     raise SystemExit(mode(report, output))
+
+
+def _repair(flags: dict[str, Any], discovery: Discovery, settings: Settings, contents: dict[Path, bytes]) -> int:
+    """Search for repairs of what the verifier refuses."""
+    from ebpffix.app import modes, repairs
+    from ebpffix.frontend.environment import NoTypes
+    from ebpffix.repair.registry import load_strategies
+
+    output = modes.Output(
+        format=flags["output_format"],
+        file=Path(flags["output_file"]) if flags["output_file"] else None,
+        stdin=bool(contents),
+    )
+    if output.format not in ("text", "json"):
+        raise click.UsageError("--repair reports as text or json")
+    mode: repairs.Mode = "diff" if flags["diff"] else "apply" if flags["apply"] else "list"
+    try:
+        strategies = list(load_strategies().values())
+        return repairs.run(discovery, settings, _verifier(flags, settings.cache), strategies, mode, output)
+    except (ValueError, OSError, NoTypes) as error:
+        fail(str(error))
 
 
 def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
