@@ -11,7 +11,7 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +19,7 @@ import click
 
 from ebpffix import __version__
 from ebpffix.report import FORMATS
+from ebpffix.shown import visible
 
 if TYPE_CHECKING:
     from ebpffix.app.config import Config
@@ -34,13 +35,13 @@ _STDIN = "-"
 
 def fail(message: str) -> NoReturn:
     """One line on standard error, and exit 2."""
-    click.echo(f"ebpffix: {message}", err=True)
+    _tell(message)
     raise SystemExit(2)
 
 
 def _tell(line: str) -> None:
-    """One line on standard error, for what does not stop the run."""
-    click.echo(f"ebpffix: {line}", err=True)
+    """One line on standard error."""
+    click.echo(f"ebpffix: {visible(line)}", err=True)
 
 
 def _names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -165,9 +166,21 @@ def _sources(paths: tuple[str, ...]) -> list[Source]:
 
 
 def _list_transforms() -> None:
+    from ebpffix.transform import BUILT_IN
+
     for transform in _load_transforms().values():
         facts = transform.facts
-        click.echo(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}")
+        origin = "" if transform.distribution == BUILT_IN else f" (of {transform.distribution})"
+        click.echo(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}{origin}")
+
+
+def _tell_of_others(chosen: Iterable[Registered]) -> None:
+    """Whose code runs, besides ours."""
+    from ebpffix.transform import BUILT_IN
+
+    others = [f"{t.facts.name} (of {t.distribution})" for t in chosen if t.distribution != BUILT_IN]
+    if others:
+        _tell(f"with {', '.join(others)}")
 
 
 def _explain(name: str) -> None:
@@ -213,10 +226,11 @@ def _check(flags: dict[str, Any]) -> None:
     except (ConfigError, OSError, ValueError) as error:
         fail(str(error))
     for line in discovery.errors:
-        click.echo(f"ebpffix: {line}", err=True)
+        _tell(line)
+    _tell_of_others(settings.transforms.values())
     if discovery.skipped:
         others = f" and {len(discovery.skipped) - 1} more" if len(discovery.skipped) > 1 else ""
-        click.echo(f"ebpffix: {discovery.skipped[0]}{others}: no eBPF C by its looks, left alone", err=True)
+        _tell(f"{discovery.skipped[0]}{others}: no eBPF C by its looks, left alone")
     if flags["write_baseline"]:
         from ebpffix.app import baseline
 
@@ -335,6 +349,7 @@ def _settings(
     )
     return Settings(
         transforms=chosen,
+        known=frozenset(known),
         environment=Environment(options),
         jobs=flags["jobs"] or len(os.sched_getaffinity(0)),
         cache=cache,
