@@ -30,11 +30,10 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
     explanation = explain(refusal.message)
     if explanation is None:
         return
-    names = [explanation.transform, *(name for _, name in explanation.cures)]
     place = locate.line_of(refusal.unit, refusal.step.source) if refusal.step else None
-    for name in dict.fromkeys(n for n in names if n):
-        known = _transforms().get(name)
-        if known is None or refusal.unit.dialect not in known.facts.dialects:
+    for known in _transforms().values():
+        cures = any(cure.refusal == explanation.key for cure in known.facts.cures)
+        if not cures or refusal.unit.dialect not in known.facts.dialects:
             continue
         fixes = [fix for fix in known.find(refusal.unit) if fix.edits]
         if place:
