@@ -79,7 +79,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--output-file", metavar="F", help="Write the report there.")
 @click.option("--statistics", is_flag=True, help="Count findings by transform.")
 @click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
-@click.option("--explain", metavar="T", help="Print a transform's page.")
+@click.option("--explain", metavar="T", help="Print the page of a transform, or of a strategy of --repair.")
 @click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Threads; one a processor unless set.")
 @click.option("--no-cache", is_flag=True, help="Keep nothing on disk, and use nothing that is there.")
@@ -184,12 +184,16 @@ def _tell_of_others(chosen: Iterable[Registered]) -> None:
 
 
 def _explain(name: str) -> None:
+    from ebpffix.repair.registry import load_strategies
     from ebpffix.report import explain
 
-    known = _load_transforms()
-    if name not in known:
-        fail(f"--explain {name}: no such transform; there are {', '.join(known)}")
-    click.echo(explain.page(known[name]))
+    known, strategies = _load_transforms(), load_strategies()
+    if name in known:
+        click.echo(explain.page(known[name]))
+    elif name in strategies:
+        click.echo(explain.strategy_page(strategies[name]))
+    else:
+        fail(f"--explain {name}: no such transform or strategy; there are {', '.join((*known, *strategies))}")
 
 
 def _load_transforms() -> dict[str, Registered]:
