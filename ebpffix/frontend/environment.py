@@ -89,7 +89,7 @@ class Environment:
         """The setup of a program. `dirs` are the project's folders that resolve its includes, `vmlinux` the project's
         vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json. `root` is what was
         named or walked, or the git tree's; else the program's folder."""
-        reach = self._reach(root or source.path)
+        reach = self.reach(root or source.path)
         if dialect == BCC:
             return self._bcc(dirs, flags, reach)
         folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux)
@@ -110,7 +110,8 @@ class Environment:
         return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
-    def _reach(self, root: Path) -> Reach:
+    def reach(self, root: Path) -> Reach:
+        """What the programs of a project may read."""
         return Reach(root_of(root), (BUNDLED, self._folder, *self.options.given))
 
     def _folders(

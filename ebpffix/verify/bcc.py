@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix.kernel.headers import build_folder, is_whole, split_packages
+from ebpffix.sources.files import root_of
+from ebpffix.sources.reach import Reach
 from ebpffix.sources.source import Source
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, unpack
 from ebpffix.verify.compile import CompileError
 from ebpffix.verify.load import ProgramResult, judge, kernel_release
-from ebpffix.verify.process import kill, limit
+from ebpffix.verify.process import environment, is_foreign, kill, limit, rights
 
 PYTHON = "/usr/bin/python3"
 _INSTALL = "install BCC for the system's Python (Debian: python3-bpfcc)"
@@ -112,6 +114,7 @@ class Bcc:
         flags: Sequence[str] = (),
         load: bool = True,
         cap_bpf: bool = False,
+        reach: Reach | None = None,
         timeout: float = 60,
     ) -> Checked | CompileError:
         """Compile `text`, the contents of `path`, and load each function by itself.
@@ -130,6 +133,7 @@ class Bcc:
             "default": _KPROBE,
             "load": load,
             "cap_bpf": cap_bpf,
+            **rights(reach or Reach(root_of(path)), [self._headers], foreign=is_foreign(path)),
             "timeout": timeout,
             "total": timeout,
         }
@@ -148,7 +152,7 @@ class Bcc:
         if self._child is not None and self._child.poll() is None:
             return self._child
         self._stop()
-        env = {**os.environ, "LC_ALL": "C", "BCC_KERNEL_SOURCE": str(self._headers)}
+        env = {**environment(), "BCC_KERNEL_SOURCE": str(self._headers)}
         argv = [self._python, *start("bcc_child")]
         try:
             self._child = subprocess.Popen(

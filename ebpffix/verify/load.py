@@ -143,7 +143,10 @@ _STATISTICS = re.compile(
     r"^(?:processed \d+ insns|verification time|stack depth|libbpf: |max_states_per_insn).*$", re.MULTILINE
 )
 _MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.MULTILINE)
-_NOISE = re.compile(r"elf: skipping|BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: ")
+_NOISE = re.compile(
+    r"elf: skipping|BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: "
+    r"|failed to iterate BTF objects"  # those of modules, which only CAP_SYS_ADMIN may list
+)
 
 
 def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdict, str]:
