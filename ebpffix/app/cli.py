@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -103,8 +104,17 @@ def command(**flags: Any) -> None:
     return _check(flags)
 
 
+def _end(number: int, _frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is short
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
-    """The command; a mistake in its flags is one line on standard error, and exit 2."""
+    """The command; a mistake in its flags is one line on standard error, and exit 2. A signal that ends it lets it end
+    what it started, and remove what it put on the disk for a while."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     try:
         raise SystemExit(command.main(prog_name="ebpffix", standalone_mode=False))
     except click.ClickException as error:
@@ -137,10 +147,11 @@ def _log(flags: dict[str, Any]) -> None:
 
 def _object(path: str) -> bytes:
     """A compiled program with a line table."""
+    from ebpffix.sources.reader import read_file
     from ebpffix.verify import lineinfo, objects
 
     try:
-        data = Path(path).read_bytes()
+        data = read_file(path)
         lineinfo.check(data)
         objects.programs(data)
     except OSError as error:

@@ -28,8 +28,8 @@ from ebpffix.sources.source import Source
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, unpack
 from ebpffix.verify.compile import CompileError
-from ebpffix.verify.load import ProgramResult, judge, kernel_release
-from ebpffix.verify.process import environment, is_foreign, kill, limit, rights
+from ebpffix.verify.load import ProgramResult, judge, kernel_release, without_addresses
+from ebpffix.verify.process import environment, is_foreign, kill, limit, rights, started
 
 PYTHON = "/usr/bin/python3"
 _INSTALL = "install BCC for the system's Python (Debian: python3-bpfcc)"
@@ -165,6 +165,7 @@ class Bcc:
             )
         except OSError as error:
             raise CannotVerify(f"no BCC ({self._python}: {error.strerror})", _INSTALL) from None
+        started(self._child)
         limit(self._child.pid, _LIFE)
         hello = self._read(self._child, 60)
         if "bcc" not in hello:
@@ -249,7 +250,7 @@ def _result(name: str, tries: Sequence[Mapping[str, Any]], cap_bpf: bool) -> Pro
     section = _SECTIONS[best["kind"]]
     if "errno" not in best and "failed" not in best:
         return ProgramResult(name, section, "untried", reason="not loaded")
-    log = best["said"].partition("Failed to load program")[2].partition("\n")[2]
+    log = without_addresses(best["said"].partition("Failed to load program")[2].partition("\n")[2])
     verdict, reason = judge({**best, "said": "", "log": log}, section, cap_bpf)
     return ProgramResult(name, section, verdict, best.get("insns"), log, reason)
 

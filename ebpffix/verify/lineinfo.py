@@ -7,10 +7,12 @@ rest: programs that were refused before their first instruction, and kernels tha
 from __future__ import annotations
 
 import struct
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ebpffix.verify.logs import SourceLine
+from ebpffix.verify.objects import LONGEST
 
 _BTF_MAGIC = 0xEB9F
 _INSTRUCTION = 8  # bytes
@@ -53,7 +55,7 @@ def check(data: bytes) -> None:
     """ValueError, with a reason, for what is no ELF object with a line table."""
     try:
         elf = _read(data)
-        found = any(_lines(elf, section.name) for section in elf.sections)
+        found = _lines(elf, frozenset(section.name for section in elf.sections))
     except (struct.error, OverflowError) as error:
         raise ValueError(f"not a whole ELF object: {error}") from None
     if not found:
@@ -83,7 +85,7 @@ def _line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
     btf = elf.body(b".BTF")
     if not btf:
         return None
-    before = [line for line in _lines(elf, section) if start <= line[0] <= wanted]
+    before = [line for line in _lines(elf, {section}) if start <= line[0] <= wanted]
     if not before:
         return None
     _, file, text, number = before[-1]
@@ -103,7 +105,7 @@ def _read(data: bytes) -> _Elf:
 
 
 def _string(data: bytes, at: int) -> bytes:
-    end = data.find(b"\0", at)
+    end = data.find(b"\0", at, at + LONGEST)
     return data[at:end] if end >= 0 else b""
 
 
@@ -112,8 +114,8 @@ def _btf_string(btf: bytes, order: str, at: int) -> bytes:
     return _string(btf, header + strings + at) if magic == _BTF_MAGIC else b""
 
 
-def _lines(elf: _Elf, wanted: bytes) -> list[tuple[int, int, int, int]]:
-    """The line table of a section by offset: offset in bytes, file and text as places in BTF's strings, line << 10."""
+def _lines(elf: _Elf, wanted: Set[bytes]) -> list[tuple[int, int, int, int]]:
+    """The line table of sections by offset: offset in bytes, file and text as places in BTF's strings, line << 10."""
     ext = elf.body(b".BTF.ext")
     if not ext:
         return []
@@ -127,7 +129,7 @@ def _lines(elf: _Elf, wanted: bytes) -> list[tuple[int, int, int, int]]:
     while record >= 16 and at + 8 <= end:
         name, count = struct.unpack_from(elf.order + "II", ext, at)
         at += 8
-        if _btf_string(btf, elf.order, name) == wanted:
+        if _btf_string(btf, elf.order, name) in wanted:
             found += [struct.unpack_from(elf.order + "IIII", ext, at + n * record) for n in range(count)]
         at += count * record
     return sorted(found)

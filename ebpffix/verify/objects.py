@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+LONGEST = 4096  # bytes of a name; more is none, and each of many would be looked for to the end
 _SYMTAB, _RELA, _NOBITS, _REL = 2, 4, 8, 9  # sh_type
 _EXECINSTR = 4  # sh_flags
 _OBJECT, _FUNC, _SECTION = 1, 2, 3  # st_info & 15
@@ -65,6 +66,8 @@ class _Elf:
         (start,) = struct.unpack_from(self.order + "Q", data, 0x28)
         width, count, names = struct.unpack_from(self.order + "HHH", data, 0x3A)
         heads = [struct.unpack_from(self.order + "IIQQQQII", data, start + n * width) for n in range(count)]
+        if sum(head[5] for head in heads if head[1] != _NOBITS) > 2 * len(data):
+            raise ValueError("its sections lie over each other")  # and would take as much memory as there are of them
         offset, length = heads[names][4:6]
         strings = data[offset : offset + length]
         for name, kind, flags, _, offset, size, link, info in heads:
@@ -94,7 +97,7 @@ class _Elf:
 
 
 def _string(strings: bytes, offset: int) -> str:
-    return strings[offset : strings.index(b"\0", offset)].decode("utf-8", "surrogateescape")
+    return strings[offset : strings.index(b"\0", offset, offset + LONGEST)].decode("utf-8", "surrogateescape")
 
 
 def programs(data: bytes) -> list[tuple[str, str]]:

@@ -88,11 +88,37 @@ def rights(reach: Reach, parts: Iterable[Path], *, foreign: bool) -> dict[str, l
     }
 
 
+_running: set[subprocess.Popen[Any]] = set()
+_ended = False
+
+
+class Ended(Exception):
+    """The run is being ended: nothing is started any more."""
+
+
+def started(child: subprocess.Popen[Any]) -> None:
+    """Count a child among those that `end_all` ends."""
+    _running.add(child)
+    if _ended:
+        kill(child)
+        raise Ended
+
+
+def end_all() -> None:
+    """End every child, of all threads, and start no other one: for a run that a signal ends."""
+    global _ended
+    _ended = True
+    for child in tuple(_running):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+
+
 def kill(child: subprocess.Popen[Any]) -> None:
     """End a child and all that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    _running.discard(child)
 
 
 def run(
@@ -116,6 +142,7 @@ def run(
             start_new_session=True,
         )
         code: int | None
+        started(child)
         try:
             limit(child.pid, timeout)
             code = child.wait(timeout)
