@@ -48,6 +48,7 @@ def library() -> Any:
     for name, result, arguments in (
         ("clang_getCursorBinaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
         ("clang_getCursorUnaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
+        ("clang_Cursor_getVarDeclInitializer", cindex.Cursor, [cindex.Cursor]),
         ("clang_getSkippedRanges", ctypes.POINTER(_RangeList), [cindex.TranslationUnit, ctypes.c_void_p]),
         ("clang_Cursor_Evaluate", ctypes.c_void_p, [cindex.Cursor]),
         ("clang_EvalResult_getKind", ctypes.c_int, [ctypes.c_void_p]),
@@ -128,6 +129,12 @@ def binary_operator(cursor: Any) -> str:
 def unary_operator(cursor: Any) -> str:
     number = library().clang_getCursorUnaryOperatorKind(cursor)
     return _UNARY[number] if number < len(_UNARY) else ""
+
+
+def initialiser(cursor: Any) -> Any | None:
+    """What a variable's declaration sets it to, None where it has no value."""
+    found = library().clang_Cursor_getVarDeclInitializer(cursor)
+    return None if found.kind.is_invalid() else found
 
 
 def integer(cursor: Any) -> int | None:

@@ -154,6 +154,12 @@ class Node:
         return ""
 
     @property
+    def initialiser(self) -> Node | None:
+        """Of a variable's declaration: the expression that it is set to; None without one."""
+        found = clang.initialiser(self.cursor) if self.kind == "VAR_DECL" else None
+        return next((c for c in self.children if c.cursor == found), None) if found is not None else None
+
+    @property
     def integer(self) -> int | None:
         """The value of an integer literal or an enumerator, also where a macro hides it; None for all else."""
         target = self.cursor.referenced if self.kind == "DECL_REF_EXPR" else None
