@@ -14,7 +14,7 @@ from functools import cached_property
 from ebpffix.analysis.flow import Effect, Use, use
 from ebpffix.analysis.provenance.access import is_evaluated
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import pointee
+from ebpffix.frontend.node import is_pointer, pointee
 
 READ = re.compile(r"bpf_(?:probe|core)_read(?:_(kernel|user))?(_str)?\Z")
 _COPY = re.compile(r"(?:__builtin_)?mem(?:cpy|move)\Z")
@@ -82,7 +82,13 @@ def path_of(node: Node) -> tuple[Node, Path]:
     members: list[Field] = []
     node = node.bare
     while node.children:
-        if node.kind == "MEMBER_REF_EXPR":
+        if lost := node.lost_member:
+            base, arrow, name = lost
+            record = str(pointee(base.type).get_declaration().spelling) if arrow and is_pointer(base.type) else ""
+            members.insert(0, Field(0, name, record, 0, False))
+            if arrow:
+                break
+        elif node.kind == "MEMBER_REF_EXPR":
             members.insert(0, field(node))
             if node.arrow:
                 break

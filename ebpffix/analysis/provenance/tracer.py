@@ -9,7 +9,7 @@ from typing import Any
 from ebpffix.analysis.provenance.access import is_local
 from ebpffix.analysis.provenance.given import REGISTERS, Given, of_kernel
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, join, unknown
-from ebpffix.analysis.provenance.programs import Program, Programs, context, is_static
+from ebpffix.analysis.provenance.programs import HOSTS, Program, Programs, context, is_static
 from ebpffix.analysis.provenance.stores import CALLBACKS, READ, Path, Store, Stores, field, is_array, path_of
 from ebpffix.fix import BCC
 from ebpffix.frontend import MapCall, Node, Unit
@@ -28,6 +28,7 @@ _TYPED = re.compile(
     r"|bpf_(?:task|cgroup|cpumask|sk)_(?:from_\w+|acquire|ancestor|create|fullsock)\Z|bpf_get_listener_sock\Z"
     r"|bpf_tcp_sock\Z|bpf_kptr_xchg\Z|bpf_sock_from_file\Z|bpf_obj_new\w*\Z|bpf_rdonly_cast\Z"
 )
+_PARAMETER = re.compile(r"PT_REGS_PARM[1-6]\Z")
 _SAME = frozenset(("__builtin_preserve_access_index", "__builtin_expect", "bpf_kptr_deref", "__builtin_assume_aligned"))
 _BACK = re.compile(r"inet_sk|inet_csk|tcp_sk|udp_sk|unix_sk|raw_sk|inet_reqsk|inet_twsk|inet6_sk|ipv6_sk")
 
@@ -73,9 +74,11 @@ class Tracer:
         """Whose memory the value of an expression may point at; no way at all for NULL."""
         if depth == 0:
             return unknown("the chain is too long")
-        if _is_broken(node):
-            return unknown(f"`{_short(node)}` was not understood")
         bare = node.uncast
+        if bare.lost_member:
+            return self._typed(node, self.loaded(bare, depth - 1))
+        if bare.is_lost:
+            return self._typed(node, self._lost_register(bare, depth - 1))
         if is_array(bare):
             return self.place(bare, depth)
         if _is_null(bare):
@@ -95,9 +98,12 @@ class Tracer:
         """In whose memory an lvalue may lie."""
         if depth == 0:
             return unknown("the chain is too long")
-        if _is_broken(node):
-            return unknown(f"`{_short(node)}` was not understood")
         node = node.uncast
+        if lost := node.lost_member:
+            base, arrow, _ = lost
+            return self.value(base, depth - 1) if arrow else self.place(base, depth - 1)
+        if node.is_lost:
+            return unknown(f"`{_short(node)}` was not understood")
         if node.kind == "STRING_LITERAL":
             return _own(Space.GLOBAL, "a string")
         if node.kind == "DECL_REF_EXPR":
@@ -115,6 +121,20 @@ class Tracer:
         if node.kind in ("COMPOUND_LITERAL_EXPR", "CALL_EXPR"):
             return _own(Space.STACK, "the stack")
         return unknown(f"`{_short(node)}`")
+
+    def _lost_register(self, node: Node, depth: int) -> Ways:
+        """What `PT_REGS_PARM1(ctx)` holds where the registers are not declared."""
+        number = next(
+            (m for m in self.unit.macros_around(node.path, node.start, node.end) if _PARAMETER.match(m.name)), None
+        )
+        found = []
+        for where in self.value(node.children[0], depth) if number is not None else ():
+            function = self.stores.functions.get(where.object)
+            program = self.programs.of(function) if where.space is Space.CTX and function is not None else None
+            if program is not None and number is not None:
+                index = int(number.name.removeprefix("PT_REGS_PARM")[0]) - 1
+                found.append(self.given.argument(program, index, _wanted(node), number.name))
+        return join(found) or unknown(f"`{_short(node)}` was not understood")
 
     def _unary_operator(self, node: Node, depth: int) -> Ways:
         if node.operator == "&":
@@ -292,7 +312,7 @@ class Tracer:
         node = node.uncast
         if depth <= 0:
             return unknown("the chain is too long")
-        if node.kind in ("COMPOUND_LITERAL_EXPR", "UNEXPOSED_EXPR") and node.children:
+        if node.kind == "COMPOUND_LITERAL_EXPR" and node.children:
             return self._content(node.children[-1], rest, type_, depth - 1)
         if node.kind == "INIT_LIST_EXPR":
             return self._initialised(node, rest, type_, depth - 1)
@@ -300,7 +320,8 @@ class Tracer:
             return join(self._content(c, rest, type_, depth - 1) for c in node.children[1:])
         if node.kind == "StmtExpr" and (last := _last(node)) is not None:
             return self._content(last, rest, type_, depth - 1)
-        if node.kind not in ("DECL_REF_EXPR", "MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR"):
+        known = node.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR", "UNARY_OPERATOR")
+        if not known and not node.lost_member:
             return unknown(f"`{_short(node)}`")
         _, path = path_of(node)
         where = self.place(node, depth)
@@ -331,7 +352,8 @@ class Tracer:
     def _from_kernel(self, where: Origin, path: Path, type_: Any, name: str) -> Ways:
         if path:
             found = self.given.member(where, path[-1].record, path[-1].name, type_)
-            return tuple(Origin(w.space, (*w.chain, *where.chain), w.trusted, w.tracked) for w in found)
+            known = [w for w in found if w.space is not Space.UNKNOWN]
+            return tuple(Origin(w.space, (*w.chain, *where.chain), w.trusted, w.tracked) for w in known) or found
         if is_pointer(type_) and of_kernel(self.unit, type_):
             return (where.after(Kind.MEMBER, name),)
         if is_pointer(type_) and pointee(type_).get_canonical().kind.name == "POINTER":
@@ -364,17 +386,25 @@ class Tracer:
                 given = unknown(f"`{parameter.name}` is given as a whole")
                 found.append(given if path else self.parameter(decl, parameter, home, depth))
             return join(found)
-        variable = next((d for d in self.unit.declarations if d.decl == decl), None)
-        if variable is None or variable.type.is_const_qualified() or variable.type.is_volatile_qualified():
-            return unknown("user space sets it before the program runs")
+        variable = next((d for d in self.unit.declarations if d.decl == decl and d.initialiser is not None), None)
+        variable = variable or next((d for d in self.unit.declarations if d.decl == decl), None)
+        if variable is None or variable.cursor.storage_class.name == "EXTERN":
+            return unknown("a variable that another file defines")
+        if variable.type.is_const_qualified() or variable.type.is_volatile_qualified():
+            return unknown(f"user space may set `{variable.name}` before the program runs")
         stores = [s for f in self.stores.functions.values() for s in self.stores.to_variable(decl, f)]
         found = [self._from_store(s, path, type_, depth) for s in stores]
         if variable.initialiser is not None:
             found.append(self._from_store(Store((), variable, variable.initialiser), path, type_, depth))
-        if variable.path != self.unit.path or not any(found):
-            return unknown(f"what the global variable `{variable.name}` holds is not known")
+        if not any(found) and (variable.initialiser is None or self._is_named_by_host(variable.name)):
+            return unknown(f"nothing here sets `{variable.name}`")
         result = join(found)
         return tuple(w if is_static(variable) else w.after(Kind.USER_SPACE_WRITES, variable.name) for w in result)
+
+    def _is_named_by_host(self, name: str) -> bool:
+        """Whether a file next to the program that is none itself has this name."""
+        wanted = re.compile(rb"\b%s\b" % name.encode())
+        return any(wanted.search(text) for text in self.unit.neighbours(*HOSTS))
 
     def _from_store(self, store: Store, path: Path, type_: Any, depth: int) -> Ways:
         """What one store brings to the member `path`."""
@@ -651,17 +681,6 @@ def _wanted(node: Node) -> Any:
     if outer is not None and assigned and is_pointer(outer.children[0].type):
         return outer.children[0].type
     return at.type if is_pointer(at.type) else node.type
-
-
-def _is_broken(node: Node) -> bool:
-    """Whether libclang could make no sense of an expression: it then keeps the parts, `p` of `p->no_such_member`."""
-    while node.kind in ("UNEXPOSED_EXPR", "PAREN_EXPR", "CSTYLE_CAST_EXPR") and node.children:
-        inner = node.children[-1]
-        moved = (inner.start, inner.end) != (node.start, node.end)
-        if node.kind == "UNEXPOSED_EXPR" and len(node.children) == 1 and moved:
-            return True
-        node = inner
-    return False
 
 
 def _is_null(node: Node) -> bool:
