@@ -1,8 +1,9 @@
-"""What all stages hand on: a place, an edit, how sure it is, the fix made of these, and the two dialects."""
+"""What all stages hand on: a place, an edit and what it makes, how sure it is, the fix made of these, the dialects."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -70,3 +71,21 @@ class Fix:
             raise ValueError(f"a fix that is {self.safety} needs a reason: {self.message}")
         if (self.safety is Safety.ADVICE) == bool(self.edits):
             raise ValueError(f"{self.safety} with {len(self.edits)} edits: {self.message}")
+
+
+def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """`data` with `edits` made; equal ones once, insertions at one offset in the order given.
+
+    All edits are of one file. ValueError for a range that is not in `data`, or two that overlap.
+    """
+    parts: list[bytes] = []
+    done = 0
+    for edit in sorted(dict.fromkeys(edits), key=lambda edit: (edit.start, edit.end)):
+        if not 0 <= edit.start <= edit.end <= len(data):
+            raise ValueError(f"{edit.path}: edit of bytes {edit.start} to {edit.end}, the file has {len(data)}")
+        if edit.start < done:
+            raise ValueError(f"{edit.path}: edits overlap at byte {edit.start}")
+        parts += (data[done : edit.start], edit.text)
+        done = edit.end
+    parts.append(data[done:])
+    return b"".join(parts)

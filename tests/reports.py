@@ -12,11 +12,12 @@ from typing import Any
 from support import cases
 from test_cli import ebpffix, git
 
-from ebpffix.fix import Edit, Fix, Safety, Span
+from ebpffix.fix import Edit, Fix, Safety, Span, apply
 from ebpffix.report.model import model
-from ebpffix.rewriting.fixpoint import Applied, Found, apply
+from ebpffix.rewriting.found import Applied, Found
 from ebpffix.run.analyse import Status
-from ebpffix.run.engine import File, Report
+from ebpffix.run.engine import Report
+from ebpffix.run.status import File
 from ebpffix.sources.source import Source
 from ebpffix.verify.proof import ProgramProof, Proof
 

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ebpffix.fix import LIBBPF, Fix, Safety
+from ebpffix.fix import LIBBPF, Fix, Safety, apply
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.pch import PrecompiledHeaders
-from ebpffix.rewriting.fixpoint import apply
 from ebpffix.run.analyse import Job, Result, analyse
 from ebpffix.sources.includes import Tree
 from ebpffix.sources.source import Source

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from ebpffix.sources import discover as module
-from ebpffix.sources.discover import Discovery, dialect_of, discover, root_of
+from ebpffix.sources.dialect import dialect_of
+from ebpffix.sources.discover import Discovery, discover
+from ebpffix.sources.files import root_of
 from ebpffix.sources.source import Source
 
 LIBBPF = b'#include "vmlinux.h"\nSEC("kprobe/f") int f(void *ctx) { return 0; }\nchar L[] SEC("license") = "GPL";\n'
@@ -139,8 +141,8 @@ def test_only_the_given_folder(repo: Path) -> None:
 
 def test_git_runs_once_for_a_tree_and_never_for_a_root(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    real = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda command, **kw: calls.append(command[2]) or real(command, **kw))
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **kw: calls.append(command[2]) or real(command, **kw))
     write(repo, a__x_DOT_c=BCC, b__y_DOT_c=LIBBPF)
     assert root_of(repo / "a" / "x.c") == repo
     assert not calls

@@ -18,7 +18,8 @@ from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Unit
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.run import worker
-from ebpffix.run.engine import Report, Settings, run
+from ebpffix.run.engine import Report, run
+from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import discover
 from ebpffix.sources.source import Source
 from ebpffix.transform import Finder, Registered, Transform

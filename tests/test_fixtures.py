@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from support import SAFE, UNSAFE, Case, analyse_files, cases
 
-from ebpffix.fix import Fix
-from ebpffix.rewriting.fixpoint import apply
+from ebpffix.fix import Fix, apply
 
 CASES = cases()
 

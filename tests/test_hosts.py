@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from support import CACHE, FIXTURES
 
 from ebpffix.app.cli import command
-from ebpffix.fix import BCC, LIBBPF, Edit
-from ebpffix.rewriting.fixpoint import apply
+from ebpffix.fix import BCC, LIBBPF, Edit, apply
 from ebpffix.sources import hosts, islands
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.sources.files import HOSTS

@@ -7,11 +7,12 @@ import os
 import re
 
 import pytest
-from ebpffix_transforms.kretprobe_args import returns, signature
+from ebpffix_transforms.kretprobe_args import signature
 from ebpffix_transforms.kretprobe_args.signature import Parameter, Use, meant
 from support import UNSAFE, Case, analyse_files, cases, findings, fixed, transforms
 
 from ebpffix.fix import BCC, LIBBPF, Fix, Safety
+from ebpffix.kernel import machine
 
 NAME = "kretprobe-args"
 HEAD = """#include "vmlinux.h"
@@ -198,8 +199,8 @@ def test_meant(use: Use, index: int, parameters: list[Parameter], expected: int 
 
 
 def test_registers_follow_the_calling_convention() -> None:
-    assert [returns.REGISTERS[r] for r in ("di", "si", "dx", "cx", "r8", "r9")] == [1, 2, 3, 4, 5, 6]
-    assert not returns.SAVED & returns.REGISTERS.keys()
+    assert [machine.ARGUMENTS[r] for r in ("di", "si", "dx", "cx", "r8", "r9")] == [1, 2, 3, 4, 5, 6]
+    assert not machine.SAVED & machine.ARGUMENTS.keys()
 
 
 @BTF

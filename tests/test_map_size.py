@@ -12,7 +12,8 @@ from support import CACHE, UNSAFE, analyse_files, findings, fixed, transforms
 from ebpffix.app.cli import command
 from ebpffix.fix import BCC, Fix, Safety
 from ebpffix.frontend.environment import Environment, Options
-from ebpffix.run.engine import Settings, run
+from ebpffix.run.engine import run
+from ebpffix.run.settings import Settings
 from ebpffix.sources import neighbours
 from ebpffix.sources.discover import discover
 

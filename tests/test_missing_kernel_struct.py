@@ -20,10 +20,9 @@ from ebpffix_transforms.missing_kernel_struct.private_structs import LEADS, PRIV
 from support import Fix, findings, transforms
 from test_btf import Kind, Maker
 
-from ebpffix.fix import BCC, LIBBPF, Safety
+from ebpffix.fix import BCC, LIBBPF, Safety, apply
 from ebpffix.kernel import headers as kernel_headers
 from ebpffix.kernel.btf import load
-from ebpffix.rewriting.fixpoint import apply
 from ebpffix.run.analyse import Job
 from ebpffix.verify.bcc import Bcc
 

@@ -119,7 +119,7 @@ def seen(dialect: str, body: str = "") -> dict[str, list[str]]:
         ("char *n; bpf_probe_read_user(&n, sizeof(n), text); see(n);", "USER"),
         ("see(sk);", "KERNEL"),
         ("see(&sk->__sk_common.skc_num);", "KERNEL"),
-        ("see(&sk->no_such_member);", "UNKNOWN"),
+        ("see(&sk->no_such_member);", "KERNEL"),
         ("see(sk->sk_user_data);", "KERNEL?"),
         ("see(text);", "UNKNOWN"),
         ("see(ctx);", "CTX"),

@@ -11,20 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebpffix.fix import Edit, Fix, Safety, Span
-from ebpffix.rewriting.fixpoint import (
-    Analysis,
-    Change,
-    Composition,
-    Found,
-    Outcome,
-    apply,
-    apply_all,
-    choose,
-    edits_by_path,
-    fixpoint,
-    merge,
-)
+from ebpffix.fix import Edit, Fix, Safety, Span, apply
+from ebpffix.rewriting.choose import choose
+from ebpffix.rewriting.fixpoint import Analysis, Outcome, fixpoint
+from ebpffix.rewriting.found import Found, apply_all, edits_by_path
+from ebpffix.rewriting.merge import merge
+from ebpffix.rewriting.offsets import Change, Composition
 
 A, B, H = Path("/t/a.bpf.c"), Path("/t/b.bpf.c"), Path("/t/common.h")
 

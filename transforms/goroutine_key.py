@@ -102,9 +102,9 @@ def _may_be_uprobe(unit: Unit, function: Node) -> bool:
     section = unit.program_section(function)
     if section or unit.dialect != BCC:
         return bool(_UPROBE.match(section))
-    first = next((c for c in function.children if c.kind == "PARM_DECL"), None)
+    first = next(iter(function.parameters), None)
     plain = not function.name.startswith(("kprobe__", "kretprobe__", "syscall__"))
-    return plain and first is not None and "pt_regs" in first.type.get_canonical().spelling
+    return plain and first is not None and "pt_regs" in first.type.canonical.spelling
 
 
 def _target(unit: Unit, program: Node) -> tuple[str, bool]:

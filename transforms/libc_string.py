@@ -30,7 +30,7 @@ from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_so
 from ebpffix.editing.statements import has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer
+from ebpffix.kernel.helpers import HELPERS, helper
 from ebpffix.transform import Transform
 
 _NO_FORM = {
@@ -54,9 +54,8 @@ TRANSFORM = Transform(
     summary="string functions of libc, which BPF does not have",
 )
 
-_STRNCMP = (5, 17)  # bpf_strncmp
+_STRNCMP = HELPERS["bpf_strncmp"]
 _LONGEST = 8  # bytes that are compared one by one in an expression
-_STR_READ = re.compile(r"bpf_(?:probe|core)_read(?:_kernel|_user)?_str\Z")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -85,8 +84,8 @@ def _advice(call: LibcCall, reason: str) -> Fix:
 
 def _length(node: Node) -> int:
     """Bytes of an array, 0 for anything else."""
-    bare = node.uncast
-    return max(bare.type.get_size(), 0) if bare.type.get_canonical().kind.name == "CONSTANTARRAY" else 0
+    type_ = node.uncast.type
+    return type_.size if type_.length is not None else 0
 
 
 # -- copies
@@ -169,16 +168,13 @@ def _length_of_read(unit: Unit, call: LibcCall, buffer: Node) -> list[Edit] | No
         return None
     read = writes[0].call
     step = flow.step(writes[0].node)
-    if read is None or step is None or not _STR_READ.match(read.name) or not flow.dominates(step, here):
+    does = helper(read.name) if read is not None else None
+    if read is None or step is None or does is None or not does.reads_string or not flow.dominates(step, here):
         return None
     if read.arguments[0].uncast.text.lstrip(b"&") != buffer.text:
         return None
     variable = _kept_in(read)
-    if (
-        variable is None
-        or is_pointer(variable.type)
-        or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable)
-    ):
+    if variable is None or variable.type.is_pointer or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable):
         return None
     value = variable.name.encode() + b" - 1"
     outer = call.node.outer
@@ -249,7 +245,7 @@ def _compare(unit: Unit, call: LibcCall) -> Fix:
         )
     name = buffer.uncast.text.decode("latin-1")
     test = _Test.around(call.node)
-    if unit.dialect != BCC and unit.target_kernel >= _STRNCMP and (literal == 1 or test is not None):
+    if unit.dialect != BCC and unit.target_kernel >= _STRNCMP.since and (literal == 1 or test is not None):
         bound = b"sizeof(" + call.expression(literal) + b")"
         if call.name == "strncmp" and size == call.arguments[2].constant:
             bound = call.text(2)

@@ -241,7 +241,7 @@ class _Access:
         call = _reader(self.unit, address)
         if call is None or len(call.args) != 3 or not self._plain or not whole_chain.is_plain:
             return None
-        match, is_array = _READER.match(call.name), whole.type.get_canonical().kind.name.endswith("ARRAY")
+        match, is_array = _READER.match(call.name), whole.type.is_array
         if match is None or (not is_array and (match[1] or address is whole)):
             return None
         data = self.unit.sources[self.path].data
@@ -310,9 +310,9 @@ class _Access:
         written = re.compile(rb"[^;{}=]*?\b" + target.name.encode() + rb"(\s*=\s*)\Z").match(
             source.code[: self.node.start], statement.start
         )
-        same = target.type.get_canonical().get_size() == self.node.type.get_canonical().get_size()
+        same = target.type.size == self.node.type.size
         ends = re.compile(rb"\s*;").match(source.code, self.node.end)
-        if not written or not ends or not same or target.type.is_const_qualified() or target.kind != "VAR_DECL":
+        if not written or not ends or not same or target.type.is_const or target.kind != "VAR_DECL":
             return None
         if has_comment(self.unit, self.path, written.start(1), self.node.end):
             return None
@@ -339,8 +339,7 @@ def _in_argument(macro: Macro, node: Node) -> bool:
 
 
 def _is_bitfield(node: Node) -> bool:
-    target = node.declaration if node.kind == "MEMBER_REF_EXPR" else None
-    return target is not None and bool(target.cursor.is_bitfield())
+    return node.field is not None and node.field.is_bitfield
 
 
 def _preserved(node: Node) -> bool:

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from ebpffix.fix import BCC
 from ebpffix.frontend import Node, Unit
+from ebpffix.kernel.helpers import THREAD_ID
 
 
 class Role(Enum):
@@ -89,7 +90,7 @@ class Probes:
             if b"KRETFUNC" in name or b"sys_exit" in arguments:
                 return Role.RETURN
             return Role.ENTRY if b"KFUNC" in name or b"sys_enter" in arguments else Role.OTHER
-        context = next((c.type.get_canonical().spelling for c in function.children if c.kind == "PARM_DECL"), "")
+        context = next((p.type.canonical.spelling for p in function.parameters), "")
         if "sys_exit" in context:
             return Role.RETURN
         if "sys_enter" in context:
@@ -104,12 +105,10 @@ class Probes:
     def is_thread(self, key: Node | None, *, process: bool = True) -> bool:
         """Whether a key (`&tid`) is an integer out of bpf_get_current_pid_tgid(); with `process=False` one that says
         more than the process."""
-        node = key.uncast if key is not None else None
-        if node is None or node.kind != "UNARY_OPERATOR" or node.operator != "&":
+        variable = key.address_of if key is not None else None
+        if variable is None or variable.kind != "DECL_REF_EXPR" or variable.type.is_record:
             return False
-        variable = node.children[0].bare
-        whole = variable.kind == "DECL_REF_EXPR" and variable.type.get_canonical().kind.name != "RECORD"
-        return whole and self._of_thread(variable, process, set())
+        return self._of_thread(variable, process, set())
 
     def _of_thread(self, node: Node, process: bool, seen: set[int]) -> bool:
         node = node.uncast
@@ -117,7 +116,7 @@ class Probes:
             callee = node.callee
             function = self.functions.get(callee.decl) if callee is not None else None
             if function is None or function.decl in seen:
-                return node.name == "bpf_get_current_pid_tgid"
+                return node.name == THREAD_ID
             seen.add(function.decl)
             returns = function.find("RETURN_STMT")
             return any(self._of_thread(c, process, seen) for r in returns for c in r.children)
@@ -136,7 +135,7 @@ class Probes:
         seen.add(name.decl)
         if any(self._of_thread(value, process, seen) for value in _values(function, name.decl)):
             return True
-        parameters = [c.decl for c in function.children if c.kind == "PARM_DECL"]
+        parameters = [p.decl for p in function.parameters]
         if name.decl not in parameters:
             return False
         index = parameters.index(name.decl)

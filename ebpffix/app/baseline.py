@@ -13,10 +13,10 @@ from pathlib import Path
 from ebpffix.app.changed_lines import Wanted
 from ebpffix.report import plain
 from ebpffix.report.model import display, fingerprint
-from ebpffix.rewriting.fixpoint import Found, Identity
-from ebpffix.rewriting.write import replace_content
+from ebpffix.rewriting.found import Found, Identity
 from ebpffix.sources.files import reason
 from ebpffix.sources.source import Source
+from ebpffix.write import replace_content
 
 VERSION = 1
 

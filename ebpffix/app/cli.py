@@ -22,8 +22,8 @@ from ebpffix.report import FORMATS
 
 if TYPE_CHECKING:
     from ebpffix.app.config import Config
-    from ebpffix.rewriting.fixpoint import Found
-    from ebpffix.run.engine import Settings
+    from ebpffix.rewriting.found import Found
+    from ebpffix.run.settings import Settings
     from ebpffix.sources.discover import Discovery
     from ebpffix.sources.source import Source
     from ebpffix.transform import Registered
@@ -36,6 +36,11 @@ def fail(message: str) -> NoReturn:
     """One line on standard error, and exit 2."""
     click.echo(f"ebpffix: {message}", err=True)
     raise SystemExit(2)
+
+
+def _tell(line: str) -> None:
+    """One line on standard error, for what does not stop the run."""
+    click.echo(f"ebpffix: {line}", err=True)
 
 
 def _names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -188,6 +193,7 @@ def _check(flags: dict[str, Any]) -> None:
     from ebpffix.app.config import ConfigError
     from ebpffix.frontend.environment import NoTypes
     from ebpffix.run import engine
+    from ebpffix.sources.git import GitError
 
     for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
         if flags[flag] and not flags[needs]:
@@ -224,7 +230,7 @@ def _check(flags: dict[str, Any]) -> None:
             raise SystemExit(modes.format_patch(discovery, settings, Path(flags["format_patch"])))
         with _progress(len(discovery.programs)) as bar:
             report = engine.run(discovery, settings, bar)
-    except (ConfigError, NoTypes) as error:  # what only a program's turn shows: its compile command, its types
+    except (ConfigError, NoTypes, GitError) as error:  # what only a program's turn shows: its command, its types
         fail(str(error))
     if flags["write_baseline"]:
         raise SystemExit(modes.write_baseline(report, everything.found, Path(flags["write_baseline"])))
@@ -259,7 +265,7 @@ def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
     if flags["include"]:
         given["include"] = tuple(_existing(folder, "-I") for folder in flags["include"])
     named = [flags["stdin_filename"] if path == _STDIN else path for path in flags["paths"]]
-    config = load_config([path for path in named if path], known)
+    config = load_config([path for path in named if path], known, _tell)
     return dataclasses.replace(config, **given)
 
 
@@ -290,7 +296,7 @@ def _settings(
     flags: dict[str, Any], config: Config, known: dict[str, Registered], contents: dict[Path, bytes]
 ) -> Settings:
     from ebpffix.frontend.environment import Environment, Options
-    from ebpffix.run.engine import Settings
+    from ebpffix.run.settings import Settings
 
     chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
     cache = None if flags["no_cache"] else _cache_folder()
@@ -301,6 +307,7 @@ def _settings(
         vmlinux=config.vmlinux,
         btf=config.btf,
         cache=cache,
+        given=_given(flags),
     )
     return Settings(
         transforms=chosen,
@@ -316,6 +323,14 @@ def _settings(
     )
 
 
+def _given(flags: dict[str, Any]) -> tuple[Path, ...]:
+    """What the user pointed at by a flag, where a configuration file may come from a stranger."""
+    named = [*flags["include"], *(flags[name] for name in ("vmlinux", "btf") if flags[name])]
+    if flags["compile_commands"]:
+        named.append(os.path.dirname(os.path.abspath(flags["compile_commands"])))
+    return tuple(Path(os.path.abspath(name)) for name in named)
+
+
 def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:
     import atexit
 
@@ -329,11 +344,11 @@ def _verifier(flags: dict[str, Any], cache: Path | None) -> Verifier:
 def _compile_flags(config: Config) -> Callable[[Path], list[str]]:
     """The flags of a program out of the compile_commands.json that was given, else of the one in its project."""
     from ebpffix.app.config import CompileCommands, find_compile_commands
-    from ebpffix.sources.discover import root_of
+    from ebpffix.sources.files import root_of
 
     @functools.cache
     def commands(path: Path | None) -> CompileCommands | None:
-        return CompileCommands(path) if path else None
+        return CompileCommands(path, _tell) if path else None
 
     @functools.cache
     def of_root(root: Path) -> CompileCommands | None:
@@ -364,9 +379,9 @@ def _wanted(flags: dict[str, Any], config: Config, contents: dict[Path, bytes]) 
         raise click.UsageError("--changed-lines and --diff-base say the same twice: give one of them")
     filters: list[Callable[[Found], bool]] = []
     if flags["changed_lines"]:
-        filters.append(scope.of_diff(Path(flags["changed_lines"])))
+        filters.append(scope.of_diff(Path(flags["changed_lines"]), contents))
     if flags["diff_base"]:
-        filters.append(scope.since(flags["diff_base"]))
+        filters.append(scope.since(flags["diff_base"], contents))
     if config.baseline and not flags["write_baseline"]:
         from ebpffix.app import baseline
 

@@ -1,20 +1,21 @@
 """What a repository says about itself: `ebpffix.toml`, `[tool.ebpffix]` of pyproject.toml, compile_commands.json.
 
 All three come from whoever wrote the pull request that is being checked, so nothing in them can run: there is no key
-for a compiler, and of a compile command only the flags that say where headers are and what is defined.
+for a compiler, and of a compile command only the flags that say where headers are and what is defined. Nor do they
+lead elsewhere: what they name lies in the project or in a folder of the system.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ebpffix.sources.files import inside, is_pattern, reason
+from ebpffix.sources.files import git_root, inside, is_ours, is_pattern, reason, root_of, within
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -61,21 +62,30 @@ class Config:
         return self._excluded.match_file(os.path.relpath(path, self.base))
 
 
-def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Collection[str]) -> Config:
+Tell = Callable[[str], object]  # takes a line for the user
+
+
+def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Collection[str], tell: Tell) -> Config:
     """The settings for a run over `paths`, from one file: the nearest to the folder that holds all of them.
 
     From there upwards, the first folder with an `ebpffix.toml` or with a pyproject.toml that has `[tool.ebpffix]`
-    decides; in the same folder the former wins, and a git tree's root is the last folder looked at. `transforms` are
-    the names that select and ignore may use. ConfigError for anything that is not as it should be.
+    decides; in the same folder the former wins, and a git tree's root is the last folder looked at. Outside of a git
+    tree a file of another user is passed over, and told. `transforms` are the names that select and ignore may use.
+    ConfigError for anything that is not as it should be.
     """
     absolute = [os.path.abspath(path) for path in paths] or [os.getcwd()]
-    folder = Path(os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute]))
-    for place in (folder, *folder.parents):
+    folder = os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute])
+    root = git_root(folder)
+    for place in (Path(folder), *Path(folder).parents):
         for name, table in (("ebpffix.toml", ()), ("pyproject.toml", ("tool", "ebpffix"))):
-            settings = _table(place / name, table)
+            file = place / name
+            if not (root or str(place) == folder) and os.path.lexists(file) and not is_ours(str(file), folder):
+                tell(f"{file}: belongs to another user, so it is not read; name the folder to have it read")
+                continue
+            settings = _table(file, table)
             if settings is not None:
-                return _config(settings, place / name, transforms)
-        if (place / ".git").exists():
+                return _config(settings, file, transforms)
+        if str(place) == root:
             break
     return Config()
 
@@ -150,7 +160,10 @@ def _list(value: Any, base: Path) -> tuple[str, ...]:
 
 
 def _path(value: Any, base: Path) -> Path:
-    return Path(os.path.normpath(base / _text(value, base)))
+    path = Path(os.path.normpath(base / _text(value, base)))
+    if not within(path, git_root(str(base)) or base):
+        raise ValueError(f"{value!r} lies outside of the project; name it on the command line")
+    return path
 
 
 def _paths(value: Any, base: Path) -> tuple[Path, ...]:
@@ -220,14 +233,16 @@ _KEYS: dict[str, Callable[[Any, Path], Any]] = {
 def find_compile_commands(root: Path) -> Path | None:
     """The compile_commands.json at a project's root or in its `build/`."""
     places = (root / "compile_commands.json", root / "build" / "compile_commands.json")
-    return next((path for path in places if path.is_file()), None)
+    return next((path for path in places if path.is_file() and is_ours(str(path), str(root))), None)
 
 
 class CompileCommands:
-    """A compile_commands.json, read when it is first asked."""
+    """A compile_commands.json, read when it is first asked. `tell` hears, once, of each value that is left out."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tell: Tell) -> None:
         self.path = path
+        self._tell = tell
+        self._told: set[str] = set()
 
     def compile_flags(self, path: Path) -> list[str]:
         """The flags of the first entry for `path` (absolute) that are safe to take over; [] without an entry.
@@ -245,7 +260,12 @@ class CompileCommands:
                 argv = shlex.split(entry["command"])
             except ValueError as error:
                 raise ConfigError(f"{self.path}: the command for {path} cannot be split: {error}") from None
-        return safe_flags(argv[1:], Path(entry["directory"]))
+        flags = safe_flags(argv[1:], Path(entry["directory"]), (root_of(path), self.path.parent))
+        for line in flags.left_out:
+            if line not in self._told:
+                self._told.add(line)
+                self._tell(f"{self.path}: left out: {line}")
+        return flags.taken
 
     @cached_property
     def _entries(self) -> dict[str, dict[str, Any]]:
@@ -280,47 +300,73 @@ def _is_entry(entry: Any) -> bool:
     return isinstance(argv, list) and all(isinstance(word, str) for word in argv)
 
 
-_FOLDER_FLAGS = ("-isystem", "-iquote", "-I")
+_VALUED = ("-isystem", "-iquote", "-include", "-target", "-I", "-D", "-U")
 _ALONE = re.compile(
     r"-std=[\w+:.-]+|-m(?:cpu|arch|tune|abi|float-abi)=[\w.+-]+|-m(?:16|32|64|x32|alu32|little-endian|big-endian)"
     r"|--target=[\w.-]+",
     re.ASCII,
 )
+_SYSTEM_HEADERS = Path("/usr/include")
 
 
-def safe_flags(argv: Sequence[str], folder: Path) -> list[str]:
+class Flags(NamedTuple):
+    """What is taken of a compile command, and one line for each value that was not, though its flag is known."""
+
+    taken: list[str]
+    left_out: list[str]
+
+
+def safe_flags(argv: Sequence[str], folder: Path, trees: Sequence[Path]) -> Flags:
     """The words of a compile command, without the compiler, that say where headers are and what is defined.
 
     Taken: -I -isystem -iquote -D -U -include -std -m… -target, and nothing else: no plugin, no response file, no
-    precompiled header, nothing for the code generator. Paths are made absolute against `folder`, so no value can
-    read as another flag.
+    precompiled header, nothing for the code generator. What a path names, relative to `folder`, is made absolute, so
+    it cannot be read as another flag; it must be there, and `within` one of `trees`.
     """
     taken: list[str] = []
+    left_out: list[str] = []
+    places = [folder]  # where a header is looked for
+    for flag, value in _split_words(argv):
+        if _ALONE.fullmatch(flag):
+            taken.append(flag)
+        elif flag.startswith("@"):
+            left_out.append(f"{flag} (a file of arguments)")
+        elif value is None:
+            continue
+        elif value.startswith(("@", "-")):
+            left_out.append(f"{flag} {value} (reads as another flag)")
+        elif flag in ("-I", "-isystem", "-iquote", "-include"):
+            header = flag == "-include"
+            path = _found(value, [*places, _SYSTEM_HEADERS]) if header else os.path.normpath(folder / value)
+            if not within(path, *trees):
+                left_out.append(f"{flag} {value} (outside of the project; -I names folders)")
+            elif header and not os.path.isfile(path):
+                left_out.append(f"{flag} {value} (no such file)")
+            elif header or os.path.isdir(path):
+                taken += [flag, path]
+                places += [] if header else [Path(path)]
+        elif flag == "-target":
+            taken += [f"--target={value}"] if re.fullmatch(r"[\w.-]+", value, re.ASCII) else []
+        elif _DEFINE.fullmatch(value):
+            taken.append(flag + value)
+    return Flags(taken, left_out)
+
+
+def _split_words(argv: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Flags with their values, whether these are one word with them or the next; other words alone."""
     words = iter(argv)
     for word in words:
-        flag = next((flag for flag in _FOLDER_FLAGS if word.startswith(flag)), None)
-        if flag:
-            value = word[len(flag) :] or next(words, "")
-            if value and not value.startswith("-") and "\0" not in value:
-                taken += [flag, os.path.normpath(folder / value)]
-        elif word == "-include":
-            value = next(words, "")
-            if value and "\0" not in value:
-                taken += [word, _included(value, folder)]
-        elif word[:2] in ("-D", "-U"):
-            value = word[2:] or next(words, "")
-            if _DEFINE.fullmatch(value) and "\0" not in value:
-                taken.append(word[:2] + value)
-        elif word == "-target":
-            value = next(words, "")
-            if re.fullmatch(r"[\w.-]+", value, re.ASCII):
-                taken.append("--target=" + value)
-        elif _ALONE.fullmatch(word):
-            taken.append(word)
-    return taken
+        if "\0" in word:
+            continue
+        flag = next((flag for flag in _VALUED if word.startswith(flag)), None)
+        if flag in ("-include", "-target") and word != flag:  # -include-pch is another
+            flag = None
+        value = (word[len(flag) :] or next(words, "")) if flag else None
+        if value is None or (value and "\0" not in value):
+            yield flag or word, value
 
 
-def _included(name: str, folder: Path) -> str:
-    """The compiler looks in its current folder first, then as for an include: only the first can be made absolute."""
-    path = os.path.normpath(folder / name)
-    return path if os.path.isfile(path) or name.startswith("-") else name
+def _found(name: str, places: Sequence[Path]) -> str:
+    """A header as the compiler looks for it: in its current folder first, then as for an include."""
+    paths = [os.path.normpath(place / name) for place in places]
+    return next(filter(os.path.isfile, paths), paths[0])

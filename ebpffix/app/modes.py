@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +12,16 @@ from typing import TYPE_CHECKING
 from ebpffix.fix import Safety
 from ebpffix.report import FORMATS, render, text
 from ebpffix.report.model import display, model
-from ebpffix.rewriting.fixpoint import Applied, Found, apply_all
+from ebpffix.rewriting.found import Applied, Found, apply_all
 from ebpffix.rewriting.patch import format_patch as write_series
 from ebpffix.rewriting.patch import unified
-from ebpffix.rewriting.write import replace_content
 from ebpffix.run.analyse import Status
-from ebpffix.run.engine import Report, Settings, run
+from ebpffix.run.engine import Report, run
+from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery
+from ebpffix.sources.files import root_of
+from ebpffix.sources.git import GitError, git
+from ebpffix.write import replace_content
 
 if TYPE_CHECKING:
     from ebpffix.verify.session import Verifier
@@ -214,11 +216,9 @@ def _formatted(report: Report, output: Output) -> bytes | None:
 def _head() -> str:
     """The commit that the working tree is at, for whoever reads the report elsewhere; "" without git."""
     try:
-        command = ["git", "rev-parse", "--verify", "-q", "HEAD"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
+        return git(root_of(os.getcwd()), "rev-parse", "--verify", "-q", "HEAD").output.decode().strip()
+    except GitError:
         return ""
-    return done.stdout.strip()
 
 
 def _summary(report: Report, verb: str, left: Sequence[Found]) -> list[str]:

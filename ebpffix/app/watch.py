@@ -10,13 +10,14 @@ from pathlib import Path
 
 from ebpffix.app.config import Config
 from ebpffix.report import rejection, text
-from ebpffix.run.engine import Settings, programs_to_load, run
+from ebpffix.run.engine import programs_to_load, run
+from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.sources.files import HOSTS
 from ebpffix.sources.source import Source
 from ebpffix.verify.compile import CompileError
 from ebpffix.verify.logs import read
-from ebpffix.verify.session import Program, Verifier
+from ebpffix.verify.session import Loadable, Verifier
 
 # Editors write by several steps (a new file, a rename, a touch); what comes within this many milliseconds is one save.
 _SETTLE = 50
@@ -82,10 +83,10 @@ def _load(found: Discovery, settings: Settings) -> Iterable[str]:
     yield from verifier.problems[told:]
 
 
-def _load_one(program: Program, verifier: Verifier, found: Discovery) -> Iterable[str]:
+def _load_one(loadable: Loadable, verifier: Verifier, found: Discovery) -> Iterable[str]:
     from ebpffix.verify import CannotVerify
 
-    target = verifier.target(program)
+    target, program = verifier.target(loadable), loadable.program
     if target is None:
         return
     made = target.compile({})

@@ -10,9 +10,9 @@ from ebpffix.analysis.provenance import prove
 from ebpffix.editing.statements import add_include
 from ebpffix.fix import BCC, Edit, Span
 from ebpffix.frontend import Node, Unit
+from ebpffix.kernel.helpers import HELPERS
 from ebpffix.sources.source import Source
 
-_PROBE_READ = (5, 5)  # bpf_probe_read_kernel and _user, and their _str forms
 _CHAIN = re.compile(rb"\w+\s*->\s*\w+(?:\s*(?:->|\.)\s*\w+)*\Z")
 
 
@@ -92,14 +92,13 @@ def _expression(source: Source, start: int, end: int) -> tuple[int, int]:
 
 def _is_own(function: Node) -> bool:
     """Whether the program has the function's body, or says that it is local."""
-    cursor = function.cursor
-    return cursor.storage_class.name == "STATIC" or cursor.get_definition() is not None
+    return function.is_static or function.definition is not None
 
 
 def read_helper(unit: Unit, space: str, string: bool = False) -> bytes:
     """The helper that reads memory of the kernel or of user space, as the target kernel has it."""
-    name = "bpf_probe_read" + (f"_{space}" if unit.target_kernel >= _PROBE_READ else "")
-    return (name + ("_str" if string else "")).encode()
+    name = f"bpf_probe_read_{space}" + ("_str" if string else "")
+    return (name if unit.target_kernel >= HELPERS[name].since else name.replace(f"_{space}", "")).encode()
 
 
 def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list[Edit]] | None:

@@ -121,6 +121,22 @@ def kind_name(cursor: Any) -> str:
     return name
 
 
+_TYPE_KINDS: dict[int, str] = {}
+
+
+def type_kind(type_: Any) -> str:
+    """libclang's name for the type's kind, such as "POINTER"; "UNKNOWN" for kinds newer than the bindings."""
+    number = type_._kind_id
+    name = _TYPE_KINDS.get(number)
+    if name is None:
+        try:
+            name = cindex.TypeKind.from_id(number).name
+        except ValueError:
+            name = "UNKNOWN"
+        _TYPE_KINDS[number] = name
+    return name
+
+
 def binary_operator(cursor: Any) -> str:
     number = library().clang_getCursorBinaryOperatorKind(cursor)
     return _BINARY[number] if number < len(_BINARY) else ""
@@ -148,6 +164,21 @@ def integer(cursor: Any) -> int | None:
         return int(lib.clang_EvalResult_getAsLongLong(result)) if lib.clang_EvalResult_getKind(result) == 1 else None
     finally:
         lib.clang_EvalResult_dispose(result)
+
+
+_INCLUSION = cindex.callbacks["translation_unit_includes"]
+
+
+def files_read(tu: Any) -> list[str]:
+    """The names, as libclang has them, of the main file and of all that it includes, directly or not, each as often as
+    it was entered; not what a precompiled header holds already."""
+    found: list[str] = []
+
+    def visit(file: Any, _stack: Any, _depth: Any, _data: Any) -> None:
+        found.append(cindex.File(file).name)
+
+    library().clang_getInclusions(tu, _INCLUSION(visit), None)
+    return found
 
 
 class _Place:

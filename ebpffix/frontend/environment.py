@@ -19,13 +19,15 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.fix import BCC
-from ebpffix.rewriting.write import put
+from ebpffix.kernel import machine
+from ebpffix.sources.files import root_of
 from ebpffix.sources.includes import parse_includes
+from ebpffix.sources.reach import Reach
 from ebpffix.sources.source import Source
+from ebpffix.write import put
 
 BUNDLED = Path(__file__).parent.parent / "headers"
 _KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
-_ARCH = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "powerpc", "s390x": "s390"}
 
 # From this many bytes on a vmlinux.h is worth to be precompiled; a hand-written stub of one needs other headers first.
 _HEAVY = 500_000
@@ -44,17 +46,19 @@ class Options:
     vmlinux: Path | None = None
     btf: Path | None = None
     cache: Path | None = None  # None: nothing is kept on disk
+    given: tuple[Path, ...] = ()  # of these, what a flag named: a repository says the others of itself
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How one program is parsed: with `args`.
+    """How one program is parsed: with `args`, and only from files within `reach`.
 
     `prefix` are the headers to take from a precompiled file, in order, made with `prefix_args`; `digest` stands
     for their contents. `notes` are for the report.
     """
 
     args: tuple[str, ...]
+    reach: Reach
     prefix: tuple[str, ...] = ()
     prefix_args: tuple[str, ...] = ()
     digest: bytes = b""
@@ -80,17 +84,20 @@ class Environment:
         *,
         wants_vmlinux: bool = False,
         flags: Sequence[str] = (),
+        root: Path | None = None,
     ) -> Setup:
         """The setup of a program. `dirs` are the project's folders that resolve its includes, `vmlinux` the project's
-        vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json."""
+        vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json. `root` is what was
+        named or walked, or the git tree's; else the program's folder."""
+        reach = self._reach(root or source.path)
         if dialect == BCC:
-            return self._bcc(dirs, flags)
+            return self._bcc(dirs, flags, reach)
         folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux)
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
         parts = _parts(str(header), *_stamp(str(header))) if header else ()
         if not header or sum(map(os.path.getsize, parts)) < _HEAVY or any(_renames(source, part) for part in parts):
-            return Setup(args, notes=notes)
+            return Setup(args, reach, notes=notes)
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
             fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
         own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
@@ -100,7 +107,11 @@ class Environment:
         args = (*args, "-DEBPFFIX_VMLINUX")
         paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
         digest = _digest([*parts, *paths[1:], *_headers_in(where / "bpf")])
-        return Setup(args, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
+        return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
+
+    @functools.cache  # noqa: B019 - one Environment lives as long as the run
+    def _reach(self, root: Path) -> Reach:
+        return Reach(root_of(root), (BUNDLED, self._folder, *self.options.given))
 
     def _folders(
         self, dirs: Sequence[Path], vmlinux: Path | None, *, wants_vmlinux: bool
@@ -127,13 +138,13 @@ class Environment:
         """Whether a libbpf program finds this header outside of its project: bundled, or the system's."""
         return any((folder / name).is_file() for folder in _PROVIDERS)
 
-    def _bcc(self, dirs: Sequence[Path], flags: Sequence[str]) -> Setup:
+    def _bcc(self, dirs: Sequence[Path], flags: Sequence[str], reach: Reach) -> Setup:
         header, notes = self._made_header()
         types = header or BUNDLED / "bcc" / "fallback_types.h"
         paths = (str(types), str(BUNDLED / "bcc" / "prelude.h"))
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
-        return Setup(args, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(BUNDLED / "bcc")]), notes)
+        return Setup(args, reach, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(BUNDLED / "bcc")]), notes)
 
     def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
         """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
@@ -282,13 +293,13 @@ def _system_dirs() -> list[str]:
     return [d for d in (f"/usr/include/{triplet}", "/usr/include") if os.path.isdir(d)]
 
 
-_ARCH_NAME = _ARCH.get(platform.machine(), "x86")
+_HERE = machine.here()
 _BASE = (
     *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
     # Errors of newer compilers alone, which do not harm the syntax tree. A function that nobody declares stays one: it
     # shows a fix that lacks its include.
     *("-Wno-int-conversion", "-Wno-incompatible-function-pointer-types", "-Wno-implicit-int"),
-    f"-D__TARGET_ARCH_{_ARCH_NAME}",
+    f"-D__TARGET_ARCH_{_HERE.target if _HERE else 'x86'}",
     "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )
 _BCC_DIRS = (

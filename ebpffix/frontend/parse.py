@@ -6,6 +6,8 @@ silence. So the names that the diagnostics complain of are declared in a virtual
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +17,8 @@ from typing import Any
 
 from ebpffix.frontend import clang
 from ebpffix.frontend.environment import BUNDLED, Setup
+from ebpffix.sources.reach import Reach
+from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
 
 OWN = "ebpffix_own_"  # before a name that both the program and the kernel's types define
@@ -54,6 +58,8 @@ _BASIC = {
 _BOOL = {"bool": b"typedef _Bool bool;", "true": b"enum { true = 1 };", "false": b"enum { false = 0 };"}
 _DECLARES = re.compile(rb"[ \t]*(?:(?:const|static|volatile)\s+)*([A-Za-z_]\w*)(?:\s+|\s*\*+\s*)[A-Za-z_]\w*\s*[;=,\[]")
 _NAME = re.compile(rb"[A-Za-z_]\w*")
+_WORD, _WORDS, _QUOTED = re.compile(rb"\w+"), re.compile(r"\w+"), re.compile(r"'[^']*'")
+_PLAIN = frozenset("struct union enum void char short int long unsigned signed const volatile _Bool aka".split())
 _NOT_THE_PROJECT = ("/usr/", str(BUNDLED))
 
 
@@ -67,25 +73,30 @@ class Diagnostic:
     directive: bool = False
 
 
+class OutOfReach(Exception):
+    """The program read a file that is none of its own; one line."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it includes {name}, which is not the project's; if it may be read, give its folder with -I")
+
+
 @dataclass(frozen=True)
 class Parsed:
-    """A translation unit, its errors, and the names that were made up to get there."""
+    """A translation unit, its errors, the names that were made up to get there, and what the file still lacks, one
+    phrase each, without repeats."""
 
     tu: Any
     errors: tuple[Diagnostic, ...]
     made_up: frozenset[str]
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """What the file still lacks, one phrase each, without repeats."""
-        return tuple(dict.fromkeys(e.message for e in self.errors if not e.message.startswith(_LIBRARY)))
+    missing: tuple[str, ...]
 
 
 def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
     """Parse `source`; `virtual` are texts that take the place of files, by name: those of an edited file, or with the
     includes blanked that nothing resolves.
 
-    `pch` is the setup's prefix, precompiled; a stale one costs time only. clang.LoadError where libclang gives nothing.
+    `pch` is the setup's prefix, precompiled; a stale one costs time only. clang.LoadError where libclang gives nothing,
+    OutOfReach where the program reads what it must not.
     """
     try:
         return _parse(source, setup, virtual, pch)
@@ -102,7 +113,8 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         flags += ["-include-pch", str(pch)]
     else:
         flags += [part for header in setup.prefix for part in ("-include", header)]
-    best: Parsed | None = None
+    known = {MADE_UP, str(source.path), *virtual}
+    best: tuple[Any, tuple[Diagnostic, ...], frozenset[str]] | None = None
     for _ in range(_ROUNDS):
         files = list(virtual.items())
         extra: list[str] = []
@@ -110,19 +122,41 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
             files.append((MADE_UP, b"\n".join(made_up.values()) + b"\n"))
             extra = ["-include", MADE_UP]
         tu = clang.parse(str(source.path), flags + extra, files)
-        parsed = Parsed(tu, _errors(tu), frozenset(made_up))
-        if best is None or len(parsed.errors) < len(best.errors):
-            best = parsed
-        if _MACHINE[0] not in flags and any(error.directive for error in parsed.errors):
+        # Before any message is read: what is made up of one is text of the file that it speaks of.
+        if name := setup.reach.outside(name for name in clang.files_read(tu) if name not in known):
+            raise OutOfReach(name)
+        errors = _errors(tu)
+        if best is None or len(errors) < len(best[1]):
+            best = tu, errors, frozenset(made_up)
+        if _MACHINE[0] not in flags and any(error.directive for error in errors):
             # Headers that give up on a machine that they do not know mean the one that runs the program.
             flags += _MACHINE
             continue
-        new = {n: d for n, d in _declare(source, parsed.errors).items() if n not in made_up}
-        if not new or best is not parsed:
+        new = {n: d for n, d in _declare(source, errors).items() if n not in made_up}
+        if not new or best[0] is not tu:
             break
         made_up.update(new)
     assert best is not None
-    return best
+    return Parsed(*best, _missing(best[1], virtual, clang.files_read(best[0]), setup.reach))
+
+
+def _missing(
+    errors: Sequence[Diagnostic], virtual: Mapping[str, bytes], names: Sequence[str], reach: Reach
+) -> tuple[str, ...]:
+    """The messages of libclang. Of names in them, only those that the program's own files have are shown."""
+    messages = dict.fromkeys(e.message for e in errors if not e.message.startswith(_LIBRARY))
+    if not messages:
+        return ()
+    words = set(_WORD.findall(b"".join(virtual.values())))
+    for name in set(names) - virtual.keys():
+        if reach.owns(name):
+            with contextlib.suppress(OSError):
+                words.update(_WORD.findall(read_file(name)))
+
+    def shown(word: re.Match[str]) -> str:
+        return word[0] if word[0] in _PLAIN or os.fsencode(word[0]) in words else "…"
+
+    return tuple(_QUOTED.sub(lambda quoted: _WORDS.sub(shown, quoted[0]), message) for message in messages)
 
 
 def _errors(tu: Any) -> tuple[Diagnostic, ...]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from clang.cindex import TranslationUnitSaveError
 
 from ebpffix.frontend import clang
-from ebpffix.rewriting.write import put
+from ebpffix.sources.reach import Reach
+from ebpffix.write import put
 
 _OPTIONS = clang.DETAILED_RECORD | clang.INCOMPLETE | clang.FOR_SERIALIZATION | clang.KEEP_GOING
 
@@ -37,8 +38,9 @@ class PrecompiledHeaders:
                 path.unlink()
         return None
 
-    def build(self, headers: Sequence[str], args: Sequence[str], digest: bytes) -> Path | None:
-        """Make the file. None where libclang or the disk refuses: the caller then parses without it."""
+    def build(self, headers: Sequence[str], args: Sequence[str], digest: bytes, reach: Reach) -> Path | None:
+        """Make the file. None where libclang or the disk refuses, or a header is out of reach: the caller then parses
+        without it, which says why."""
         key = self._key(headers, args, digest)
         entry = self.folder / f"{key}.h"
         try:
@@ -47,6 +49,8 @@ class PrecompiledHeaders:
             with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
                 made = Path(scratch) / "pch"
                 unit = clang.parse(str(entry), ["-x", "c-header", *args], (), _OPTIONS)
+                if reach.outside(clang.files_read(unit)):
+                    return None
                 unit.save(str(made))
                 path = self.folder / f"{key}-{zlib.crc32(made.read_bytes()):08x}.pch"
                 made.replace(path)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix import __version__
-from ebpffix.fix import Safety, Spanned
-from ebpffix.rewriting.fixpoint import Found, apply, edits_by_path
+from ebpffix.fix import Safety, Spanned, apply
+from ebpffix.rewriting.found import Found, edits_by_path
 from ebpffix.rewriting.patch import hunks
 from ebpffix.run.engine import Report
-from ebpffix.sources.discover import root_of
+from ebpffix.sources.files import root_of
 from ebpffix.sources.source import Source
 
 VERSION = 1  # of the report: schema.json beside this file says what is in it

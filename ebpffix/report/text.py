@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpffix.fix import Safety
-from ebpffix.rewriting.fixpoint import Found
+from ebpffix.rewriting.found import Found
 from ebpffix.run.analyse import Status
 from ebpffix.run.engine import Report
 from ebpffix.sources.source import Source

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ebpffix.sources.git import GitError, git
+
 # After so many differing lines the search for the shortest edit script settles on what it has: it is quadratic in them.
 _EXACT = 128
 
@@ -191,6 +193,13 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
+def lines_since(old: bytes, new: bytes) -> set[int]:
+    """The 1-based lines of `new` that are not those of `old`. Line ends do not count: git may convert them."""
+    before, after = ([line.rstrip(b"\r\n") for line in _lines(data)] for data in (old, new))
+    opcodes = _Matcher(None, before, after).get_opcodes()
+    return {line for tag, _, _, j, j_end in opcodes if tag != "equal" for line in range(j + 1, j_end + 1)}
+
+
 # Reading
 
 
@@ -316,23 +325,20 @@ def _quoted_printable(content: bytes) -> bytes:
 
 
 def _author(repository: Path | None) -> tuple[str, str]:
-    name, address = (_configured(key, repository) for key in ("user.name", "user.email"))
+    name, address = (_configured(key, repository or Path.cwd()) for key in ("user.name", "user.email"))
     return name or "ebpffix", address if address and address.isascii() else "ebpffix@localhost"
 
 
-def _configured(key: str, repository: Path | None) -> str:
-    import subprocess
-
+def _configured(key: str, repository: Path) -> str:
     try:
-        command = ["git", "config", "--get", key]
-        done = subprocess.run(command, cwd=repository, capture_output=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
+        said = git(repository, "config", "--get", key).output.decode(errors="replace")
+    except GitError:
         return ""
-    return " ".join(done.stdout.decode(errors="replace").split())
+    return " ".join("".join(c if c.isprintable() else " " for c in said).split())
 
 
 def _write(path: Path, data: bytes) -> None:
-    from ebpffix.rewriting.write import put
+    from ebpffix.write import put
 
     mask = os.umask(0)
     os.umask(mask)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ebpffix.fix import Fix, Safety, Span
 from ebpffix.frontend import Unit, clang
 from ebpffix.frontend.environment import Setup
-from ebpffix.frontend.parse import parse
+from ebpffix.frontend.parse import OutOfReach, parse
 from ebpffix.sources.source import Source
 from ebpffix.transform import Registered
 
@@ -63,6 +63,8 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
         parsed = parse(source, job.setup, job.virtual, pch=pch)
     except clang.LoadError:
         return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
+    except OutOfReach as error:
+        return Result(Status.FAILED, notes=[str(error)])
     unit = Unit(
         path=job.path,
         dialect=job.dialect,

@@ -21,8 +21,8 @@ from typing import Any
 import ebpffix
 from ebpffix.fix import Edit, Fix, Safety, Span
 from ebpffix.kernel import headers as kernel_headers
-from ebpffix.rewriting.write import put
 from ebpffix.run.analyse import Job, Result, Status
+from ebpffix.write import put
 
 _KEEP = 30 * 86400  # seconds for which an entry that nobody asked for stays
 
@@ -86,6 +86,7 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
     stands for this version of ebpffix and its transforms."""
     setup = job.setup
     parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
+    parts.append(setup.reach)
     parts += [job.target_kernel, sorted(job.shared_with_user_space), _machine(job.btf)]
     state = blake2b(repr(parts).encode(), digest_size=20)
     state.update(tool + setup.digest)

@@ -1,8 +1,7 @@
-"""Which of the given files are eBPF C, in which dialect, and which headers belong to them.
+"""Which of the given files are eBPF C, and which headers belong to them.
 
-C that is not eBPF is never taken: user space that includes libbpf, kernel modules, the kernel itself. The evidence is
-in the code, with comments and literals blanked; a name alone is enough only for `.bpf.c`. C in the strings of Python,
-Go, C++ and Lua is judged in the same way, string by string; each that is an eBPF program is a program of the run.
+C in the strings of Python, Go, C++ and Lua is judged in the same way as files are, string by string; each that is an
+eBPF program is a program of the run.
 """
 
 from __future__ import annotations
@@ -11,205 +10,18 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ebpffix.fix import BCC, LIBBPF, Fix
-from ebpffix.sources.files import HOSTS, Listing, git_root, inside, list_files, reason, root_of
-from ebpffix.sources.includes import Closure, Tree, is_vmlinux, parse_includes
-from ebpffix.sources.source import DIRECTIVE, Source
-
-if TYPE_CHECKING:
-    from ebpffix.sources.islands import Island
-
-__all__ = ["Discovery", "Header", "Program", "dialect_of", "discover", "root_of"]
+from ebpffix.fix import LIBBPF
+from ebpffix.sources.dialect import dialect_of
+from ebpffix.sources.files import HOSTS, Listing, git_root, inside, list_files, reason
+from ebpffix.sources.includes import Closure, Tree, is_vmlinux
+from ebpffix.sources.program import FileProgram, Header, Program
+from ebpffix.sources.source import Source
 
 _USER_SPACE = (".c", ".cc", ".cpp", ".cxx")
-
-# A place that may name a section of an object file; the name is a literal right behind it. These begin with a literal
-# and look behind afterwards: much faster than the other way round.
-_SECTIONS = (
-    re.compile(rb"SEC(?<!\wSEC)[ \t]*\("),
-    re.compile(rb"section(?:(?<=[_(,]section)|(?<=, section))(?:__)?[ \t]*\("),  # of an attribute, not of a #pragma
-)
-# The sections that libbpf, tc and ip load, as they begin; "?" is "not unless asked for". Without `version`, `prog`,
-# `action`, …, which firmware has too: programs that use those have a license or maps beside them.
-_BPF_SECTION = re.compile(
-    rb'[ \t]*"\??(?:license|\.?maps|(?:\.)?struct_ops|\.kconfig|\.ksyms|k(?:ret)?probe|u(?:ret)?probe'
-    rb"|k(?:ret)?syscall"
-    rb"|usdt|tracepoint|tp|tp_btf|raw_tp|raw_tracepoint|fentry|fexit|fmod_ret|fsession|freplace|lsm|lsm_cgroup|iter"
-    rb"|syscall|xdp|xdp_\w+|tcx|tc|classifier|cls|socket|sk_\w+|sockops|sockmap|cgroup|cgroup_\w+|perf_event"
-    rb"|flow_dissector|netfilter|netkit|lwt_\w+|lirc_mode2)"
-    rb'(?:[^A-Za-z"\n][^"\n]*)?"'
-)
-# Sections by macros of their own (Cilium's).
-_SECTION_MACRO = re.compile(rb"^(?:__section_entry\b|BPF_LICENSE[ \t]*\()", re.MULTILINE)
-_SECTION_MACRO_HINTS = (b"__section_entry", b"BPF_LICENSE")
-
-# Macros of BCC, used as the first thing in a line.
-_BCC_MACROS = b"""
-    BPF_TABLE BPF_F_TABLE BPF_HASH BPF_ARRAY BPF_PERCPU_HASH BPF_PERCPU_ARRAY BPF_LRU_HASH BPF_LRU_PERCPU_HASH
-    BPF_HISTOGRAM BPF_PERF_OUTPUT BPF_PERF_ARRAY BPF_RINGBUF_OUTPUT BPF_STACK_TRACE BPF_PROG_ARRAY BPF_LPM_TRIE
-    BPF_CGROUP_ARRAY BPF_DEVMAP BPF_CPUMAP BPF_XSKMAP BPF_SOCKMAP BPF_SOCKHASH BPF_HASH_OF_MAPS BPF_ARRAY_OF_MAPS
-    BPF_SK_STORAGE BPF_INODE_STORAGE BPF_TASK_STORAGE BPF_CGRP_STORAGE BPF_QUEUE BPF_STACK
-    TRACEPOINT_PROBE KFUNC_PROBE KRETFUNC_PROBE KMOD_RET LSM_PROBE
-""".split()
-_BCC_MACRO = re.compile(
-    rb"^[ \t]*(?:RAW_|MODULE_)?(?:%s)(?:_BUILDID)?(?:_PUBLIC|_PINNED\d?|_SHARED)?[ \t]*\(" % b"|".join(_BCC_MACROS),
-    re.MULTILINE,
-)
-# Functions that BCC attaches by their names, and what only its rewriter or its headers give a meaning to.
-_BCC_CODE = re.compile(
-    rb"\bk(?:ret)?probe__\w+\s*\(\s*(?:struct\s+pt_regs\b|void\s*\*\s*ctx\b)|\b(?:raw_)?tracepoint__\w+\s*\(\s*struct\b"
-    rb"|\bcursor_advance\s*\(|\bbpf_usdt_readarg(?:_p)?\s*\("
-    rb"|\w\.(?:perf_submit|perf_submit_skb|ringbuf_output|ringbuf_reserve|lookup_or_init|lookup_or_try_init)\s*\("
-)
-# A probe that a host attaches by hand: BCC calls its argument ctx, where kernel code has regs.
-_BCC_PROBE = re.compile(rb"^\w[\w \t*]*\(\s*struct\s+pt_regs\s*\*\s*ctx\b", re.MULTILINE)
-# A plain probe: a function of a program's context that prints. Alone this is weak.
-_BCC_PLAIN = re.compile(rb"^\w[\w \t*]*\(\s*(?:void|struct\s+\w+)\s*\*\s*(?:ctx|skb|regs|args)\b", re.MULTILINE)
-_BCC_PRINT = re.compile(rb"^[ \t]+bpf_trace_printk[ \t]*\(", re.MULTILINE)
-# No eBPF program has these: user space, kernel modules and the kernel do.
-_NOT_BPF = re.compile(
-    rb"\bmain\s*\(|^[ \t]*(?:MODULE_(?:LICENSE|AUTHOR|DESCRIPTION)|module_init|EXPORT_SYMBOL\w*|BPF_CALL_\d"
-    rb"|SYSCALL_DEFINE\d|(?:core|subsys|device|late|fs)_initcall|NOKPROBE_SYMBOL)\s*\(",
-    re.MULTILINE,
-)
-_NOT_BPF_HINTS = b"main MODULE_ module_init EXPORT_ BPF_CALL_ SYSCALL_ _initcall NOKPROBE_".split()
-
-# One of these stands in every file that the expressions of BCC can match, and in little else.
-_BCC_HINTS = (
-    *_BCC_MACROS,
-    *b"probe__ tracepoint__ cursor_advance bpf_usdt_readarg".split(),
-    *b".perf_submit .ringbuf_ .lookup_or_ bpf_trace_printk pt_regs".split(),
-)
-
-
-def dialect_of(source: Source) -> str | None:
-    """The dialect of an eBPF program, None for C that is not eBPF. The file's name counts, and its code."""
-    by_name = source.path.name.endswith(".bpf.c")
-    hints_at_bcc = any(hint in source.data for hint in _BCC_HINTS)
-    # A section outweighs all that looks like BCC: many projects have macros of these names.
-    if (by_name and not hints_at_bcc) or _has_section(source):
-        return LIBBPF
-    if hints_at_bcc and _is_bcc(source):
-        return BCC
-    return LIBBPF if by_name else _wrapped(source)
-
-
-def _has_section(source: Source) -> bool:
-    # Most C has no such place at all; only then are its comments and literals worth finding.
-    return _names_section(source, source.data) and _names_section(source, source.code)
-
-
-def _names_section(source: Source, places: bytes) -> bool:
-    found = (place.end() for section in _SECTIONS for place in section.finditer(places))
-    if any(_BPF_SECTION.match(source.data, end) for end in found):
-        return True
-    return any(hint in places for hint in _SECTION_MACRO_HINTS) and _SECTION_MACRO.search(places) is not None
-
-
-def _is_bcc(source: Source) -> bool:
-    code = source.code
-    if any(hint in code for hint in _NOT_BPF_HINTS) and _NOT_BPF.search(code):
-        return False
-    if _BCC_MACRO.search(code) or _BCC_CODE.search(code) or _BCC_PROBE.search(code):
-        return True
-    return _BCC_PRINT.search(code) is not None and _BCC_PLAIN.search(code) is not None
-
-
-def _wrapped(source: Source) -> str | None:
-    """A file of directives alone (`#define MODE …`, `#include "program.h"`) is what it includes from its own folder."""
-    if len(source.data) > 8192 or b"include" not in source.data or b"\n}" in source.data:
-        return None
-    if DIRECTIVE.sub(b"", source.code).strip():
-        return None
-    for include in parse_includes(source):
-        path = source.path.parent / include.name
-        if not include.angled and path.suffix == ".h":
-            try:
-                dialect = dialect_of(Source.read(path))
-            except OSError:
-                continue
-            if dialect:
-                return dialect
-    return None
-
-
-_LINE = re.compile(r"\Aline (\d+)\b")
-
-
-@dataclass(frozen=True, eq=False)
-class Program:
-    """An eBPF program's file; `root` is that of its git tree, else the folder that was named or walked.
-
-    Of C in a host program, `island` says where it is, and `source` has a path of its own, which is on no disk.
-    """
-
-    source: Source
-    dialect: str
-    root: Path
-    island: Island | None = None
-
-    @property
-    def path(self) -> Path:
-        return self.source.path
-
-    @property
-    def file(self) -> Path:
-        """The file that is edited: the host's, if there is one."""
-        return self.island.host.source.path if self.island else self.path
-
-    @property
-    def content(self) -> bytes:
-        """What that file held when the program was read."""
-        return self.island.host.source.data if self.island else self.source.data
-
-    def read(self, data: bytes) -> Program:
-        """The program as it is when its file holds `data`."""
-        if self.island is None:
-            return replace(self, source=Source(self.path, data))
-        from ebpffix.sources.hosts import read
-
-        return self._as(replace(self.island, host=read(self.file, data)))
-
-    def otherwise(self) -> Program | None:
-        """The program as the host makes it in the other case, where it has two texts for one placeholder."""
-        other = replace(self.island, last=True) if self.island else None
-        return self._as(other) if other and other.data != self.source.data else None
-
-    def _as(self, island: Island) -> Program:
-        return replace(self, source=Source(self.path, island.data), island=island)
-
-    def placed(self, fix: Fix) -> Fix:
-        """A finding in the program as one in its file; advice where the host program cannot be edited so."""
-        return self.island.fix(self.path, fix) if self.island else fix
-
-    def placed_note(self, note: str) -> str:
-        """A note that begins with a line of the program as one with the line of its file."""
-        island = self.island
-        return _LINE.sub(lambda match: f"line {island.line(int(match[1]))}", note) if island else note
-
-    def placed_message(self, message: str) -> str:
-        """A compiler's message on a line of the program as one on the line of its file."""
-        island = self.island
-        if island is None or not message.startswith(f"{self.path}:"):
-            return message
-        place = re.compile(r":(\d+)").match(message, len(str(self.path)))
-        if not place:
-            return f"{self.file}{message[len(str(self.path)) :]}"
-        return f"{self.file}:{island.line(int(place[1]))}{message[place.end() :]}"
-
-
-@dataclass(frozen=True, eq=False)
-class Header:
-    """A header of the run, and the eBPF programs of the project that are known to include it, sorted by path."""
-
-    path: Path
-    root: Path
-    programs: tuple[Program, ...]
 
 
 @dataclass
@@ -268,11 +80,9 @@ def _programs_of(source: Source, root: Path, dialect: str) -> _Found:
             return _Found()
         from ebpffix.sources.islands import find
 
-        islands, unread = find(source, dialect_of, _HINTS)
-        programs = [Program(c, own if dialect == "auto" else dialect, root, island) for island, c, own in islands]
-        return _Found(programs, unread)
+        return _Found(*find(source, root, dialect, _HINTS))
     detected = dialect_of(source)
-    return _Found([Program(source, detected if dialect == "auto" else dialect, root)] if detected else [])
+    return _Found([FileProgram(source, detected if dialect == "auto" else dialect, root)] if detected else [])
 
 
 class _Project:

@@ -6,10 +6,12 @@ Paths are absolute strings here: a tree has thousands of them, and most are only
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ebpffix.sources.git import GitError, git
+from ebpffix.sources.reader import SETTINGS, read_file
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -20,32 +22,53 @@ HOSTS = {
     ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hh": "cpp", ".hpp": "cpp", ".hxx": "cpp",
 }  # fmt: skip
 
-_TIMEOUT = 60  # seconds: a tree on a slow network disk is walked instead
-
-# Set while git runs a hook, and true of that repository alone.
-_OF_ONE_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
-
 
 def root_of(path: str | os.PathLike[str]) -> Path:
     """The root of the git tree that holds `path`; else the current folder, or for a path outside of it the folder of
-    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started."""
+    `path` (`path` itself if it is one). A folder with an entry `.git` is a root: git is not started.
+
+    Neither the whole disk nor the whole of a user's files is a project, though one works there.
+    """
     path = os.path.abspath(path)
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     here = os.getcwd()
-    return Path(git_root(folder) or (here if inside(folder, here) else folder))
+    is_project = here not in ("/", os.path.expanduser("~")) and inside(folder, here)
+    return Path(git_root(folder) or (here if is_project else folder))
 
 
 def git_root(folder: str) -> str | None:
-    """The nearest folder from `folder` upwards that has an entry `.git`."""
-    if os.path.exists(os.path.join(folder, ".git")):
-        return folder
-    parent = os.path.dirname(folder)
-    return None if parent == folder else git_root(parent)
+    """The nearest folder from `folder` upwards that has an entry `.git`, of those above it only one that `is_ours`."""
+    place = folder
+    while not os.path.exists(entry := os.path.join(place, ".git")) or not (place == folder or is_ours(entry, folder)):
+        if place == os.path.dirname(place):
+            return None
+        place = os.path.dirname(place)
+    return place
+
+
+def is_ours(path: str, folder: str) -> bool:
+    """Whether what a search from `folder` upwards found may say anything. A folder above may be everybody's: it, and
+    what it links to, must belong to the user, to root, or to whom `folder` belongs, who could have put it there too."""
+    try:
+        return {os.lstat(path).st_uid, os.stat(path).st_uid} <= {os.geteuid(), 0, os.stat(folder).st_uid}
+    except OSError:
+        return False
 
 
 def inside(path: str, folder: str) -> bool:
     """Is `path` `folder` or below it? By the names alone."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+# Where compilers, kernels and packages have their headers, and kernels their types.
+_SYSTEM = ("/usr", "/lib", "/lib64", "/opt", "/nix/store", "/sys/kernel/btf")
+
+
+def within(path: str | os.PathLike[str], *trees: str | os.PathLike[str]) -> bool:
+    """Whether a path, its links followed, lies in one of `trees` or in a folder of the system: what a project names
+    elsewhere are the user's own files."""
+    real = os.path.realpath(path)
+    return any(inside(real, os.path.realpath(tree)) for tree in (*trees, *_SYSTEM))
 
 
 @dataclass
@@ -75,20 +98,15 @@ def list_files(folder: str) -> Listing:
 
 def _git(root: str, found: Listing) -> bool:
     """List one git tree; False if git is not there or refuses (a tree of somebody else's)."""
-    # A monitor is a program that the repository's own configuration names.
-    command = ["git", "-C", root, "-c", "core.fsmonitor=false", "ls-files", "-z", "-co", "--exclude-standard"]
-    env = {k: v for k, v in os.environ.items() if k not in _OF_ONE_REPOSITORY} | {"LC_ALL": "C"}
     try:
-        done = subprocess.run(command, capture_output=True, env=env, timeout=_TIMEOUT, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        listed = git(root, "ls-files", "-z", "-co", "--exclude-standard")
+    except GitError:
         return False
-    if done.returncode:
-        return False
-    for line in done.stderr.decode(errors="replace").splitlines():
+    for line in listed.warnings:
         if line.startswith("warning: could not open directory"):
             found.errors.append(f"{root}: {line.removeprefix('warning: ')}; its files were left out")
     # An unmerged file is listed once for each stage; a nested repository ends in a slash.
-    names = dict.fromkeys(os.fsdecode(done.stdout).split("\0"))
+    names = dict.fromkeys(os.fsdecode(listed.output).split("\0"))
     found.files = [f"{root.rstrip('/')}/{name}" for name in names if name and not name.endswith("/")]
     return True
 
@@ -118,10 +136,10 @@ def _gitignore(folder: str) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
     try:
-        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="surrogateescape") as file:
-            lines = list(file)
+        data = read_file(os.path.join(folder, ".gitignore"), SETTINGS, within=folder)
     except OSError:  # git, too, goes on without one that it cannot read, and without a pattern that is none
-        lines = []
+        data = b""
+    lines = [line.decode("utf-8", "surrogateescape") for line in data.splitlines()]
     try:
         return GitIgnoreSpec.from_lines(lines)
     except ValueError:
@@ -150,4 +168,5 @@ def _ignored(path: str, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
 
 def reason(error: OSError) -> str:
     """Why the system refused, in its own words."""
-    return (error.strerror or type(error).__name__).lower()
+    words = error.strerror or type(error).__name__
+    return words[:1].lower() + words[1:]

@@ -8,14 +8,14 @@ findings in the host, and its edits edits of the host, escaped as the literal ne
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from ebpffix.fix import Edit, Fix, Safety, Span
-from ebpffix.rewriting.fixpoint import apply
+from ebpffix.fix import Edit, Fix, Safety, Span, apply
+from ebpffix.sources.dialect import dialect_of
 from ebpffix.sources.hosts import (
     BRACED,
     PERCENT,
@@ -33,6 +33,7 @@ from ebpffix.sources.hosts import (
     read,
     spliced,
 )  # fmt: skip
+from ebpffix.sources.program import Program
 from ebpffix.sources.source import DIRECTIVE, Source
 
 
@@ -239,6 +240,70 @@ class Island:
         return after, first_byte(self.decoded, offset)
 
 
+_LINE = re.compile(r"\Aline (\d+)\b")
+
+
+@dataclass(frozen=True, eq=False)
+class StringProgram:
+    """A program in a host's strings (see `Program`): `source` has a path of its own, which is on no disk."""
+
+    source: Source
+    dialect: str
+    root: Path
+    island: Island
+    on_disk = False
+
+    @property
+    def path(self) -> Path:
+        return self.source.path
+
+    @property
+    def file(self) -> Path:
+        return self.island.host.source.path
+
+    @property
+    def whole(self) -> Source:
+        return self.island.host.source
+
+    @property
+    def unknown(self) -> tuple[int, str] | None:
+        return self.island.unknown
+
+    def read(self, data: bytes) -> StringProgram:
+        return self._as(replace(self.island, host=read(self.file, data)))
+
+    def otherwise(self) -> StringProgram | None:
+        """With the last text for a placeholder that the host has several for."""
+        other = replace(self.island, last=True)
+        return self._as(other) if other.data != self.source.data else None
+
+    def _as(self, island: Island) -> StringProgram:
+        return replace(self, source=Source(self.path, island.data), island=island)
+
+    def holds(self, edit: Edit) -> bool:
+        return edit.path == self.file and self.island.holds(edit)
+
+    def placed(self, fix: Fix) -> Fix:
+        return self.island.fix(self.path, fix)
+
+    def answering(self, fix: Fix) -> tuple[int, ...]:
+        if fix.at.path != self.path:
+            return ()
+        text = self.island.text_at(fix.at.start)
+        return text.start, text.end - 1
+
+    def placed_note(self, note: str) -> str:
+        return _LINE.sub(lambda match: f"line {self.island.line(int(match[1]))}", note)
+
+    def placed_message(self, message: str) -> str:
+        if not message.startswith(f"{self.path}:"):
+            return message
+        place = re.compile(r":(\d+)").match(message, len(str(self.path)))
+        if not place:
+            return f"{self.file}{message[len(str(self.path)) :]}"
+        return f"{self.file}:{self.island.line(int(place[1]))}{message[place.end() :]}"
+
+
 def _trimmed(data: bytes, edit: Edit) -> Edit:
     """Without what the old and the new text begin or end with."""
     old = data[edit.start : edit.end]
@@ -301,12 +366,11 @@ _PROSE = re.compile(
 )
 
 
-def find(
-    source: Source, dialect_of: Callable[[Source], str | None], hints: Sequence[bytes]
-) -> tuple[list[tuple[Island, Source, str]], list[str]]:
-    """The eBPF programs in the strings of a host file, each with its C under a path of its own and its dialect, and
-    notes on strings that are eBPF C and cannot be read. One of `hints` is in every string that is worth a look."""
-    found: list[tuple[Island, Source, str]] = []
+def find(source: Source, root: Path, dialect: str, hints: Sequence[bytes]) -> tuple[list[Program], list[str]]:
+    """The eBPF programs in the strings of a host file, each with its C under a path of its own, and notes on strings
+    that are eBPF C and cannot be read. `dialect` says how they are read ("auto": each in its own); one of `hints` is in
+    every string that is worth a look."""
+    found: list[Program] = []
     unread: list[str] = []
     host = read(source.path, source.data)
     fills = {text for values in host.fills.values() for text in values}
@@ -328,16 +392,16 @@ def find(
         if _PROSE.search(outside) or not (has_body or _INCLUDED.search(part.uncommented)):
             continue
         made = Source(source.path.with_name(f"{source.path.name}@{len(found) + 1}.c"), island.data)
-        dialect = dialect_of(made)
+        own = dialect_of(made)
         line = host.source.line(text.start)
-        if dialect is None:
+        if own is None:
             continue
         if text.has_fields:
             unread.append(f"line {line}: eBPF C in an f-string with fields is not read")
         elif not whole:
             unread.append(f"line {line}: a part of a function, which the host program completes, is not read")
         else:
-            found.append((island, made, dialect))
+            found.append(StringProgram(made, own if dialect == "auto" else dialect, root, island))
     return found, unread
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ebpffix.sources.reader import read_file
+
 # A comment, a string or a character literal of C. A line comment goes on after a backslash at the line's end.
 _OPAQUE = re.compile(
     rb"""//(?:\\\r?\n|[^\n\\]|\\(?!\r?\n))*"""
@@ -39,7 +41,7 @@ class Source:
     @classmethod
     def read(cls, path: Path) -> Source:
         """Read `path`. OSError passes through: the caller says which file, and what to do."""
-        return cls(path, path.read_bytes())
+        return cls(path, read_file(path))
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -16,17 +16,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ebpffix.kernel import machine
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.process import Finished, private_folder, run
 
 OLDEST = 12  # the first clang whose objects today's libbpf takes without loss
 _NEWEST = 40  # no clang of this number exists yet; bounds the search on the path
-
-# bpf_tracing.h chooses the layout of struct pt_regs by these names.
-_ARCH = {
-    "x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "s390x": "s390", "ppc64le": "powerpc",
-    "ppc64": "powerpc", "riscv64": "riscv", "loongarch64": "loongarch", "mips64": "mips",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,16 +124,18 @@ def _clang(path: Path, folder: Path, clang: Clang, args: Sequence[str], timeout:
     argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
     argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MT", "x", "-MF", str(folder / "deps")]
     argv += ["-x", "c", "-c", os.path.abspath(path), "-o", str(folder / "object")]
+    # Wherever it stands, clang takes it for the name of a file with more arguments, such as the name of a plugin.
+    if expanded := next((word for word in argv if word.startswith("@")), ""):
+        return Finished(1, b"", f"error: no argument may begin with @, as does {expanded}".encode())
     env = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
     return run(argv, folder=folder, timeout=timeout, env=env)
 
 
 def _defaults(args: Sequence[str]) -> Iterator[str]:
-    machine = platform.machine()
-    if machine in _ARCH and not any("__TARGET_ARCH_" in a for a in args):
-        yield f"-D__TARGET_ARCH_{_ARCH[machine]}"
+    if (here := machine.here()) and not any("__TARGET_ARCH_" in a for a in args):
+        yield f"-D__TARGET_ARCH_{here.target}"
     # Debian keeps <asm/types.h> in a folder that clang searches for the host's target only.
-    folder = f"/usr/include/{machine}-linux-gnu"
+    folder = f"/usr/include/{platform.machine()}-linux-gnu"
     if os.path.isdir(folder):
         yield from ("-idirafter", folder)
 

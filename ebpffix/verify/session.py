@@ -9,29 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ebpffix.fix import BCC
-from ebpffix.rewriting.fixpoint import Found, apply_all
-from ebpffix.sources.discover import Program as String
+from ebpffix.rewriting.found import Found, apply_all
+from ebpffix.sources.program import Program
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, find_clang
 from ebpffix.verify.proof import Proof, Target, prove
-from ebpffix.verify.targets import BccTarget, LibbpfTarget, StringTarget
+from ebpffix.verify.targets import BccTarget, LibbpfTarget, PartTarget
 
 
 @dataclass(frozen=True)
-class Program:
-    """What is compiled: an absolute path, the dialect, and the arguments for a real compiler; C in a host program comes
-    out of `string`."""
+class Loadable:
+    """A program with the arguments for a real compiler."""
 
-    path: Path
-    dialect: str
+    program: Program
     args: tuple[str, ...]
-    string: String | None = None
-
-    @property
-    def file(self) -> Path:
-        """The file that holds it."""
-        return self.string.file if self.string else self.path
 
 
 class Verifier:
@@ -57,7 +49,7 @@ class Verifier:
         self,
         fixes: Sequence[Found],
         before: Mapping[Path, bytes],
-        programs: Sequence[Program],
+        programs: Sequence[Loadable],
         made: Sequence[Found] = (),
     ) -> list[Proof | None]:
         """A proof for each fix, in order; None for one that nothing here could try. `before` are the files without
@@ -77,18 +69,18 @@ class Verifier:
             self._tell(error)
             return [None] * len(fixes)
 
-    def target(self, program: Program) -> Target | None:
+    def target(self, loadable: Loadable) -> Target | None:
         """The way to compile and load one program; None, and a problem, where that cannot be had."""
-        target = self._target(program)
-        return StringTarget(program.string, target) if program.string and target else target
+        target = self._target(loadable.program, loadable.args)
+        return target if target is None or loadable.program.on_disk else PartTarget(loadable.program, target)
 
-    def _target(self, program: Program) -> Target | None:
-        path = Path(os.path.realpath(program.path))
+    def _target(self, program: Program, args: tuple[str, ...]) -> Target | None:
+        path = _real(program.path)
         if program.dialect == BCC:
             bcc = self._tool(BCC, self._start_bcc)
-            return BccTarget(path, bcc, program.args, self._cap_bpf) if isinstance(bcc, Bcc) else None
+            return BccTarget(path, bcc, args, self._cap_bpf) if isinstance(bcc, Bcc) else None
         clang = self._tool("clang", lambda: find_clang(self._clang_wanted))
-        return LibbpfTarget(path, clang, program.args, self._cap_bpf) if isinstance(clang, Clang) else None
+        return LibbpfTarget(path, clang, args, self._cap_bpf) if isinstance(clang, Clang) else None
 
     def _start_bcc(self) -> Bcc:
         if self._cache is None:
@@ -113,12 +105,13 @@ class Verifier:
             self.problems.append(str(error))
 
 
-def _goes_into(fix: Found, programs: Sequence[Program]) -> set[Path]:
-    """The real paths of the files that a fix edits; of a host program, those of the C in its strings."""
+def _goes_into(fix: Found, programs: Sequence[Loadable]) -> set[Path]:
+    """The real paths of the files that a fix edits; of one with several programs in it, those of the programs."""
     found: set[Path] = set()
     for edit in fix.fix.edits:
-        strings = (p.string for p in programs if p.string and p.string.file == edit.path)
-        found |= {
-            Path(os.path.realpath(string.path)) for string in strings if string.island and string.island.holds(edit)
-        } or {Path(os.path.realpath(edit.path))}
+        found |= {_real(one.program.path) for one in programs if one.program.holds(edit)} or {_real(edit.path)}
     return found
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))

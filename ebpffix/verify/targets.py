@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ebpffix.sources.discover import Program
+from ebpffix.sources.program import Program
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import ProgramResult, load
@@ -69,10 +69,10 @@ class BccTarget:
 
 
 @dataclass(frozen=True)
-class StringTarget:
-    """C in a string of a host program: compiled under the path that it has alone, for what the host's file holds."""
+class PartTarget:
+    """A program that is a part of its file: compiled under the path that it has alone, for what the file holds."""
 
-    string: Program
+    program: Program
     inner: Target
 
     @property
@@ -84,13 +84,14 @@ class StringTarget:
         return self.inner.compiler
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
-        data = overlay.get(self.string.file)
-        string = self.string.read(self.string.file.read_bytes() if data is None else data)
-        if string.island and (waits := string.island.unknown):
+        file = self.program.file
+        data = overlay.get(file)
+        program = self.program.read(file.read_bytes() if data is None else data)
+        if waits := program.unknown:
             line, name = waits
-            return CompileError((f"{self.string.file}:{line}: {name} stands for text that the host program puts in",))
-        made = self.inner.compile({**overlay, self.inner.path: string.source.data})
-        return CompileError(tuple(map(string.placed_message, made.lines))) if isinstance(made, CompileError) else made
+            return CompileError((f"{file}:{line}: {name} stands for text that the host program puts in",))
+        made = self.inner.compile({**overlay, self.inner.path: program.source.data})
+        return CompileError(tuple(map(program.placed_message, made.lines))) if isinstance(made, CompileError) else made
 
 
 def _least(results: Sequence[ProgramResult]) -> list[ProgramResult]:

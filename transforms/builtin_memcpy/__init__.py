@@ -169,9 +169,9 @@ def _room(call: LibcCall, index: int) -> bytes:
     if node.kind == "UNARY_OPERATOR" and node.operator == "&":
         node = node.children[0].bare
         text = node.text
-    elif node.type.get_canonical().kind.name != "CONSTANTARRAY":
+    elif node.type.length is None:
         return b""
-    simple = node.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR") and node.type.get_size() > 0
+    simple = node.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR") and node.type.size > 0
     return b"sizeof(" + text + b")" if simple and text == node.text else b""
 
 
@@ -182,7 +182,7 @@ def _on_stack(unit: Unit, call: LibcCall, index: int) -> int:
         return 0
     while node.children and node.kind in ("UNARY_OPERATOR", "MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
         node = node.children[0].uncast
-    return int(node.type.get_size()) if node.kind == "DECL_REF_EXPR" else 0
+    return node.type.size if node.kind == "DECL_REF_EXPR" else 0
 
 
 def _show(text: bytes) -> str:

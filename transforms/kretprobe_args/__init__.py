@@ -172,7 +172,7 @@ class _Pair:
             reason = "it adds a map, and the return probe leaves where the entry probe did not run"
         first = min((program.function, entry or program.function), key=lambda f: f.body.start if f.body else 0)
         self.edits += before_function(unit, first, lines)
-        is_void = program.function.type.get_result().get_canonical().kind.name == "VOID"
+        is_void = program.function.type.result.is_void
         self.edits += stash.take_out(b"return;" if is_void else b"return 0;", extra, self.deleted, self.edits)
         return self._fix(reads, self._message(reads, what + self._modern(parameters)), reason)
 
@@ -323,7 +323,7 @@ class _Pair:
         if read.function is self.program.function:
             return
         call = next(c for c, h in returns.helper_calls(self.unit, self.program) if h is read.function)
-        parameters = [n for n in read.function.children if n.kind == "PARM_DECL"]
+        parameters = read.function.parameters
         places = [(parameters[-1].path, parameters[-1].end, declaration), (call.path, call.end - 1, name)]
         for path, at, text in places:
             if not self.unit.editable(path, at, at) or path not in self.unit.sources:
@@ -335,7 +335,7 @@ class _Pair:
     def _new_signature(self, returned: list[Read]) -> list[bytes]:
         """Take the parameters out of the return probe's head; gives the statements that stand for the return value."""
         unit, program, macro = self.unit, self.program, self.program.macro
-        parameters = [n for n in program.function.children if n.kind == "PARM_DECL"]
+        parameters = program.function.parameters
         if not returns.parameter_reads(program):
             return []
         context, last = parameters[0], parameters[-1]

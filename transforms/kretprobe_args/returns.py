@@ -11,14 +11,11 @@ from ebpffix.editing.statements import delete_statement, statement_end
 from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.unit import Macro
+from ebpffix.kernel.machine import ARGUMENTS, SAVED
 
 from .signature import Use
 from .stash import body_of, head
 
-# Registers of struct pt_regs, as kernel and user space spell them: the number of the argument that they hold on entry.
-REGISTERS = {"di": 1, "si": 2, "dx": 3, "cx": 4, "r8": 5, "r9": 6, "rdi": 1, "rsi": 2, "rdx": 3, "rcx": 4}
-# Registers that a function keeps for its caller: what is in them on return has nothing to do with arguments.
-SAVED = frozenset("bx rbx r12 r13 r14 r15".split())
 RETURN_NAMES = frozenset("ret retval retv rc rv err error res result ret_val retcode status".split())
 
 _SECTION = re.compile(rb"(\?)?([ku])ret(probe|syscall)((?:\.\w+)?)(?:/(.*))?\Z")
@@ -55,7 +52,7 @@ class Program:
 
     @property
     def context(self) -> Node | None:
-        return next((n for n in self.function.children if n.kind == "PARM_DECL"), None)
+        return next(iter(self.function.parameters), None)
 
 
 @dataclass(frozen=True)
@@ -89,9 +86,8 @@ def _of_bcc(unit: Unit, function: Node) -> Program | None:
     if name.startswith(b"kretprobe__"):
         return Program(function, name, name.removeprefix(b"kretprobe__"), b"", None, False)
     # Attached by the host program: it reads the return value, so it is a return probe.
-    is_static = function.cursor.storage_class.name == "STATIC"
-    first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
-    if is_static or first is None or "pt_regs" not in first.type.spelling or name.startswith(b"kprobe__"):
+    first = next(iter(function.parameters), None)
+    if function.is_static or first is None or "pt_regs" not in first.type.spelling or name.startswith(b"kprobe__"):
         return None
     body = body_of(function)
     returned = [m for m in unit.macros("PT_REGS_RC", path=body.path) if body.start < m.start < body.end]
@@ -147,7 +143,7 @@ def is_return_value(parameter: bytes) -> bool:
 def parameter_reads(program: Program) -> list[Read]:
     """The parameters of a return probe behind its context that it uses; the return value of BPF_KRETPROBE aside."""
     function, body = program.function, program.function.body
-    parameters = [n for n in function.children if n.kind == "PARM_DECL"][1:]
+    parameters = function.parameters[1:]
     if program.macro is not None and "RETPROBE" in program.macro.name and parameters:
         named = [p for p in parameters if p.name in RETURN_NAMES]
         returned = named[0] if named else parameters[0] if len(parameters) == 1 else None
@@ -169,7 +165,7 @@ def register_reads(unit: Unit, function: Node) -> list[Read]:
     found = {(r.start, r.end): r for r in _written_reads(unit, function, [name for _, name in contexts])}
     decls = {decl for decl, _ in contexts}
     for node in body.find("MEMBER_REF_EXPR"):
-        if node.name not in REGISTERS and node.name not in SAVED:
+        if node.name not in ARGUMENTS and node.name not in SAVED:
             continue
         owner = node.children[0].uncast if node.children else None
         if owner is None or owner.kind != "DECL_REF_EXPR" or owner.decl not in decls:
@@ -177,7 +173,7 @@ def register_reads(unit: Unit, function: Node) -> list[Read]:
         if any(start <= node.start < end for start, end in found):
             continue  # what the macro there stands for
         text = node.text.decode("utf-8", "replace")
-        index, hidden = REGISTERS.get(node.name, 0), not text.endswith(node.name)
+        index, hidden = ARGUMENTS.get(node.name, 0), not text.endswith(node.name)
         if hidden:
             around = unit.macros_around(node.path, node.start, node.start + 1)
             if not around or any(m.name.startswith("PT_REGS_") for m in around):
@@ -194,8 +190,8 @@ def _written_reads(unit: Unit, function: Node, contexts: list[str]) -> Iterator[
     code = unit.source_of(body).code
     for match in _reads_of(contexts).finditer(code, body.start, body.end):
         name = (match["register"] or b"").decode()
-        index = int(match["number"]) if match["number"] else REGISTERS.get(name, 0)
-        is_argument = match["number"] or name in REGISTERS or name in SAVED
+        index = int(match["number"]) if match["number"] else ARGUMENTS.get(name, 0)
+        is_argument = match["number"] or name in ARGUMENTS or name in SAVED
         if (
             is_argument
             and not unit.in_directive(body.path, match.start())
@@ -215,8 +211,8 @@ def _reads_of(contexts: list[str]) -> re.Pattern[bytes]:
 
 def _contexts(function: Node) -> list[tuple[int, str]]:
     """The variables of a function that hold its pointer to the registers, as (Node.decl, name)."""
-    first = next((n for n in function.children if n.kind == "PARM_DECL"), None)
-    if first is None or "pt_regs" not in first.type.get_canonical().spelling:
+    first = next(iter(function.parameters), None)
+    if first is None or "pt_regs" not in first.type.canonical.spelling:
         return []
     found = [(first.decl, first.name)]
     for variable in function.find("VAR_DECL"):

@@ -65,9 +65,9 @@ def find(unit: Unit) -> Iterator[Fix]:
 
 def _is_object(declaration: Node) -> bool:
     type_, parent = declaration.type, declaration.parent
-    if parent is None or parent.kind != "DECL_STMT" or not layout.is_record(type_) or type_.get_size() <= 0:
+    if parent is None or parent.kind != "DECL_STMT" or not type_.is_record or type_.size == 0:
         return False
-    return not type_.is_const_qualified() and declaration.cursor.storage_class.name in ("NONE", "AUTO", "REGISTER")
+    return declaration.is_local and not type_.is_const
 
 
 def _object(unit: Unit, declaration: Node) -> Iterator[Fix]:
@@ -268,7 +268,7 @@ def _judged(
 
 def _inline(unit: Unit, literal: Node) -> Iterator[Fix]:
     """A compound literal whose address goes straight to a helper: it has no name to clear it by."""
-    if not layout.is_record(literal.type) or literal.type.get_size() <= 0:
+    if not literal.type.is_record or literal.type.size == 0:
         return
     items = _list_of(literal)
     if items is None or literal.path not in unit.sources:

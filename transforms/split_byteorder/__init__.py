@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Proof, Space, is_evaluated, is_load, is_local, is_written, pointer, prove
+from ebpffix.analysis.provenance import Proof, Space, is_evaluated, is_load, is_written, pointer, prove
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.hoist import Place, place, statement_of
 from ebpffix.editing.statements import after, before, local_name
@@ -189,8 +189,7 @@ class _Read:
 
     def _obstacle(self) -> tuple[str, str] | None:
         """What to do by hand, and why, where no edit is right."""
-        target = self.node.declaration
-        if self.node.kind == "MEMBER_REF_EXPR" and target is not None and target.cursor.is_bitfield():
+        if self.node.field is not None and self.node.field.is_bitfield:
             return "read the word that holds it", "no address can be taken of a bit-field"
         if self.known is Root.HEADER:
             cure = "compute the pointer from the fields of the structure"
@@ -246,11 +245,10 @@ class _Read:
 
     def _fits(self, target: Node) -> bool:
         """Whether a variable can hold the field before it is converted."""
-        type_, field = target.type.get_canonical(), self.node.type.get_canonical()
-        if type_.is_const_qualified() or type_.kind.name in ("BOOL", "POINTER", "FLOAT", "DOUBLE"):
+        type_, field = target.type, self.node.type
+        if type_.is_const or type_.kind in ("BOOL", "POINTER", "FLOAT", "DOUBLE"):
             return False
-        same = type_.get_size() == field.get_size()
-        return same or (self.known is Root.TRACKED and type_.get_size() > field.get_size())
+        return type_.size == field.size or (self.known is Root.TRACKED and type_.size > field.size)
 
     def _hoisted(self, names: _Names) -> tuple[str, list[Edit]] | None:
         statement, declared = self._statement, _declared(self.node)
@@ -302,7 +300,7 @@ class _Read:
 
 def _is_load(node: Node, around: list[Macro]) -> bool:
     """Whether the program reads a number or a pointer there, and does not write it; READ_ONCE reads by an address."""
-    if node.type.get_canonical().kind.name == "RECORD" or is_written(node):
+    if node.type.is_record or is_written(node):
         return False
     outer = node.outer
     if around[-1].name == "READ_ONCE" and outer is not None and outer.operator == "&":
@@ -322,7 +320,7 @@ def _set_to(unit: Unit, node: Node, macro: Macro) -> tuple[Node | None, Node | N
         setting = re.compile(rb"[\w\s]*\b" + target.name.encode() + rb"\s*=\s*\Z")
         written = setting.match(code[outer.start : macro.start])
         ends = re.compile(rb"\s*;").match(code, macro.end)
-        if not written or not ends or (assigns and not is_local(target)):
+        if not written or not ends or (assigns and not target.is_local):
             return None, None
         return target, outer
     return None, None
@@ -335,7 +333,7 @@ def _declared(node: Node) -> bytes | None:
     """The type of a field in front of a local's name, as BCC programs spell it; None for what has no simple name."""
     type_ = node.type
     spelled = re.sub(r"\b(?:const|volatile)\s+", "", type_.spelling).strip()
-    known = _TYPES.get(re.sub(r"\b(?:const|volatile)\s+", "", type_.get_canonical().spelling))
+    known = _TYPES.get(re.sub(r"\b(?:const|volatile)\s+", "", type_.canonical.spelling))
     if known and _KERNEL_TYPE.match(spelled):
         return known + b" "
     if "(" in spelled:  # a pointer to a function, or an enum without a name

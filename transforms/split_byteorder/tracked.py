@@ -55,6 +55,6 @@ def _is_element_by_macro(unit: Unit, access: Node) -> bool:
 def _is_behind_its_calls(unit: Unit, node: Node) -> bool:
     """Whether a node stands in a static function that is defined behind a call of it."""
     function = node.function
-    if function is None or function.cursor.storage_class.name != "STATIC":
+    if function is None or not function.is_static:
         return False
     return any(c.path == function.path and c.start < function.start for c in unit.calls_of(function.name))

@@ -232,7 +232,7 @@ class _Return:
                 writes = [u for u in writes if u.node is not declared]
             if block is None or not block.start <= place.start < block.end:
                 return False
-        elif all(c.decl != decl for c in self.flow.function.children if c.kind == "PARM_DECL"):
+        elif all(p.decl != decl for p in self.flow.function.parameters):
             return False
         elif not writes:
             return True
@@ -312,7 +312,7 @@ def _is_own_pointer(call: Node) -> bool:
     target = call.declaration
     if target is None or call.name.startswith(("bpf_", "__builtin_")):
         return False
-    return bool(call.type.get_canonical().kind.name == "POINTER")
+    return call.type.is_pointer
 
 
 def _reads_key(use: Use) -> bool:

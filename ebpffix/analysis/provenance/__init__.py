@@ -4,7 +4,6 @@
     prove_place(unit, node) -> Proof    of the memory that an lvalue such as `p->m` lies in
     pointer(node) -> Node | None        the pointer that an access goes through last
     is_load(node) -> bool               whether the program reads the memory there
-    is_local(name) -> bool              whether it is a parameter or a variable on the stack
 
 A pointer is followed through variables, members, parameters (all callers), results, maps (all writers) and explicit
 reads, to where the address was made: the program's own memory, a helper, what the program is given. A type is no
@@ -19,7 +18,7 @@ or an explicit probe read is not tracked.
 
 from __future__ import annotations
 
-from ebpffix.analysis.provenance.access import is_evaluated, is_load, is_local, is_written, pointer
+from ebpffix.analysis.provenance.access import is_evaluated, is_load, is_written, pointer
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Proof, Space, unknown
 from ebpffix.analysis.provenance.tracer import Tracer
 from ebpffix.frontend import Node, Unit
@@ -32,7 +31,6 @@ __all__ = [
     "Space",
     "is_evaluated",
     "is_load",
-    "is_local",
     "is_written",
     "pointer",
     "prove",

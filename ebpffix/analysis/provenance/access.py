@@ -1,9 +1,8 @@
-"""How a program gets at memory: through which pointer, whether it loads or stores, and what that pointer is called."""
+"""How a program gets at memory: through which pointer, whether it loads or stores."""
 
 from __future__ import annotations
 
 from ebpffix.frontend import Node
-from ebpffix.frontend.node import is_pointer
 
 _NOT_LOADED = frozenset("CONSTANTARRAY INCOMPLETEARRAY VARIABLEARRAY FUNCTIONPROTO VOID DEPENDENT INVALID".split())
 
@@ -16,7 +15,7 @@ def pointer(node: Node) -> Node | None:
             return base if node.operator == "*" else None
         if node.kind == "MEMBER_REF_EXPR" and node.arrow:
             return base
-        if node.kind == "ARRAY_SUBSCRIPT_EXPR" and is_pointer(base.bare.type):
+        if node.kind == "ARRAY_SUBSCRIPT_EXPR" and base.bare.type.is_pointer:
             return base
         if node.kind not in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
             return None
@@ -27,7 +26,7 @@ def pointer(node: Node) -> Node | None:
 def is_load(node: Node) -> bool:
     """Whether the program reads the memory of an access: not its address, no part of it, no operand of sizeof,
     typeof or a question about a field; a write that does not read (`p->m = 1`) is no load either."""
-    if node.type.get_canonical().kind.name in _NOT_LOADED or is_written(node) == "=":
+    if node.type.kind in _NOT_LOADED or is_written(node) == "=":
         return False
     outer = node.outer
     if outer is not None and (
@@ -62,12 +61,3 @@ def is_evaluated(node: Node) -> bool:
             return False
         node = parent
     return True
-
-
-def is_local(name: Node) -> bool:
-    """Whether an expression is the name of a parameter or of a variable on the stack."""
-    target = name.declaration if name.kind == "DECL_REF_EXPR" else None
-    if target is None or target.kind != "VAR_DECL":
-        return target is not None and target.kind == "PARM_DECL"
-    kind, parent = target.cursor.storage_class.name, target.cursor.semantic_parent
-    return kind not in ("STATIC", "EXTERN") and parent is not None and parent.kind.name != "TRANSLATION_UNIT"

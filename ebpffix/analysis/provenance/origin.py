@@ -59,6 +59,7 @@ class Kind(Enum):
     HELPER = "what `{}` gives", True
     KEPT = "`{}`, which the kernel looks after", True
     ARGUMENT = "{}, an argument of a kernel function", True
+    STACK_POINTER = "{}, the kernel's stack", True
     LIKELY_ARGUMENT = "{}, a plain pointer that a kernel function gets", False
     MARKED = "`{}` is marked __user", False
     SYSTEM_CALL = "{}, an argument of a system call", True

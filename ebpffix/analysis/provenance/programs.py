@@ -8,7 +8,6 @@ from enum import Enum
 
 from ebpffix.fix import BCC
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
 
 # Files that may say how a program is attached, or write its maps.
 HOSTS = (".py", ".go", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs", ".lua")
@@ -124,7 +123,7 @@ class Programs:
                 setting = Setting.SYSTEM_CALL_EVENT
             return Program(function, setting, words[-1] if setting is not Setting.TYPED else words[0])
         record = context(function)
-        if is_static(function) or not record:
+        if function.is_static or not record:
             return None
         if function.name.startswith("syscall__"):
             return Program(function, Setting.SYSTEM_CALL)
@@ -161,14 +160,8 @@ class Programs:
         return (settings.pop() if len(settings) == 1 else Setting.UNKNOWN), ""
 
 
-def is_static(function: Node) -> bool:
-    return bool(function.cursor.storage_class.name == "STATIC")
-
-
 def context(function: Node) -> str:
     """The structure that a function's first parameter points at, if it is the context of some program; else ""."""
-    first = next((p for p in function.children if p.kind == "PARM_DECL"), None)
-    if first is None or not is_pointer(first.type):
-        return ""
-    record = str(pointee(first.type).get_declaration().spelling)
+    first = next(iter(function.parameters), None)
+    record = first.type.pointee.name if first is not None and first.type.is_pointer else ""
     return record if _CONTEXT.fullmatch(record) else ""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import field as field_
 from functools import cached_property
 
 from ebpffix.analysis.flow import Effect, Use, use
 from ebpffix.analysis.provenance.access import is_evaluated
-from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
+from ebpffix.frontend import Node, Type, Unit
 
 READ = re.compile(r"bpf_(?:probe|core)_read(?:_(kernel|user))?(_str)?\Z")
 _COPY = re.compile(r"(?:__builtin_)?mem(?:cpy|move)\Z")
@@ -35,13 +35,15 @@ _ONLY_READ = re.compile(
 
 @dataclass(frozen=True)
 class Field:
-    """A member: its declaration, its structure's, and whether that is a union."""
+    """A member: its declaration, its name, the structure that it belongs to by name, the very structure or union that
+    declares it, whether that is a union, and its type."""
 
     decl: int
     name: str
     record: str
     parent: int
     in_union: bool
+    type: Type | None = field_(default=None, compare=False)  # None where clang does not know it
 
 
 Path = tuple[Field, ...]
@@ -65,15 +67,9 @@ class Store:
 
 def field(node: Node) -> Field:
     """The member that a MEMBER_REF_EXPR or MEMBER_REF names."""
-    target = node.cursor.referenced
-    parent = target.semantic_parent if target is not None else None
-    if parent is None:
-        return Field(node.decl, node.name, "", 0, False)
-    named = parent  # an anonymous structure's members count as those of the one around it
-    while not re.fullmatch(r"\w+", named.spelling or "") and named.semantic_parent is not None:
-        named = named.semantic_parent
-    record = str(named.spelling) if named.kind.name in ("STRUCT_DECL", "UNION_DECL") else ""
-    return Field(node.decl, node.name, record, parent.canonical.data[0] or 0, parent.kind.name == "UNION_DECL")
+    record, parent, in_union = node.owner or ("", 0, False)
+    type_ = node.type if node.kind == "MEMBER_REF_EXPR" else None
+    return Field(node.decl, node.name, record, parent, in_union, type_)
 
 
 def path_of(node: Node) -> tuple[Node, Path]:
@@ -84,7 +80,7 @@ def path_of(node: Node) -> tuple[Node, Path]:
     while node.children:
         if lost := node.lost_member:
             base, arrow, name = lost
-            record = str(pointee(base.type).get_declaration().spelling) if arrow and is_pointer(base.type) else ""
+            record = base.type.pointee.name if arrow and base.type.is_pointer else ""
             members.insert(0, Field(0, name, record, 0, False))
             if arrow:
                 break
@@ -92,14 +88,10 @@ def path_of(node: Node) -> tuple[Node, Path]:
             members.insert(0, field(node))
             if node.arrow:
                 break
-        elif node.kind != "ARRAY_SUBSCRIPT_EXPR" or not is_array(node.children[0].bare):
+        elif node.kind != "ARRAY_SUBSCRIPT_EXPR" or not node.children[0].bare.type.is_array:
             break
         node = node.children[0].bare
     return node, tuple(members)
-
-
-def is_array(node: Node) -> bool:
-    return bool(node.type.get_canonical().kind.name.endswith("ARRAY"))
 
 
 class Stores:
@@ -137,9 +129,6 @@ class Stores:
             if callee is not None and callee.kind == "DECL_REF_EXPR" and callee.decl in self.functions:
                 found.setdefault(callee.decl, []).append(call)
         return found
-
-    def parameters(self, function: Node) -> list[Node]:
-        return [child for child in function.children if child.kind == "PARM_DECL"]
 
     # -- variables
 
@@ -212,7 +201,7 @@ class Stores:
             yield Store(path, call, why=f"`{call.name or 'a function'}` may write it")
 
     def _in_callee(self, function: Node, index: int, path: Path, above: frozenset[tuple[int, bool]]) -> Iterator[Store]:
-        parameters = self.parameters(function)
+        parameters = function.parameters
         if index < len(parameters):
             yield from self._stores(parameters[index].decl, True, function, path, above)
 
@@ -295,12 +284,12 @@ def _below(mention: Node, target: Node, *, through: bool) -> Path:
 
 
 def _is_const(call: Node, index: int) -> bool:
+    """Whether a function takes an argument as a pointer to const."""
     target, callee = call.declaration, call.callee
-    for type_ in (target.type if target else None, callee.type if callee else None):
-        function = pointee(type_) if type_ is not None else None
-        if function is not None and function.kind.name == "FUNCTIONPROTO":
-            parameters = list(function.argument_types())
-            return index < len(parameters) and bool(pointee(parameters[index]).is_const_qualified())
+    for node in (target, callee):
+        parameters = node.type.parameters if node is not None else None
+        if parameters is not None:
+            return index < len(parameters) and parameters[index].pointee.is_const
     return False
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from ebpffix.analysis.provenance.access import is_local
 from ebpffix.analysis.provenance.given import REGISTERS, Given, of_kernel
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, join, unknown
-from ebpffix.analysis.provenance.programs import HOSTS, Program, Programs, context, is_static
-from ebpffix.analysis.provenance.stores import CALLBACKS, READ, Path, Store, Stores, field, is_array, path_of
+from ebpffix.analysis.provenance.programs import HOSTS, Program, Programs, context
+from ebpffix.analysis.provenance.stores import CALLBACKS, READ, Path, Store, Stores, field, path_of
 from ebpffix.fix import BCC
-from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
+from ebpffix.frontend import MapCall, Node, Type, Unit
 
 _DEPTH = 40  # steps of following; deeper is unknown
 _ROUNDS = 4  # of a variable that is set from itself
@@ -79,7 +76,7 @@ class Tracer:
             return self._typed(node, self.loaded(bare, depth - 1))
         if bare.is_lost:
             return self._typed(node, self._lost_register(bare, depth - 1))
-        if is_array(bare):
+        if bare.type.is_array:
             return self.place(bare, depth)
         if _is_null(bare):
             return _NOTHING
@@ -110,7 +107,7 @@ class Tracer:
             target = node.declaration
             if target is None or target.kind not in ("VAR_DECL", "PARM_DECL"):
                 return unknown(f"`{node.name}`")
-            return _own(Space.STACK if is_local(node) else Space.GLOBAL, f"`{node.name}`", node.decl)
+            return _own(Space.STACK if node.is_local else Space.GLOBAL, f"`{node.name}`", node.decl)
         if node.kind == "MEMBER_REF_EXPR" and node.children:
             base = node.children[0]
             return self.value(base, depth - 1) if node.arrow else self.place(base, depth - 1)
@@ -159,9 +156,9 @@ class Tracer:
             return self.value(left if _is_address(left) else right, depth)
         if _is_address(left) and _is_address(right):
             return unknown(f"`{_short(node)}` is a distance")
-        if right.constant is not None or right.uncast.type.get_canonical().get_size() < 8:
+        if right.constant is not None or right.uncast.type.size < 8:
             return self.value(left, depth)
-        if node.operator == "+" and (left.constant is not None or left.uncast.type.get_canonical().get_size() < 8):
+        if node.operator == "+" and (left.constant is not None or left.uncast.type.size < 8):
             return self.value(right, depth)
         return tuple(way.after(Kind.SUM, _short(node)) for way in self.value(left, depth))
 
@@ -210,7 +207,7 @@ class Tracer:
             return self._returned(function, depth)
         if _BACK.fullmatch(name) and node.arguments:
             return self.value(node.arguments[0], depth)
-        if self.unit.dialect == BCC and is_pointer(node.type) and node.arguments and name not in self.unit.made_up:
+        if self.unit.dialect == BCC and node.type.is_pointer and node.arguments and name not in self.unit.made_up:
             given = self.value(node.arguments[0], depth)
             if given and all(way.space is Space.KERNEL and not way.trusted for way in given):
                 return (Origin(Space.KERNEL, (Link(Kind.HEADER, name),)),)
@@ -231,7 +228,7 @@ class Tracer:
         target = node.declaration
         if target is None or target.kind not in ("VAR_DECL", "PARM_DECL"):
             return unknown(f"`{node.name}`")
-        if not is_local(node):
+        if not node.is_local:
             return self._stored_in(node.decl, (), target.type, depth)
         function = self.stores.homes.get(node.decl)
         if function is None:
@@ -243,13 +240,13 @@ class Tracer:
         if target.kind == "PARM_DECL":
             found.append(self.parameter(node.decl, target, function, depth))
         result = join(found)
-        if not is_pointer(target.type):
+        if not target.type.is_pointer:
             result = join([tuple(_untracked(way) for way in result)])
         return result
 
     def parameter(self, decl: int, target: Node, function: Node, depth: int) -> Ways:
         """What a parameter of a function is given: by the kernel where it is a program, and by all that call it."""
-        parameters = self.stores.parameters(function)
+        parameters = function.parameters
         index = next((i for i, p in enumerate(parameters) if p.decl == decl), -1)
         program = self.programs.of(function)
         found: list[Ways] = []
@@ -262,7 +259,7 @@ class Tracer:
         for mention in self.unit.mentions(function):
             if (mention.path, mention.start) not in called:
                 found.append(self._from_callback(mention, index, function, depth))
-        if not found and index == 0 and context(function) and not is_static(function):
+        if not found and index == 0 and context(function) and not function.is_static:
             found.append(_own(Space.CTX, "the context", function.decl))
         if not found:
             return unknown(f"nothing is seen to call `{function.name}`")
@@ -307,7 +304,7 @@ class Tracer:
         """Whose memory a pointer may point at that was read out of memory: `p->q`, `*p`, `p[i]`, `v.m`."""
         return self._content(node, (), _wanted(node), depth, node)
 
-    def _content(self, node: Node, rest: Path, type_: Any, depth: int, access: Node | None = None) -> Ways:
+    def _content(self, node: Node, rest: Path, type_: Type, depth: int, access: Node | None = None) -> Ways:
         """What the member `rest` of the object that an expression stands for holds."""
         node = node.uncast
         if depth <= 0:
@@ -327,13 +324,13 @@ class Tracer:
         where = self.place(node, depth)
         return self._load(where, path + rest, type_, depth - 1, access or node)
 
-    def _load(self, places: Ways, path: Path, type_: Any, depth: int, at: Node) -> Ways:
+    def _load(self, places: Ways, path: Path, type_: Type, depth: int, at: Node) -> Ways:
         """What a pointer holds that lies in the member `path` of an object in one of these places."""
         if depth <= 0:
             return unknown("the chain is too long")
         return join(self._load_from(where, path, type_, depth, at) for where in places)
 
-    def _load_from(self, where: Origin, path: Path, type_: Any, depth: int, at: Node) -> Ways:
+    def _load_from(self, where: Origin, path: Path, type_: Type, depth: int, at: Node) -> Ways:
         space, name = where.space, _short(at)
         if space is Space.UNKNOWN:
             return (where.after(Kind.STORED, name),)
@@ -349,18 +346,20 @@ class Tracer:
             return self._from_map(where, path, type_, depth, at)
         return unknown(f"what `{name}` holds is not known")
 
-    def _from_kernel(self, where: Origin, path: Path, type_: Any, name: str) -> Ways:
+    def _from_kernel(self, where: Origin, path: Path, type_: Type, name: str) -> Ways:
         if path:
-            found = self.given.member(where, path[-1].record, path[-1].name, type_)
+            last, declared = path[-1], path[-1].type
+            used = declared if declared is not None and (declared.is_pointer or not type_.is_pointer) else type_
+            found = self.given.member(where, last.record, last.name, used, declared=declared is not None)
             known = [w for w in found if w.space is not Space.UNKNOWN]
             return tuple(Origin(w.space, (*w.chain, *where.chain), w.trusted, w.tracked) for w in known) or found
-        if is_pointer(type_) and of_kernel(self.unit, type_):
+        if type_.is_pointer and of_kernel(self.unit, type_):
             return (where.after(Kind.MEMBER, name),)
-        if is_pointer(type_) and pointee(type_).get_canonical().kind.name == "POINTER":
+        if type_.is_pointer and type_.pointee.kind == "POINTER":
             return (where.after(Kind.LIKELY_MEMBER, name),)
         return unknown(f"what `{name}` holds is not known")
 
-    def _from_context(self, where: Origin, path: Path, type_: Any, at: Node) -> Ways:
+    def _from_context(self, where: Origin, path: Path, type_: Type, at: Node) -> Ways:
         function = self.stores.functions.get(where.object)
         program = self.programs.of(function) if function is not None else None
         index = None
@@ -372,15 +371,15 @@ class Tracer:
 
     # -- what was stored
 
-    def _stored_in(self, decl: int, path: Path, type_: Any, depth: int) -> Ways:
+    def _stored_in(self, decl: int, path: Path, type_: Type, depth: int) -> Ways:
         """What a member of a variable holds: what all stores to it wrote."""
         return self._settled(("stored", decl, path), lambda: self._all_stored(decl, path, type_, depth))
 
-    def _all_stored(self, decl: int, path: Path, type_: Any, depth: int) -> Ways:
+    def _all_stored(self, decl: int, path: Path, type_: Type, depth: int) -> Ways:
         home = self.stores.homes.get(decl)
         if home is not None:
             stores = self.stores.to_variable(decl, home)
-            parameter = next((p for p in self.stores.parameters(home) if p.decl == decl), None)
+            parameter = next((p for p in home.parameters if p.decl == decl), None)
             found = [self._from_store(s, path, type_, depth) for s in stores]
             if parameter is not None:
                 given = unknown(f"`{parameter.name}` is given as a whole")
@@ -388,9 +387,9 @@ class Tracer:
             return join(found)
         variable = next((d for d in self.unit.declarations if d.decl == decl and d.initialiser is not None), None)
         variable = variable or next((d for d in self.unit.declarations if d.decl == decl), None)
-        if variable is None or variable.cursor.storage_class.name == "EXTERN":
+        if variable is None or variable.is_extern:
             return unknown("a variable that another file defines")
-        if variable.type.is_const_qualified() or variable.type.is_volatile_qualified():
+        if variable.type.is_const or variable.type.is_volatile:
             return unknown(f"user space may set `{variable.name}` before the program runs")
         stores = [s for f in self.stores.functions.values() for s in self.stores.to_variable(decl, f)]
         found = [self._from_store(s, path, type_, depth) for s in stores]
@@ -399,14 +398,14 @@ class Tracer:
         if not any(found) and (variable.initialiser is None or self._is_named_by_host(variable.name)):
             return unknown(f"nothing here sets `{variable.name}`")
         result = join(found)
-        return tuple(w if is_static(variable) else w.after(Kind.USER_SPACE_WRITES, variable.name) for w in result)
+        return tuple(w if variable.is_static else w.after(Kind.USER_SPACE_WRITES, variable.name) for w in result)
 
     def _is_named_by_host(self, name: str) -> bool:
         """Whether a file next to the program that is none itself has this name."""
         wanted = re.compile(rb"\b%s\b" % name.encode())
         return any(wanted.search(text) for text in self.unit.neighbours(*HOSTS))
 
-    def _from_store(self, store: Store, path: Path, type_: Any, depth: int) -> Ways:
+    def _from_store(self, store: Store, path: Path, type_: Type, depth: int) -> Ways:
         """What one store brings to the member `path`."""
         common = 0
         while common < min(len(path), len(store.path)) and path[common].decl == store.path[common].decl:
@@ -428,7 +427,7 @@ class Tracer:
             return self._set(store, type_, depth)
         return self._content(store.value, rest, type_, depth - 1)
 
-    def _set(self, store: Store, type_: Any, depth: int) -> Ways:
+    def _set(self, store: Store, type_: Type, depth: int) -> Ways:
         assert store.value is not None
         value = store.value
         if value.uncast.kind == "INIT_LIST_EXPR":
@@ -439,13 +438,13 @@ class Tracer:
         name = store.at.name or _short(store.at.children[0]) if store.at.children else store.at.name
         return tuple(way.after(Kind.SET, f"{name} = {_short(value)}") for way in found)
 
-    def _typed_by(self, type_: Any, found: Ways) -> Ways:
+    def _typed_by(self, type_: Type, found: Ways) -> Ways:
         name = of_kernel(self.unit, type_)
         if not name or name in REGISTERS:
             return found
         return join([tuple(_as_kernel(way, name) if way.space is Space.UNKNOWN else way for way in found)])
 
-    def _copied(self, store: Store, rest: Path, type_: Any, depth: int) -> Ways:
+    def _copied(self, store: Store, rest: Path, type_: Type, depth: int) -> Ways:
         """What bytes hold that were copied from where a pointer points at."""
         assert store.source is not None
         source, side = store.source, READ.match(store.reader)
@@ -459,7 +458,7 @@ class Tracer:
         if target.kind == "UNARY_OPERATOR" and target.operator == "&":
             target = target.children[0].bare
             access = path_of(target)[1]
-        elif is_array(target):
+        elif target.type.is_array:
             access = path_of(target)[1]
         found = self._load(places, access + rest, type_, depth - 1, target)
         if side is None:
@@ -480,7 +479,7 @@ class Tracer:
             return join([tuple(kernel if w.space in (Space.UNKNOWN, Space.USER) else w for w in found)])
         return found
 
-    def _initialised(self, node: Node, rest: Path, type_: Any, depth: int) -> Ways:
+    def _initialised(self, node: Node, rest: Path, type_: Type, depth: int) -> Ways:
         """What `{ … }` gives the member `rest`."""
         if not rest:
             if len(node.children) == 1:
@@ -499,9 +498,8 @@ class Tracer:
             found.append(self._from_store(Store(path, child, child.children[-1]), rest, type_, depth))
         return join(found)
 
-    def _positional(self, node: Node, rest: Path, type_: Any, depth: int) -> Ways:
-        fields = list(node.type.get_canonical().get_fields())
-        number = next((i for i, f in enumerate(fields) if f.spelling == rest[0].name), None)
+    def _positional(self, node: Node, rest: Path, type_: Type, depth: int) -> Ways:
+        number = next((i for i, f in enumerate(node.type.fields) if f.name == rest[0].name), None)
         if number is None or any(c.kind == "MEMBER_REF" for child in node.children for c in child.children):
             return unknown(f"`{_short(node)}`")
         if number >= len(node.children):
@@ -526,8 +524,8 @@ class Tracer:
         target = node.declaration if node.kind == "DECL_REF_EXPR" else None
         if target is None:
             return None
-        if not is_local(node):
-            return frozenset((node.decl,)) if not is_pointer(target.type) else None
+        if not node.is_local:
+            return frozenset((node.decl,)) if not target.type.is_pointer else None
         function = self.stores.homes.get(node.decl)
         if function is None:
             return None
@@ -536,14 +534,14 @@ class Tracer:
             for s in self.stores.to_variable(node.decl, function)
         ]
         if target.kind == "PARM_DECL":
-            index = next(i for i, p in enumerate(self.stores.parameters(function)) if p.decl == node.decl)
+            index = next(i for i, p in enumerate(function.parameters) if p.decl == node.decl)
             calls = self.stores.callers.get(function.decl, [])
             found += [self.maps_of(c.arguments[index], depth - 1) if len(c.arguments) > index else None for c in calls]
             if not calls or len(calls) != len(self.unit.mentions(function)):
                 return None
         return _union(found)
 
-    def _from_map(self, where: Origin, path: Path, type_: Any, depth: int, at: Node) -> Ways:
+    def _from_map(self, where: Origin, path: Path, type_: Type, depth: int, at: Node) -> Ways:
         """What a map's values hold: what all writers stored. The verifier knows it no more, unless it is marked."""
         if at.kind == "MEMBER_REF_EXPR" and _is_kept_by_kernel(at):
             return (Origin(Space.KERNEL, (Link(Kind.KEPT, _short(at)),), trusted=True),)
@@ -555,7 +553,7 @@ class Tracer:
             Origin(w.space, w.chain, False, w.tracked and followed, w.object).after(Kind.IN_MAP, what) for w in found
         )
 
-    def _written(self, decl: int, path: Path, type_: Any, depth: int) -> Ways:
+    def _written(self, decl: int, path: Path, type_: Type, depth: int) -> Ways:
         found: list[Ways] = []
         for call in self.unit.map_calls:
             maps = self.maps_of(call.map, depth)
@@ -591,7 +589,7 @@ class Tracer:
             if maps is not None and decl not in maps:
                 continue
             function = self.stores.functions.get(call.arguments[1].uncast.decl) if len(call.arguments) > 1 else None
-            parameters = self.stores.parameters(function) if function is not None else []
+            parameters = function.parameters if function is not None else []
             if function is not None and len(parameters) > 2:
                 found += self.stores.through(parameters[2].decl, function)
         return found
@@ -648,14 +646,14 @@ def _is_address(node: Node) -> bool:
     """Whether an expression is a pointer, or was one before it was cast to a number."""
     while True:
         bare = node.bare
-        if is_pointer(bare.type) or is_array(bare):
+        if bare.type.is_pointer or bare.type.is_array:
             return True
         if bare.kind != "CSTYLE_CAST_EXPR":
             return False
         node = bare.children[-1]
 
 
-def _types(node: Node) -> Iterable[Any]:
+def _types(node: Node) -> Iterable[Type]:
     """The types that an expression has, casts around it and in it included."""
     bare = node.bare
     while True:
@@ -665,22 +663,22 @@ def _types(node: Node) -> Iterable[Any]:
         bare = bare.children[-1].bare
 
 
-def _wanted(node: Node) -> Any:
+def _wanted(node: Node) -> Type:
     """As what the value of an access is used: the type of the cast around it, or of the variable that it is put in."""
     at: Node = node
     while at.parent is not None and at.parent.kind in ("CSTYLE_CAST_EXPR", "PAREN_EXPR", "UNEXPOSED_EXPR"):
         at = at.parent
-        if is_pointer(at.type) and pointee(at.type).get_canonical().kind.name != "VOID":
+        if at.type.is_pointer and not at.type.is_void_pointer:
             return at.type
     outer = at.outer if at.kind not in ("CSTYLE_CAST_EXPR",) else at.parent
     while outer is not None and outer.kind in ("PAREN_EXPR", "UNEXPOSED_EXPR"):
         outer = outer.parent
-    if outer is not None and outer.kind == "VAR_DECL" and is_pointer(outer.type):
+    if outer is not None and outer.kind == "VAR_DECL" and outer.type.is_pointer:
         return outer.type
     assigned = outer is not None and outer.kind == "BINARY_OPERATOR" and outer.operator == "="
-    if outer is not None and assigned and is_pointer(outer.children[0].type):
+    if outer is not None and assigned and outer.children[0].type.is_pointer:
         return outer.children[0].type
-    return at.type if is_pointer(at.type) else node.type
+    return at.type if at.type.is_pointer else node.type
 
 
 def _is_null(node: Node) -> bool:

@@ -1,0 +1,65 @@
+"""The one way to read a file that others may have made: what it is and how large, before it costs anything.
+
+A tree can hold a pipe that nobody writes to, a link to /dev/zero, a device that does something when it is opened. So
+only regular files are opened, never one that waits, and no more is read than is asked for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+SOURCE = 16 << 20  # bytes of a source: three times the kernel's types, and what libclang still parses in seconds
+SETTINGS = 1 << 20  # bytes of what people write by hand: ebpffix.toml, .gitignore
+DATA = 64 << 20  # bytes of what tools write: objects, compile commands, baselines
+
+
+_Path = str | os.PathLike[str]
+
+
+def read_file(path: _Path, most: int = SOURCE, *, within: _Path | None = None) -> bytes:
+    """All of a regular file of at most `most` bytes. Links are followed; with `within` only to what lies in that
+    folder, as it is behind all links.
+
+    OSError, whose `strerror` is fit for the user, for anything else: IsADirectoryError for a folder, EINVAL for what is
+    no file, EFBIG for what is too large, ELOOP for a link out of `within`.
+    """
+    if within is not None:
+        real, root = os.path.realpath(path), os.path.realpath(within)
+        if os.path.commonpath((real, root)) != root:
+            raise OSError(errno.ELOOP, f"a link out of {os.fspath(within)}", os.fspath(path))
+        path = real
+    # Asked before it is opened, since a device may act on that alone, and after, since it may be another one by then.
+    _check(path, os.stat(path), most)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        _check(path, os.fstat(handle), most)
+        return _read(path, handle, most)
+    finally:
+        os.close(handle)
+
+
+def _check(path: _Path, seen: os.stat_result, most: int) -> None:
+    if stat.S_ISDIR(seen.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(seen.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    if seen.st_size > most:
+        raise _too_large(path, most)
+
+
+def _read(path: _Path, handle: int, most: int) -> bytes:
+    """What the kernel makes up as it is read (/proc, /sys) says a size of 0 or of a page, so the end alone counts."""
+    parts: list[bytes] = []
+    left = most
+    while part := os.read(handle, min(left + 1, 1 << 20)):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            raise _too_large(path, most)
+    return b"".join(parts)
+
+
+def _too_large(path: _Path, most: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {most >> 20} MB", os.fspath(path))
