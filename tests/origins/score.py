@@ -50,12 +50,13 @@ def _score(tree: Path, rows: list[Row]) -> Iterator[tuple[Row, str, str, str]]:
     """(row, safety or "", answer, why) of each row of one tree."""
     expressions = {_first_line(r["expression"]) for r in rows}
     spy = Transform("spy", 0, (BCC, LIBBPF), (rb"\w",), "says where pointers come from")
-    settings = Settings({"spy": Registered(spy, _say(expressions), "")}, Environment(Options()), jobs=2)
     named = {str(tree / r["path"]) for r in rows if not r["path"].endswith((".c", ".h", ".py", ".go"))}
-    discovery = discover([str(tree)])
+    discovery, contents = discover([str(tree)]), dict[Path, bytes]()
     for name in sorted(named):  # of a kind that is not looked at by itself
-        path = Path(name).resolve()
-        discovery = Discovery.of_text(path, path.read_bytes(), BCC)
+        path, text = Path(name + ".c").resolve(), Path(name).read_bytes()
+        discovery, contents[path] = Discovery.of_text(path, text, BCC), text
+    chosen = {"spy": Registered(spy, _say(expressions), "")}
+    settings = Settings(chosen, Environment(Options()), jobs=2, contents=contents)
     report = run(discovery, settings)
     said: dict[tuple[str, int, int, str], list[dict[str, list[str]]]] = {}
     for found in report.findings:
@@ -64,7 +65,9 @@ def _score(tree: Path, rows: list[Row]) -> Iterator[tuple[Row, str, str, str]]:
         data = report.before[path]
         start = found.fix.at.start
         line = data.count(b"\n", 0, start) + 1
-        key = (str(path.relative_to(tree.resolve())), line, start - data.rfind(b"\n", 0, start), answer["text"])
+        inside = str(path.relative_to(tree.resolve()))
+        inside = inside if path.exists() else inside.removesuffix(".c")
+        key = (inside, line, start - data.rfind(b"\n", 0, start), answer["text"])
         said.setdefault(key, []).append(answer)
     for row in rows:
         key = row["path"], int(row["line"]), int(row["column"]), _first_line(row["expression"])

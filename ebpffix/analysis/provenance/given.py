@@ -162,7 +162,7 @@ class Given:
     # -- kernel memory
 
     def member(self, where: Origin, record: str, name: str, type_: Type, *, declared: bool) -> Ways:
-        """What a member of a structure in kernel memory holds: its type where it is declared, else as what it is used."""
+        """What a member of a structure in kernel memory holds; `type_` is its own if it is `declared`, else as used."""
         what = f"{record.partition('___')[0]}.{name}"
         if record in REGISTERS:
             kind = Kind.USER_REGISTER if where.has_registers else Kind.LIKELY_REGISTER
