@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.provenance import prove
+from ebpffix.analysis.provenance import is_reached, prove
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.transform import Transform
@@ -47,6 +47,8 @@ def find(unit: Unit) -> Iterator[Fix]:
     macros: set[str] = set()
     for call in unit.calls:
         if call.name not in _OLD or len(call.arguments) < 3 or _is_fallback(call):
+            continue
+        if not is_reached(unit, call.function):
             continue
         callee, name = call.callee, call.name.encode()
         if callee is not None and callee.text == name and unit.editable(callee.path, callee.start, callee.end):

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Proof, is_load, is_written, pointer, prove_place
+from ebpffix.analysis.provenance import Proof, is_load, is_reached, is_written, pointer, prove_place
 from ebpffix.editing.chain import ACCESS, Chain, arguments, by_locals, chain
 from ebpffix.editing.hoist import can_move, takes_braces
 from ebpffix.editing.statements import add_include, after, before, has_comment
@@ -60,6 +60,8 @@ _READER = re.compile(r"bpf_(?:probe|core)_read(?:_kernel)?(_str)?\Z")
 
 def find(unit: Unit) -> Iterator[Fix]:
     for function in unit.functions:
+        if not is_reached(unit, function):
+            continue
         done: set[tuple[Path, int, int]] = set()
         names: set[bytes] = set()
         for node in function.find(*ACCESS):

@@ -1,6 +1,7 @@
 """Where a pointer comes from: whose memory it points at, proven link by link.
 
     prove(unit, node) -> Proof          of an expression that stands for an address: a pointer, an array, `&x`
+    is_reached(unit, function) -> bool  whether a program comes to a function
     prove_place(unit, node) -> Proof    of the memory that an lvalue such as `p->m` lies in
     pointer(node) -> Node | None        the pointer that an access goes through last
     is_load(node) -> bool               whether the program reads the memory there
@@ -31,6 +32,7 @@ __all__ = [
     "Space",
     "is_evaluated",
     "is_load",
+    "is_reached",
     "is_written",
     "pointer",
     "prove",
@@ -46,6 +48,11 @@ def prove(unit: Unit, node: Node) -> Proof:
 def prove_place(unit: Unit, node: Node) -> Proof:
     """In whose memory an lvalue lies."""
     return Proof(_tracer(unit).place(node) or unknown("it is NULL"))
+
+
+def is_reached(unit: Unit, function: Node | None) -> bool:
+    """Whether a program of the unit is a function or may come to it, by calls or through a pointer."""
+    return function is None or _tracer(unit).is_reached(function)
 
 
 def _tracer(unit: Unit) -> Tracer:

@@ -130,6 +130,14 @@ class Stores:
                 found.setdefault(callee.decl, []).append(call)
         return found
 
+    @cached_property
+    def tabled(self) -> frozenset[int]:
+        """The functions that stand in the initialiser of a global variable: a table of functions, an operations
+        structure."""
+        globals_ = [d for d in self.unit.declarations if d.kind == "VAR_DECL"]
+        found = (n.decl for d in globals_ for n in d.find("DECL_REF_EXPR"))
+        return frozenset(decl for decl in found if decl in self.functions)
+
     # -- variables
 
     def to_variable(self, decl: int, function: Node) -> list[Store]:

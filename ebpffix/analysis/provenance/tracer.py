@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from ebpffix.analysis.provenance.given import REGISTERS, Given, of_kernel
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, join, unknown
@@ -259,6 +260,8 @@ class Tracer:
         for mention in self.unit.mentions(function):
             if (mention.path, mention.start) not in called:
                 found.append(self._from_callback(mention, index, function, depth))
+        if function.decl in self.stores.tabled:
+            found.append(unknown(f"`{function.name}` is called through a pointer"))
         if not found and index == 0 and context(function) and not function.is_static:
             found.append(_own(Space.CTX, "the context", function.decl))
         if not found:
@@ -297,6 +300,26 @@ class Tracer:
         if call.name == "bpf_find_vma":
             return (Origin(Space.KERNEL, (Link(Kind.HELPER, call.name),), trusted=True),)
         return unknown(f"what `{call.name}` gives `{function.name}`")
+
+    def is_reached(self, function: Node) -> bool:
+        """Whether a program is a function or may come to it. Where nothing looks like a program, all is reached that
+        other files can name."""
+        seen, todo = set[int](), [function]
+        while todo:
+            one = todo.pop()
+            if one.decl in seen:
+                continue
+            seen.add(one.decl)
+            if self.programs.of(one) is not None or one.decl in self.stores.tabled:
+                return True
+            if not one.is_static and not self._has_programs:
+                return True
+            todo += [m.function for m in self.unit.mentions(one) if m.function is not None]
+        return False
+
+    @cached_property
+    def _has_programs(self) -> bool:
+        return any(self.programs.of(f) is not None for f in self.stores.functions.values())
 
     # -- memory
 
