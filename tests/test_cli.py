@@ -82,7 +82,7 @@ def test_apply_of_a_file_that_cannot_be_written(tree: Path, monkeypatch: pytest.
     path = tree / "src" / "count.bpf.c"
     monkeypatch.setattr(modes, "replace_content", refuse)
     report = Report([], {path: PROGRAM}, {path: FIXED}, [], [], [], [])
-    assert modes.apply(report, modes.Output()) == 2
+    assert modes.apply(report, modes.Output()).code == 2
     assert path.read_bytes() == PROGRAM
 
 
