@@ -286,7 +286,7 @@ def cases(transform: str = "*") -> list[Case]:
     found = []
     for path in sorted(FIXTURES.glob(f"{transform}/*")):
         if (
-            path.parent.name in ("logs", "headers", "hosts", "__pycache__")
+            path.parent.name in ("logs", "headers", "hosts", "repair", "__pycache__")
             or ".fixed" in path.name
             or path.suffix in (".md", ".py")
         ):

@@ -20,6 +20,7 @@ from ebpffix.app import cli
 from ebpffix.app.cli import command
 from ebpffix.report.rejection import _text_of
 from ebpffix.rewriting.patch import changed_lines
+from ebpffix.shown import visible
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.verify.compile import Clang
 from ebpffix.verify.logs import SourceLine
@@ -580,7 +581,7 @@ def test_names_that_are_not_plain_text(tree: Path, name: bytes) -> None:
     os.rename(tree / "src" / "count.bpf.c", path)
     done = ebpffix(cwd=tree)
     assert (done.code, done.out.count("redundant-map-update")) == (1, 1), done
-    assert done.out.encode("latin-1").startswith(name + b":20:2: ")
+    assert done.out.startswith(visible(os.fsdecode(name)) + ":20:2: ")
     diff = ebpffix("--diff", cwd=tree)
     subprocess.run(["git", "apply"], cwd=tree, input=diff.out.encode("latin-1"), check=True)
     with open(path, "rb") as fixed:

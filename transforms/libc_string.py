@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 
 from ebpffix.analysis.flow import Flow
 from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.analysis.values import taker
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.editing.statements import has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
@@ -179,7 +180,7 @@ def _length_of_read(unit: Unit, call: LibcCall, buffer: Node) -> list[Edit] | No
         return None
     if read.arguments[0].uncast.text.lstrip(b"&") != buffer.text:
         return None
-    variable = _kept_in(read)
+    variable = taker(read)
     if variable is None or variable.type.is_pointer or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable):
         return None
     value = variable.name.encode() + b" - 1"
@@ -200,19 +201,6 @@ def _is_plain(flow: Flow, variable: Node) -> int:
     """1 if a variable is declared without a value and set later, so that its declaration is no other value."""
     declared = [u.node for u in flow.uses(variable.decl) if u.node.kind == "VAR_DECL"]
     return int(len(declared) == 1 and not declared[0].children)
-
-
-def _kept_in(read: Node) -> Node | None:
-    """The variable that a call's result is stored in."""
-    outer = read.outer
-    while outer is not None and outer.kind == "CSTYLE_CAST_EXPR":
-        outer = outer.outer
-    if outer is not None and outer.kind == "VAR_DECL":
-        return outer
-    if outer is not None and outer.kind == "BINARY_OPERATOR" and outer.operator == "=":
-        left = outer.children[0].bare
-        return left if left.kind == "DECL_REF_EXPR" else None
-    return None
 
 
 # -- comparisons

@@ -10,7 +10,7 @@ import dataclasses
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,8 +20,11 @@ from ebpffix import __version__
 from ebpffix.app.flags import STDIN, Flags, Mistake
 from ebpffix.app.said import Said
 from ebpffix.report import FORMATS
+from ebpffix.shown import visible
 
 if TYPE_CHECKING:
+    from ebpffix.app.modes import Output
+    from ebpffix.app.prepare import Work
     from ebpffix.sources.source import Source
     from ebpffix.transform import Registered
 
@@ -36,7 +39,8 @@ class Problem(click.ClickException):
 
 
 def _tell(line: str) -> None:
-    click.echo(f"ebpffix: {line}", err=True)
+    """One line on standard error."""
+    click.echo(f"ebpffix: {visible(line)}", err=True)
 
 
 def _names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -49,6 +53,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
 @click.option("--verify", is_flag=True, help="Compile and load each touched program before and after.")
+@click.option("--repair", is_flag=True, help="Repair programs that the verifier refuses; with --diff, --apply, alone.")
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
@@ -131,7 +136,7 @@ def _print(said: Said) -> int:
         code, err = 2, (f"ebpffix: standard output: {error.strerror}; send it where it can be written", *err)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the buffer must not be tried again
     for line in err:
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
     return code
 
 
@@ -192,8 +197,23 @@ def _sources(paths: tuple[str, ...]) -> list[Source]:
 
 
 def _list_transforms() -> Said:
-    facts = (known.facts for known in _load_transforms().values())
-    return _said("\n".join(f"{one.name:22} {', '.join(one.dialects):12} {one.summary}" for one in facts))
+    from ebpffix.transform import BUILT_IN
+
+    lines = []
+    for known in _load_transforms().values():
+        facts = known.facts
+        origin = "" if known.distribution == BUILT_IN else f" (of {known.distribution})"
+        lines.append(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}{origin}")
+    return _said("\n".join(lines))
+
+
+def _tell_of_others(chosen: Iterable[Registered]) -> None:
+    """Whose code runs, besides ours."""
+    from ebpffix.transform import BUILT_IN
+
+    others = [f"{t.facts.name} (of {t.distribution})" for t in chosen if t.distribution != BUILT_IN]
+    if others:
+        _tell(f"with {', '.join(others)}")
 
 
 def _explain(name: str) -> Said:
@@ -235,6 +255,7 @@ def _check(flags: Flags) -> Said:
     discovery, settings = work.discovery, work.settings
     for line in discovery.errors:
         _tell(line)
+    _tell_of_others(settings.transforms.values())
     if discovery.skipped:
         others = f" and {len(discovery.skipped) - 1} more" if len(discovery.skipped) > 1 else ""
         _tell(f"{discovery.skipped[0]}{others}: no eBPF C by its looks, left alone")
@@ -243,6 +264,15 @@ def _check(flags: Flags) -> Said:
 
         everything = baseline.Everything()
         settings = dataclasses.replace(settings, wanted=everything)
+    output = modes.Output(
+        format=flags.output_format,
+        file=Path(flags.output_file) if flags.output_file else None,
+        statistics=flags.statistics,
+        colour=_colour(flags.color),
+        stdin=flags.stdin,
+    )
+    if flags.repair:
+        return _repair(flags, work, output)
     try:
         if flags.watch:
             from ebpffix.app import watch
@@ -256,17 +286,25 @@ def _check(flags: Flags) -> Said:
         raise Problem(str(error)) from None
     if flags.write_baseline:
         return modes.write_baseline(report, everything.found, Path(flags.write_baseline))
-    output = modes.Output(
-        format=flags.output_format,
-        file=Path(flags.output_file) if flags.output_file else None,
-        statistics=flags.statistics,
-        colour=_colour(flags.color),
-        stdin=flags.stdin,
-    )
     if flags.step and settings.verifier:
         return modes.step(report, output, settings.verifier, click.echo)
     mode = modes.diff if flags.diff else modes.apply if flags.apply else modes.check
     return mode(report, output)
+
+
+def _repair(flags: Flags, work: Work, output: Output) -> Said:
+    """Search for repairs of what the verifier refuses."""
+    from ebpffix.app import repairs
+    from ebpffix.app.prepare import verifier_of
+    from ebpffix.frontend.environment import NoTypes
+    from ebpffix.repair.registry import load_strategies
+
+    mode: repairs.Mode = "diff" if flags.diff else "apply" if flags.apply else "list"
+    try:
+        strategies, verifier = list(load_strategies().values()), verifier_of(flags, work.settings.cache)
+        return repairs.run(work.discovery, work.settings, verifier, strategies, mode, output)
+    except (ValueError, OSError, NoTypes) as error:
+        raise Problem(str(error)) from None
 
 
 def _colour(when: str) -> bool:

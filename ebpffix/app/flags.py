@@ -21,6 +21,7 @@ class Flags:
     apply: bool = False
     unsafe_fixes: bool = False
     verify: bool = False
+    repair: bool = False
     cap_bpf: bool = False
     clang: str | None = None
     step: bool = False
@@ -54,7 +55,7 @@ class Flags:
         if self.list_transforms or self.explain or self.log:
             return
         for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
-            if getattr(self, flag) and not getattr(self, needs):
+            if getattr(self, flag) and not getattr(self, needs) and not (self.repair and needs == "verify"):
                 raise Mistake(f"{_spelt(flag)} goes with {_spelt(needs)}")
         modes = [name for name in ("diff", "apply", "format_patch", "write_baseline", "watch") if getattr(self, name)]
         if len(modes) > 1:
@@ -65,6 +66,8 @@ class Flags:
             raise Mistake("--stdin-filename goes with `-` as the path")
         if self.stdin and len(self.paths) > 1:
             raise Mistake("`-` is read alone: leave the other paths out")
+        if self.repair and self.output_format not in ("text", "json"):
+            raise Mistake("--repair reports as text or json")
         if self.changed_lines and self.diff_base:
             raise Mistake("--changed-lines and --diff-base say the same twice: give one of them")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from ebpffix.rewriting.patch import unified
 from ebpffix.run.analyse import Status
 from ebpffix.run.engine import Report, run
 from ebpffix.run.settings import Settings
+from ebpffix.shown import visible, visible_code
 from ebpffix.sources.discover import Discovery
 from ebpffix.sources.files import root_of
 from ebpffix.sources.git import GitError, git
@@ -52,7 +54,7 @@ def diff(report: Report, output: Output) -> Said:
         _proofs_of(report, path) + unified(display(path), report.before[path], data)
         for path, data in sorted(report.changed.items())
     ]
-    said = _finish(report, output, b"".join(changes), bool(changes))
+    said = _finish(report, output, _on_terminal(b"".join(changes)), bool(changes))
     return said.more(_summary(report, "would be made", report.remaining)) if output.format == "text" else said
 
 
@@ -63,11 +65,19 @@ def _proofs_of(report: Report, path: Path) -> bytes:
     return "".join(f"# {transform}: {text.proved(proof)}\n" for transform, proof in proofs).encode()
 
 
+def _on_terminal(result: bytes) -> bytes:
+    """Code for standard output: as it is, for programs; a terminal gets none of what it would obey."""
+    if not sys.stdout.isatty():
+        return result
+    lines = result.decode("utf-8", "surrogateescape").split("\n")
+    return "\n".join(visible_code(line.removesuffix("\r")) for line in lines).encode()
+
+
 def apply(report: Report, output: Output) -> Said:
     """Write the new content of the files that change; of standard input, print it."""
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
-        return _finish(report, output, result, bool(_fixable(report.remaining)))
+        return _finish(report, output, _on_terminal(result), bool(_fixable(report.remaining)))
     failed: dict[Path, str] = {}
     for path, data in sorted(report.changed.items()):
         try:
@@ -104,7 +114,7 @@ def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str]
         say(f"{number}/{len(steps)} " + "\n".join(text.lines(report, [found], colour=output.colour)))
         if harm:
             report.dropped.append((found, f"undone: {proof.reason if proof else ''}"))
-            say(f"    undone: {proof.reason if proof else ''}")
+            say(f"    undone: {visible(proof.reason) if proof else ''}")
             continue
         made.append(found)
         changed = {path: apply_all(report.before, made)[path] for path in {e.path for e in found.fix.edits}}
@@ -134,7 +144,7 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> Said
             series.append((f"{name}: {known.facts.summary}", body, files))
             contents |= report.changed
     try:
-        written = write_series(folder, series)
+        written = write_series(folder, series, author=_author())
     except OSError as error:
         return Said(2, err=(*err, f"ebpffix: {folder}: {error.strerror}; give a folder that can be written"))
     return Said(2 if failed else int(bool(series)), _encoded(map(str, written)), tuple(err))
@@ -151,10 +161,20 @@ def write_baseline(report: Report, found: Sequence[Found], path: Path) -> Said:
     return _finish(report, Output(), _encoded([f"{text.counts(found)} written to {text.name(path)}"]), False)
 
 
+def _author() -> tuple[str, str] | None:
+    """Who git says the user is, in one line each; None if it does not say, or with an address that no mail has."""
+    try:
+        said = [git(root_of(os.getcwd()), "config", "--get", f"user.{key}").output for key in ("name", "email")]
+    except GitError:
+        return None
+    name, address = (" ".join(visible(text.decode(errors="replace")).split()) for text in said)
+    return (name, address) if name and address.isascii() else None
+
+
 def _described(report: Report) -> Iterable[str]:
     for found in report.applied:
         reason = f" ({found.fix.reason})" if found.fix.reason else ""
-        yield f"{display(found.fix.at.path)}: {found.fix.message}{reason}"
+        yield visible(f"{display(found.fix.at.path)}: {found.fix.message}{reason}")
         if proof := report.proofs.get(found.identity):
             yield f"    {text.proved(proof)}"
 

@@ -115,7 +115,7 @@ def _settings(
         wanted=_wanted(flags, config, contents),
         flags=_compile_flags(config, tell),
         contents=contents,
-        verifier=_verifier(flags, cache) if flags.verify else None,
+        verifier=verifier_of(flags, cache) if flags.verify else None,
         stepwise=flags.step,
     )
 
@@ -128,7 +128,8 @@ def _given(flags: Flags) -> tuple[Path, ...]:
     return tuple(Path(os.path.abspath(name)) for name in named)
 
 
-def _verifier(flags: Flags, cache: Path | None) -> Verifier:
+def verifier_of(flags: Flags, cache: Path | None) -> Verifier:
+    """What compiles and loads; it ends with the process."""
     from ebpffix.verify.session import Verifier
 
     verifier = Verifier(clang=flags.clang, cap_bpf=flags.cap_bpf, cache=cache)

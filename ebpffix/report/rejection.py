@@ -10,6 +10,7 @@ from itertools import count, islice
 from typing import BinaryIO
 
 from ebpffix.report.text import name
+from ebpffix.shown import visible
 from ebpffix.sources.source import Source
 from ebpffix.transform import Transform, load_transforms
 from ebpffix.verify.explain import cured_by
@@ -34,7 +35,7 @@ def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes], 
     found = False
     for rejection in read(log, lambda: next(logs)):
         located = _from_objects(rejection, objects)
-        say("\n" * found + "\n".join(lines(located, sources)))
+        say("\n" * found + "\n".join(map(visible, lines(located, sources))))
         if objects and located.instruction and not (located.source and located.source.line):
             say("  no line for this instruction in the objects given: are they of another build?")
         found = True
@@ -109,6 +110,6 @@ def _at(place: SourceLine) -> str:
 
 def _marked(text: str) -> Iterator[str]:
     """The source line, and under it a mark from its first to its last visible character."""
-    bare = text.strip()
+    bare = visible(" ".join(text.split()))
     yield f"    {bare}"
     yield f"    ^{'~' * (len(bare) - 1)}"

@@ -1,7 +1,9 @@
-"""Untrusted text as Markdown that does nothing: no mention, no link, no HTML, no reference, no quick action.
+"""Strangers' text for whoever reads it: names, messages and code that may have been written to look like other text.
 
-Escaping is not enough for that: hosts look for `@team`, `#12`, addresses and commits in the *rendered* text, after
-escapes and entities are gone. What they all leave alone is code, so every word that is not plainly a word becomes code.
+In a line of a terminal or a log nothing may end the line, move the cursor, turn text around or hide: `visible`. In
+Markdown it must also do nothing: no mention, no link, no HTML, no reference, no quick action. Escaping is not enough
+for that: hosts look for `@team`, `#12`, addresses and commits in the *rendered* text, after escapes and entities are
+gone. What they all leave alone is code, so every word that is not plainly a word becomes code.
 """
 
 from __future__ import annotations
@@ -16,16 +18,27 @@ _HIDDEN = ("C", "Zl", "Zp")  # controls, formats (they turn text around), surrog
 
 
 def visible(text: str) -> str:
-    """`text` in one line, its characters that nobody sees replaced by U+FFFD."""
-    shown = " ".join(text.split())
-    if shown.isprintable():
-        return shown
-    return "".join("\ufffd" if unicodedata.category(c).startswith(_HIDDEN) else c for c in shown)
+    """`text` in one line: each character that nobody sees, or a terminal obeys, as an escape such as `\\x1b`."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def visible_code(line: str) -> str:
+    """A line of code, without its end, for the eye: as `visible`, but tabs stay."""
+    return "\t".join(map(visible, line.split("\t")))
+
+
+def _escape(character: str) -> str:
+    if 0xDC80 <= ord(character) <= 0xDCFF:  # a byte that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+# Markdown
 
 
 def code(text: str) -> str:
     """`text` as a code span in one line, also in a table: what would end a cell is shown by a look-alike."""
-    shown = visible(text).replace("|", "\u2223") or "\ufffd"
+    shown = visible(" ".join(text.split())).replace("|", "\u2223") or "\ufffd"
     fence = "`" * (_longest_run(shown) + 1)
     pad = " " if shown.startswith("`") or shown.endswith("`") else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
@@ -33,7 +46,7 @@ def code(text: str) -> str:
 
 def inline(text: str) -> str:
     """A sentence that has code between back quotes, in one line; at most 600 characters of it."""
-    shown = visible(text)
+    shown = visible(" ".join(text.split()))
     if len(shown) > _LONGEST:
         shown = shown[:_LONGEST].rstrip("`") + "\u2026"
     parts = shown.split("`")
@@ -78,14 +91,8 @@ def faithful(lines: Iterable[str]) -> bool:
 
 
 def shown_lines(lines: Iterable[str]) -> list[str]:
-    """Lines for the eye only: indentation is kept, and what is hidden is replaced."""
-    result = []
-    for line in lines:
-        text = line.removesuffix("\n").removesuffix("\r")
-        result.append(
-            "".join("\ufffd" if c != "\t" and unicodedata.category(c).startswith(_HIDDEN) else c for c in text) + "\n"
-        )
-    return result
+    """Lines for the eye only: indentation is kept, and what is hidden is shown."""
+    return [visible_code(line.removesuffix("\n").removesuffix("\r")) + "\n" for line in lines]
 
 
 def _longest_run(text: str) -> int:
