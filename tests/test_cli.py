@@ -581,7 +581,7 @@ def test_names_that_are_not_plain_text(tree: Path, name: bytes) -> None:
     os.rename(tree / "src" / "count.bpf.c", path)
     done = ebpffix(cwd=tree)
     assert (done.code, done.out.count("redundant-map-update")) == (1, 1), done
-    assert done.out.startswith(visible(os.fsdecode(name)) + ":20:2: ")
+    assert done.out.encode("latin-1").startswith(visible(os.fsdecode(name)).encode() + b":20:2: ")
     diff = ebpffix("--diff", cwd=tree)
     subprocess.run(["git", "apply"], cwd=tree, input=diff.out.encode("latin-1"), check=True)
     with open(path, "rb") as fixed:
