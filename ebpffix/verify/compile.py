@@ -105,7 +105,7 @@ def compile_libbpf(
 
     `overlay` gives other contents for files, headers too; the tree stays untouched. `timeout` is in seconds.
     """
-    reach = reach or Reach(root_of(path), tuple(Path(arg.removeprefix("-I")).absolute() for arg in args))
+    reach = reach or _reach(path, args)
     contents = {Path(os.path.realpath(p)): data for p, data in (overlay or {}).items()}
     spellings = {Path(os.path.abspath(p)) for p in (*(overlay or {}), *contents)}
     for _ in range(3):
@@ -126,10 +126,28 @@ def compile_libbpf(
     return CompileError((f"{path}: error: a changed file is reached by ever other names",))
 
 
-def _clang(path: Path, folder: Path, clang: Clang, args: Sequence[str], reach: Reach, timeout: float) -> Finished:
+def precompile(
+    text: bytes, folder: Path, *, clang: Clang, args: Sequence[str] = (), timeout: float = 60
+) -> tuple[str, ...]:
+    """Arguments under which programs that begin with the includes of `text` compile in a fraction of the time, by a
+    file in `folder`; none where it cannot be made. The programs must be compiled with the same `args`."""
+    reach = _reach(header := folder / "prefix.h", args)
+    header.write_bytes(text)
+    done = _clang(header, folder, clang, args, reach, timeout, "c-header")
+    return ("-include-pch", str(folder / "object")) if done.code == 0 else ()
+
+
+def _reach(path: Path, args: Sequence[str]) -> Reach:
+    """The program's project and what `args` name."""
+    return Reach(root_of(path), tuple(Path(arg.removeprefix("-I")).absolute() for arg in args))
+
+
+def _clang(
+    path: Path, folder: Path, clang: Clang, args: Sequence[str], reach: Reach, timeout: float, language: str = "c"
+) -> Finished:
     argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
     argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MT", "x", "-MF", str(folder / "deps")]
-    argv += ["-x", "c", "-c", os.path.abspath(path), "-o", str(folder / "object")]
+    argv += ["-x", language, "-c", os.path.abspath(path), "-o", str(folder / "object")]
     # Wherever it stands, clang takes it for the name of a file with more arguments, such as the name of a plugin.
     if expanded := next((word for word in argv if word.startswith("@")), ""):
         return Finished(1, b"", f"error: no argument may begin with @, as does {expanded}".encode())

@@ -73,10 +73,11 @@ class Verifier:
 
     def target(self, loadable: Loadable) -> Target | None:
         """The way to compile and load one program; None, and a problem, where that cannot be had."""
-        target = self._target(loadable)
+        target = self.inner(loadable)
         return target if target is None or loadable.program.on_disk else PartTarget(loadable.program, target)
 
-    def _target(self, loadable: Loadable) -> Target | None:
+    def inner(self, loadable: Loadable) -> Target | None:
+        """The same for the C alone, whatever file it is part of."""
         program, args, reach = loadable.program, loadable.args, loadable.reach
         path = _real(program.path)
         if program.dialect == BCC:

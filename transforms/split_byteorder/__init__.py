@@ -32,15 +32,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import is_evaluated, is_load, is_written, pointer
+from ebpffix.analysis.provenance import Proof, Space, is_evaluated, is_load, is_written, pointer, prove
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.hoist import Place, place, statement_of
 from ebpffix.editing.statements import after, before, local_name
 from ebpffix.fix import BCC, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from .tracked import Root, root
+
+# Names that read bytes through a macro's argument; libbpf has no rewriter that could miss it.
+_READ_BY_A_MACRO = (
+    r"(?s)\A(?!@libbpf).*(?<!\w)"
+    r"(?:ntoh[sl]|hton[sl]|(?:__)?[bl]e(?:16|32|64)_to_cpup?|(?:__)?cpu_to_[bl]e(?:16|32|64))\s*\("
+)
 
 TRANSFORM = Transform(
     name="split-byteorder",
@@ -48,6 +54,10 @@ TRANSFORM = Transform(
     dialects=(BCC,),
     triggers=(rb"->",),  # in whose argument it stands, only the preprocessor knows
     summary="kernel memory read inside a macro's argument, where BCC does not rewrite it",
+    shape="`ntohs(sk->…)`, `min_t(…, t->…)`: BCC does not rewrite a macro's argument, the verifier refuses it",
+    safe="split, or `bpf_ntohs` inside an expression; an explicit read where BCC does not follow the pointer",
+    advice="a macro's body hides the access",
+    cures=(Cure("scalar-deref", _READ_BY_A_MACRO),),
 )
 
 # Conversions that are macros in BCC, and the function that does the same there.
@@ -162,7 +172,11 @@ class _Read:
         reason = ""
         if self._place is Place.GUARDED and cure.startswith("read it"):
             reason = "the field is then read also where the condition before it does not hold"
-        return Fix(self._span, self._message(cure), Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
+        proof = self._proof
+        if not reason and not proof.is_certain:
+            reason = f"it is not certain: {proof.doubt}"
+        safety = Safety.SUGGESTED if reason else Safety.SAFE
+        return Fix(self._span, self._message(cure), safety, edits, reason, proof.chains)
 
     def hidden(self) -> Fix:
         assert self.hiding is not None
@@ -194,14 +208,13 @@ class _Read:
             if root(self.unit, self.through.uncast) is not None:
                 cure = "read it link by link with `bpf_probe_read_kernel`"
                 return cure, "BCC does not know the chain's first pointer"
-            if not self._of_kernel_type():
-                cure = "read it with `bpf_probe_read_kernel`, or `bpf_probe_read_user`"
-                return cure, "the structure is the file's own, so it may lie in user space"
+            if self._proof.space is not Space.KERNEL:
+                return "read it with `bpf_probe_read_kernel`, or `bpf_probe_read_user`", self._proof.unknown
         return None
 
-    def _of_kernel_type(self) -> bool:
-        where = self.through.type.pointee.declared_in
-        return where is not None and where not in self.unit.sources
+    @cached_property
+    def _proof(self) -> Proof:
+        return prove(self.unit, self.through)
 
     # -- ways to mend it
 
