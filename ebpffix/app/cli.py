@@ -375,13 +375,23 @@ def _compile_flags(config: Config) -> Callable[[Path], list[str]]:
     return flags
 
 
-def _cache_folder() -> Path:
-    given = os.environ.get("EBPFFIX_CACHE_DIR")
-    if given:
-        return Path(os.path.abspath(given))
+def _cache_folder() -> Path | None:
+    """The folder for what is kept; None, and a line that says why, if none can be trusted."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("ebpffix"))
+    from ebpffix.run.cache import refusal
+    from ebpffix.sources.files import git_root, inside
+
+    given = os.environ.get("EBPFFIX_CACHE_DIR")
+    folder = Path(os.path.abspath(given) if given else platformdirs.user_cache_dir("ebpffix"))
+    tree = git_root(os.getcwd()) if given else None
+    if tree and inside(os.path.realpath(folder), os.path.realpath(tree)):
+        why = "lies in the project, which could bring results of its own; name a folder outside of it"
+    else:
+        why = refusal(folder)
+    if why:
+        _tell(f"{folder}: {why}: nothing is kept there, and nothing read from there")
+    return None if why else folder
 
 
 def _wanted(flags: dict[str, Any], config: Config, contents: dict[Path, bytes]) -> Callable[[Found], bool]:
