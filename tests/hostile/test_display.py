@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,10 @@ def test_a_patch_series_has_no_forged_lines(attack: Attack) -> None:
     done = attacked(attack).run("--format-patch", attack.home / "out")
     assert_tame(done.out + done.err)
     (patch,) = (attack.home / "out").glob("0001-*")
-    head = patch.read_bytes().split(b"\ndiff --git", 1)[0]
-    assert b"\n::error" not in head and b"\x1b" not in head
+    assert b"\x1b" not in patch.read_bytes()
+    body = message_from_bytes(patch.read_bytes()).get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert b"\n::error" not in body.partition(b"\ndiff --git")[0]
 
 
 def test_errors_about_names(attack: Attack) -> None:

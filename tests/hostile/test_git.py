@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hostile.support_b import FIXED, PROGRAM, ebpffix, git, marker, tree_of
 
 from ebpffix.sources import git as safe_git
 from ebpffix.sources.git import GitError
+from hostile.support_b import FIXED, PROGRAM, ebpffix, git, marker, tree_of
 
 
 @pytest.fixture
