@@ -1,4 +1,4 @@
-"""The contract between the engine and the transforms: Transform, Trigger, and the registry.
+"""The contract between the engine and the transforms: Transform, Trigger, Cure, and the registry.
 
 A transform is a module with two names: `TRANSFORM`, the facts, and `find(unit)`, a generator of fixes. Its docstring is
 its page, which `ebpffix --explain` prints. Transforms are found through the entry point group `ebpffix.transforms`.
@@ -21,16 +21,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Cure:
+    """What a transform does about refused loads: `refusal` is a class of `verify.explain`.
+
+    With a `pattern` only those whose context it finds: four lines, "@" and the loader ("libbpf", "bcc", …), the
+    instruction, the source line, and the verifier's message, each empty where the log does not tell. One with a pattern
+    speaks before one without.
+    """
+
+    refusal: str
+    pattern: str = ""
+
+
+@dataclass(frozen=True)
 class Transform:
     """The facts of one transform.
 
-    `pattern` is the lesson's number; `triggers` are regexes over the bytes of a file with comments and literals
-    blanked: a file in which none matches is not parsed for this transform. Best they begin with letters:
+    `pattern` is the number of the lesson (0: none). `triggers` are regexes over the bytes of a file with comments and
+    literals blanked: a file in which none matches is not parsed for this transform. Best they begin with letters:
     a `\\b` in front makes the search several times slower. `kernel` says which kernels the form before the change
     concerns. `neighbours` are the endings of files next to the program that the transform reads
     (`Unit.neighbours`): a result is kept only as long as these stay the same. `from_errors` says that what it finds is
     an error to clang: for other transforms an error anywhere in the program makes their fixes doubtful.
-    `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too.
+    `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too. `cures` are the
+    refused loads that it is about.
+
+    `shape`, `safe`, `suggested` and `advice` are its row in the table of the README, in Markdown: the pattern, and when
+    a fix is how sure ("" for never).
     """
 
     name: str
@@ -42,6 +59,15 @@ class Transform:
     neighbours: tuple[str, ...] = ()
     from_errors: bool = False
     structs: Callable[[], Set[bytes]] | None = None
+    cures: tuple[Cure, ...] = ()
+    shape: str = ""
+    safe: str = ""
+    suggested: str = ""
+    advice: str = ""
+
+    def cures_of(self, refusal: str) -> list[Cure]:
+        """The cures that are about one class of `verify.explain`."""
+        return [cure for cure in self.cures if cure.refusal == refusal]
 
     @cached_property
     def trigger(self) -> Trigger:
@@ -101,7 +127,7 @@ def load_transforms() -> dict[str, Registered]:
     points = entry_points(group="ebpffix.transforms")
     for point in sorted(points, key=lambda point: (_distribution(point) != BUILT_IN, _distribution(point))):
         origin = _distribution(point)
-        for module in _walked(point.load()):
+        for module in walked(point.load(), "TRANSFORM"):
             facts, find = getattr(module, "TRANSFORM", None), getattr(module, "find", None)
             if not isinstance(facts, Transform) or not callable(find):
                 raise ValueError(f"{origin}: entry point {point.name} ({module.__name__}) has no TRANSFORM and find()")
@@ -119,12 +145,12 @@ def _distribution(point: EntryPoint) -> str:
     return re.sub(r"[-_.]+", "-", point.dist.name).lower() if point.dist else "an unknown package"
 
 
-def _walked(module: ModuleType) -> Iterator[ModuleType]:
-    """The module itself where it is a transform, else the modules of the package that it is."""
+def walked(module: ModuleType, facts: str) -> Iterator[ModuleType]:
+    """The module itself where it has the name `facts`, else the modules of the package that it is."""
     from importlib import import_module
     from pkgutil import iter_modules
 
-    if hasattr(module, "TRANSFORM") or not hasattr(module, "__path__"):
+    if hasattr(module, facts) or not hasattr(module, "__path__"):
         yield module
         return
     for inner in iter_modules(module.__path__, module.__name__ + "."):

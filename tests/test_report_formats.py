@@ -13,17 +13,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import jsonschema
+import others
 import pytest
 import schemas
-import tools
 from reports import NAME, after, hostile, of_fixtures, text_of
-from test_cli import ebpffix, tree
+from support import ebpffix
 
 from ebpffix.report import FORMATS, render
 from ebpffix.report.places import encodings
 from ebpffix.shown import visible
-
-__all__ = ["tree"]
 
 Sample = tuple[dict[str, Any], dict[str, bytes]]
 
@@ -171,6 +169,7 @@ def test_sarif_of_a_transform_that_is_not_installed() -> None:
     assert rule == {"id": "some-other", "name": "SomeOther"}
 
 
+@pytest.mark.node
 def test_sarif_validator(sample: Sample, tmp_path: Path) -> None:
     """Microsoft's own says nothing, neither errors nor warnings."""
     code, said = validated(render(sample[0], "sarif"), tmp_path)
@@ -179,6 +178,7 @@ def test_sarif_validator(sample: Sample, tmp_path: Path) -> None:
     assert code == 0
 
 
+@pytest.mark.node
 def test_sarif_validator_refuses(tmp_path: Path) -> None:
     broken = made((hostile()[0], {}), "sarif")
     region = broken["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]
@@ -190,7 +190,7 @@ def test_sarif_validator_refuses(tmp_path: Path) -> None:
 def validated(sarif: bytes, folder: Path) -> tuple[int, list[Any]]:
     """What Microsoft's validator answers: its exit code and its own results."""
     (folder / "report.sarif").write_bytes(sarif)
-    tool = tools.node("@microsoft/sarif-multitool/bin.js")
+    tool = others.node("@microsoft/sarif-multitool/bin.js")
     command = [*tool, "validate", "report.sarif", "--output", "said.sarif", "--log", "ForceOverwrite"]
     env = os.environ | {"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}  # else it asks for a library of ICU
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)

@@ -25,13 +25,14 @@ import re
 from collections.abc import Callable, Iterator
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.analysis.provenance import Space, prove
+from ebpffix.analysis.values import taker
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.editing.statements import has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer
-from ebpffix.transform import Transform
+from ebpffix.kernel.helpers import HELPERS, helper
+from ebpffix.transform import Cure, Transform
 
 _NO_FORM = {
     **dict.fromkeys(("strcat", "strncat"), "write the parts to their places in the buffer one after the other"),
@@ -52,11 +53,15 @@ TRANSFORM = Transform(
     triggers=(rb"\b(?:%s)\s*\(" % "|".join(_NAMES).encode(),),
     kernel=">=3.18",
     summary="string functions of libc, which BPF does not have",
+    shape="`strcpy`, `strlen`, `strcmp` … are no functions of BPF",
+    safe="a literal into an array that holds it",
+    suggested="probe reads, `bpf_strncmp`",
+    advice="no replacement",
+    cures=(Cure("scalar-deref", r"(?:\b|_)strn?(?:l?cpy|len|cmp)\s*\("),),
 )
 
-_STRNCMP = (5, 17)  # bpf_strncmp
+_STRNCMP = HELPERS["bpf_strncmp"]
 _LONGEST = 8  # bytes that are compared one by one in an expression
-_STR_READ = re.compile(r"bpf_(?:probe|core)_read(?:_kernel|_user)?_str\Z")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -85,8 +90,8 @@ def _advice(call: LibcCall, reason: str) -> Fix:
 
 def _length(node: Node) -> int:
     """Bytes of an array, 0 for anything else."""
-    bare = node.uncast
-    return max(bare.type.get_size(), 0) if bare.type.get_canonical().kind.name == "CONSTANTARRAY" else 0
+    type_ = node.uncast.type
+    return type_.size if type_.length is not None else 0
 
 
 # -- copies
@@ -97,8 +102,7 @@ def _copy(unit: Unit, call: LibcCall) -> Fix:
     room = _length(target)
     if _literal(source):
         return _copy_literal(call, room, _length(source))
-    where = origin(unit, source)
-    helper = read_helper(unit, "user" if where is Origin.USER else "kernel", string=True)
+    helper = read_helper(unit, "user" if prove(unit, source).space is Space.USER else "kernel", string=True)
     simple = target.uncast.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR")
     if not room or not simple or not call.is_statement:
         why = "the size of what it writes is not known" if call.is_statement else "its result is used"
@@ -170,16 +174,13 @@ def _length_of_read(unit: Unit, call: LibcCall, buffer: Node) -> list[Edit] | No
         return None
     read = writes[0].call
     step = flow.step(writes[0].node)
-    if read is None or step is None or not _STR_READ.match(read.name) or not flow.dominates(step, here):
+    does = helper(read.name) if read is not None else None
+    if read is None or step is None or does is None or not does.reads_string or not flow.dominates(step, here):
         return None
     if read.arguments[0].uncast.text.lstrip(b"&") != buffer.text:
         return None
-    variable = _kept_in(read)
-    if (
-        variable is None
-        or is_pointer(variable.type)
-        or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable)
-    ):
+    variable = taker(read)
+    if variable is None or variable.type.is_pointer or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable):
         return None
     value = variable.name.encode() + b" - 1"
     outer = call.node.outer
@@ -201,24 +202,11 @@ def _is_plain(flow: Flow, variable: Node) -> int:
     return int(len(declared) == 1 and not declared[0].children)
 
 
-def _kept_in(read: Node) -> Node | None:
-    """The variable that a call's result is stored in."""
-    outer = read.outer
-    while outer is not None and outer.kind == "CSTYLE_CAST_EXPR":
-        outer = outer.outer
-    if outer is not None and outer.kind == "VAR_DECL":
-        return outer
-    if outer is not None and outer.kind == "BINARY_OPERATOR" and outer.operator == "=":
-        left = outer.children[0].bare
-        return left if left.kind == "DECL_REF_EXPR" else None
-    return None
-
-
 # -- comparisons
 
 
 def _memcmp(unit: Unit, call: LibcCall) -> Fix:
-    if any(origin(unit, a).is_kernel for a in call.arguments[:2]):
+    if any(prove(unit, a).is_untrusted_kernel for a in call.arguments[:2]):
         return _advice(call, "read the kernel's memory with bpf_probe_read_kernel first")
     size = call.arguments[2].constant
     if size is None:
@@ -236,7 +224,7 @@ def _compare(unit: Unit, call: LibcCall) -> Fix:
     if literal < 0 or (_literal(first) and _literal(second)):
         return _advice(call, "compare in a loop of a constant number of steps")
     buffer, text = call.arguments[1 - literal], call.text(literal)
-    if origin(unit, buffer).is_kernel:
+    if prove(unit, buffer).is_untrusted_kernel:
         return _advice(call, f"read the string with {read_helper(unit, 'kernel', string=True).decode()} first")
     size = _length(call.arguments[literal])
     if call.name == "strncmp":
@@ -250,7 +238,7 @@ def _compare(unit: Unit, call: LibcCall) -> Fix:
         )
     name = buffer.uncast.text.decode("latin-1")
     test = _Test.around(call.node)
-    if unit.dialect != BCC and unit.target_kernel >= _STRNCMP and (literal == 1 or test is not None):
+    if unit.dialect != BCC and unit.target_kernel >= _STRNCMP.since and (literal == 1 or test is not None):
         bound = b"sizeof(" + call.expression(literal) + b")"
         if call.name == "strncmp" and size == call.arguments[2].constant:
             bound = call.text(2)

@@ -31,13 +31,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.maps import HASH, PERCPU_HASH, describe, map_decl
+from ebpffix.analysis.maps import defined_number, describe, map_decl
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
 from ebpffix.frontend.unit import Macro
+from ebpffix.kernel.map_types import BY_NUMBER, HASH, PERCPU_HASH, MapType, Shape
 from ebpffix.sources.source import Source
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="map-size",
@@ -52,6 +52,10 @@ TRANSFORM = Transform(
     ),
     summary="map whose size is not stated: BCC's silent default, or none at all in libbpf",
     neighbours=(".c", ".cc", ".cpp", ".h", ".hpp", ".go", ".rs", ".py"),
+    shape="BCC's silent 10240 entries; a libbpf map without a size",
+    suggested="the size stated",
+    advice="a small hash that only grows",
+    cures=(Cure("map-creation", r"failed to create.*: Invalid argument"),),
 )
 
 DEFAULT = b"10240"
@@ -61,9 +65,11 @@ _DEFAULTS = {
     **dict.fromkeys(("BPF_ARRAY", "BPF_PERCPU_ARRAY"), (b"u64", DEFAULT)),
 }
 
-# enum bpf_map_type: those in which max_entries may, or must, be 0; and the size to add where one is as good as another.
-_SIZELESS = frozenset((4, 19, 21, 24, 26, 28, 29, 32))
-_ADDED = dict.fromkeys((1, 2, 5, 6, 7, 9, 10, 11, 22, 23), DEFAULT) | {27: b"256 * 1024", 31: b"256 * 1024"}
+# The size to add where one is as good as another.
+_ADDED = {
+    **dict.fromkeys((Shape.HASH, Shape.ARRAY, Shape.TRIE, Shape.STACKS, Shape.QUEUE), DEFAULT),
+    Shape.RING: b"256 * 1024",
+}
 _SMALL = 1024  # entries: a hash of this size or less is soon full, if nothing in the program empties it
 _SIZED_BY_USER_SPACE = re.compile(
     rb"set_max_entries|map__resize|set_map_max_entries|\bMaxEntries\b|map__reuse_fd|\breuse_(?:fd|pinned_map)\b"
@@ -130,25 +136,30 @@ def _redefined(unit: Unit, name: str) -> bool:
 
 def _missing(unit: Unit, variable: Node) -> Iterator[Fix]:
     """The finding for a map definition without max_entries."""
-    fields = {field.spelling: field.type for field in variable.type.get_canonical().get_fields()}
-    if "max_entries" in fields or "type" not in fields or not is_pointer(fields["type"]):
+    number, source = defined_number(variable, "type"), unit.sources.get(variable.path)
+    if number is None or variable.is_extern or variable.type.member("max_entries") is not None:
         return
-    number = pointee(fields["type"]).element_count
-    source = unit.sources.get(variable.path)
-    is_map = number >= 0 and variable.cursor.storage_class.name != "EXTERN"
-    if source is None or not is_map or number in _SIZELESS:
+    known = BY_NUMBER.get(number)
+    if source is None or (known is not None and not known.needs_size_in_source):
         return
     name = variable.name
     if any(_sizes(text, name) for text in unit.neighbours(*TRANSFORM.neighbours)):
         return
     message = f"map `{name}` has no max_entries: it cannot be made (-EINVAL), and nothing of the object loads"
-    edit = _added(unit, source, variable, _ADDED[number]) if number in _ADDED else None
+    size = _size(known)
+    edit = _added(unit, source, variable, size) if size else None
     if edit is None:
         reason = "how many entries it needs is not known here: add `__uint(max_entries, …)` by hand"
         yield Fix(variable, message, Safety.ADVICE, reason=reason)
         return
-    reason = f"{_ADDED[number].decode()} is a guess, and user space may set the size before it loads the object"
+    reason = f"{size.decode()} is a guess, and user space may set the size before it loads the object"
     yield Fix(variable, f"{message}; the fix adds one", Safety.SUGGESTED, [edit], reason)
+
+
+def _size(type_: MapType | None) -> bytes:
+    """The size to give a map of a type; b"" where that depends on what the program does with it."""
+    depends = type_ is None or type_.name.endswith("_of_maps")
+    return b"" if depends or type_ is None else _ADDED.get(type_.shape, b"")
 
 
 def _added(unit: Unit, source: Source, variable: Node, size: bytes) -> Edit | None:
@@ -204,9 +215,9 @@ def _stated(unit: Unit, expression: Node) -> int | None:
     target = expression.bare.declaration
     if target is None or target.path != unit.path:
         return None
-    fields = {field.spelling: field.type for field in target.type.get_canonical().get_fields()}
-    if "type" in fields and "max_entries" in fields and is_pointer(fields["max_entries"]):
-        return int(pointee(fields["max_entries"]).element_count)
+    stated = defined_number(target, "max_entries")
+    if stated is not None:
+        return stated
     for macro in unit.macros_around(target.path, target.start, target.start + 1)[:1]:
         text = unit.source.data[slice(*macro.args[-1])] if macro.args else b""
         return int(text) if text.isdigit() else None

@@ -27,7 +27,8 @@ from dataclasses import dataclass, field
 
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.kernel.helpers import helper
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="probe-read-result",
@@ -35,9 +36,13 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"=\s*(?:\([\w\s]+\)\s*)?(?:bpf_(?:probe|core)_read|BPF_(?:CORE|PROBE)_READ)\w*",),
     summary="result of a probe read in an unsigned variable, where an error looks like a length",
+    shape="an unsigned variable hides the error of a probe read",
+    safe="tested `< 0` only",
+    suggested="otherwise",
+    advice="used as an index",
+    cures=(Cure("unclamped-index"),),
 )
 
-_READ = re.compile(r"bpf_(?:probe|core)_read(?:_(?:kernel|user))?(_str)?\Z")
 _UNSIGNED = ("UCHAR", "USHORT", "UINT", "ULONG", "ULONGLONG")
 _TYPE = re.compile(
     rb"(?:unsigned(?:\s+(?:char|short|int|long))*|size_t|_*u(?:8|16|32|64)|uint(?:8|16|32|64)?(?:_t)?)\b"
@@ -62,7 +67,7 @@ def find(unit: Unit) -> Iterator[Fix]:
         results: dict[int, _Result] = {}
         for node in function.find("VAR_DECL", "BINARY_OPERATOR"):
             target, read = _taken(node)
-            if target is not None and read is not None and target.type.get_canonical().kind.name in _UNSIGNED:
+            if target is not None and read is not None and target.type.kind in _UNSIGNED:
                 results.setdefault(target.decl, _Result(target)).reads.append(read)
         if results:
             _judge(function, results)
@@ -74,15 +79,12 @@ def find(unit: Unit) -> Iterator[Fix]:
 def _taken(node: Node) -> tuple[Node | None, Node | None]:
     """The local that a node sets to the result of a probe read, and the call."""
     target: Node | None
-    if node.kind == "VAR_DECL":
-        target, value = node, node.children[-1] if node.children else None
-    elif node.operator == "=":
-        target, value = node.children[0].bare.declaration, node.children[1]
-        if node.children[0].bare.kind != "DECL_REF_EXPR":
-            return None, None
-    else:
+    if node.assignment is None:
         return None, None
-    if target is None or value is None or target.kind != "VAR_DECL" or _is_shared(target):
+    target, value = node.assignment
+    if target.kind == "DECL_REF_EXPR":
+        target = target.declaration
+    if target is None or not target.is_local or target.kind != "VAR_DECL":
         return None, None
     read = _call(value.uncast)
     return (target, read) if read is not None else (None, None)
@@ -92,12 +94,13 @@ def _call(value: Node) -> Node | None:
     """The probe read whose result an expression is; BPF_CORE_READ_INTO is a statement expression that ends in one."""
     while value.kind == "StmtExpr" and value.children and value.children[0].children:
         value = value.children[0].children[-1].uncast
-    return value if value.kind == "CALL_EXPR" and _READ.match(value.name) else None
+    does = helper(value.name) if value.kind == "CALL_EXPR" else None
+    return value if does is not None and does.is_probe_read else None
 
 
-def _is_shared(target: Node) -> bool:
-    parent = target.cursor.semantic_parent
-    return target.cursor.storage_class.name == "STATIC" or parent is None or parent.kind.is_translation_unit()
+def _gives_length(read: Node) -> bool:
+    does = helper(read.name)
+    return does is not None and does.reads_string
 
 
 def _judge(function: Node, results: dict[int, _Result]) -> None:
@@ -116,7 +119,7 @@ def _judge(function: Node, results: dict[int, _Result]) -> None:
             operator = outer.operator if is_first else _MIRRORED[outer.operator]
             _compared(result, outer, operator, outer.children[1] if is_first else outer.children[0])
         elif _is_truth(outer):
-            if _READ.match(result.reads[0].name)[1]:  # type: ignore[index]  # reads are calls that match
+            if _gives_length(result.reads[0]):
                 result.small.append(outer)
         else:
             result.others.append(outer)
@@ -142,7 +145,7 @@ def _compared(result: _Result, test: Node, operator: str, other: Node) -> None:
     if value == 0 and operator in ("<", ">=", "<="):
         result.dead.append(test)
     elif operator in ("==", "!="):
-        if value == 0 and _READ.match(result.reads[0].name)[1]:  # type: ignore[index]
+        if value == 0 and _gives_length(result.reads[0]):
             result.small.append(test)
     elif operator in ("<", "<="):
         result.bounds.append(test)
@@ -156,14 +159,14 @@ def _constant(node: Node) -> int | None:
     """The value of a literal, or of `sizeof` something."""
     bare = node.uncast
     if bare.kind == "CXX_UNARY_EXPR" and bare.children:
-        return int(bare.children[0].bare.type.get_size())
+        return bare.children[0].bare.type.size
     return bare.integer
 
 
 def _fix(unit: Unit, function: Node, result: _Result) -> Fix:
     name, test = result.declaration.name, (result.dead or result.small)[0]
     said = b" ".join(test.text.split()).decode("utf-8", "replace") if test.kind == "BINARY_OPERATOR" else name
-    wide = result.declaration.type.get_canonical().get_size() == 8
+    wide = result.declaration.type.size == 8
     better = b"long" if wide else b"int"
     why = "never sees an error" if result.dead else "takes an error for a length"
     if result.dead and ">=" in test.operator:

@@ -34,11 +34,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ebpffix.analysis.flow import Effect, Flow, Step, Use, same_expression
-from ebpffix.analysis.maps import OTHER, UNKNOWN, Map, MapEffects, deletes, describe, map_decl
+from ebpffix.analysis.maps import Map, MapEffects, deletes, describe, map_decl
 from ebpffix.editing.statements import delete_statement, has_comment, in_block
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="redundant-map-update",
@@ -47,6 +47,11 @@ TRANSFORM = Transform(
     triggers=(rb"bpf_map_update_elem\s*\(", rb"\.\s*update\s*\("),
     kernel=">=4.18",
     summary="map update of a value that lookup already returned by reference",
+    shape="a value that lookup returned is written back onto itself",
+    safe="hash or array, nothing deletes from the map",
+    suggested="LRU maps; the file deletes from the map",
+    advice="look-alike key",
+    cures=(Cure("wrong-pointer", r"(?s)call bpf_map_update_elem.*R3 type=map_value"),),
 )
 
 _ANY, _EXIST = 0, 2  # flags of an update
@@ -114,7 +119,7 @@ class _Update:
     def fixes(self) -> Iterator[Fix]:
         key = self.update.key
         keys = [lookup.key for lookup in self.lookups.values()]
-        if key is None or self.map.type == OTHER or any(k is None for k in keys):
+        if key is None or not self.map.keeps_keys or any(k is None for k in keys):
             return
         if all(k is not None and same_expression(k, key) for k in keys):
             if not self._keeps_something() and all(self._untouched(step) for step in self.lookups):
@@ -165,7 +170,7 @@ class _Update:
         names = [n.children[0].bare for n in (a, b) if n.kind == "UNARY_OPERATOR" and n.operator == "&"]
         if len(names) != 2 or any(n.kind != "DECL_REF_EXPR" for n in names):
             return False
-        same_type = names[0].type.get_canonical().spelling == names[1].type.get_canonical().spelling
+        same_type = names[0].type.canonical.spelling == names[1].type.canonical.spelling
         region = set().union(*(self._region(lookup) for lookup in self.lookups))
         writes = [u for u in self.flow.uses(self.value.decl) if u.through and u.effect is Effect.WRITE]
         return same_type and _alike(names[0].name, names[1].name) and bool(self.flow.within(writes, region))
@@ -208,7 +213,7 @@ class _Update:
         body = self.flow.function.body
         if body is not None and _CONDITIONAL.search(unit.source_of(body).uncommented, body.start, body.end):
             return "an #if in the function leaves out code that may need the update"
-        if self.map.type == UNKNOWN:
+        if self.map.type is None:
             return f"the type of `{name}` is not known here: in an LPM trie lookup may return another key's entry"
         if self.map.lru:
             return f"`{name}` is an LRU map: the update puts back an entry that was evicted after the lookup"

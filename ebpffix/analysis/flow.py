@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Any
 
-from ebpffix.frontend.node import Node, is_pointer, pointee
+from ebpffix.frontend import Node, Type
+from ebpffix.kernel.helpers import Role
 
 
 @dataclass(eq=False)
@@ -185,11 +185,8 @@ class Flow:
             node = next((c.bare for c in node.children if c.bare.kind == "BINARY_OPERATOR"), None)
         if node is None:
             return None
-        if node.kind == "VAR_DECL" and node.decl == variable and node.children:
-            return node.children[-1].uncast
-        if node.kind == "BINARY_OPERATOR" and node.operator == "=" and _is_name(node.children[0].bare, variable):
-            return node.children[1].uncast
-        return None
+        set_to = node.assignment
+        return set_to[1].uncast if set_to is not None and _is_variable(set_to[0], variable) else None
 
     def may_change(
         self, pointer: Node, steps: Collection[Step], only_reads: Callable[[Use], bool], *, apart: int = 0
@@ -203,29 +200,29 @@ class Flow:
         pointer = pointer.uncast
         names = list(pointer.find("DECL_REF_EXPR"))
         is_indirect = sum(map(_is_indirect, pointer.walk())) + (
-            pointer.kind == "DECL_REF_EXPR" and _is_pointer(pointer)
+            pointer.kind == "DECL_REF_EXPR" and pointer.type.is_pointer
         )
-        if is_indirect > 1 or not all(_is_constant(n) or _is_private(n) for n in names):
+        if is_indirect > 1 or not all(_is_constant(n) or n.is_local for n in names):
             return True
         for name in names:
             changes = [u for u in self.changes(name.decl) if not only_reads(u)]
             if any(u.effect is Effect.ESCAPE or self.step(u.node) in steps for u in changes):
                 return True
-        return is_indirect == 1 and self._memory_changes(pointee(pointer.type), steps, only_reads, apart)
+        return is_indirect == 1 and self._memory_changes(pointer.type.pointee, steps, only_reads, apart)
 
     def _memory_changes(
-        self, type_: Any, steps: Collection[Step], only_reads: Callable[[Use], bool], apart: int
+        self, type_: Type, steps: Collection[Step], only_reads: Callable[[Use], bool], apart: int
     ) -> bool:
         """Whether memory behind some pointer may be written: through any other, or in a variable whose address is
         known elsewhere."""
-        kind = type_.get_canonical().spelling
+        kind = type_.canonical.spelling
         self.uses(0)
         for use in (u for of_one in (self._uses or {}).values() for u in of_one):
             if not use.may_write or self.step(use.node) not in steps or only_reads(use):
                 continue
             decl = use.node.decl
             if decl == apart and use.through and use.effect is Effect.WRITE:
-                if use.target.type.get_canonical().spelling == kind:
+                if use.target.type.canonical.spelling == kind:
                     return True
             elif use.through or any(u.effect is Effect.ESCAPE for u in self.changes(decl)):
                 return True
@@ -436,30 +433,20 @@ def _is_name(node: Node, variable: int) -> bool:
     return node.kind == "DECL_REF_EXPR" and node.decl == variable
 
 
-def _is_pointer(node: Node) -> bool:
-    return is_pointer(node.type)
+def _is_variable(node: Node, variable: int) -> bool:
+    return (node.kind == "VAR_DECL" and node.decl == variable) or _is_name(node, variable)
 
 
 def _is_indirect(node: Node) -> bool:
     """Whether an expression stands for memory behind a pointer."""
     if node.kind == "ARRAY_SUBSCRIPT_EXPR":
-        return is_pointer(node.children[0].bare.type)
+        return node.children[0].bare.type.is_pointer
     return node.arrow or (node.kind == "UNARY_OPERATOR" and node.operator == "*")
 
 
 def _is_constant(name: Node) -> bool:
     target = name.declaration
-    return target is not None and (target.kind == "ENUM_CONSTANT_DECL" or target.type.is_const_qualified())
-
-
-def _is_private(name: Node) -> bool:
-    """Whether a name is that of a variable of one call of the function: nobody else can write it."""
-    target = name.declaration
-    if target is None or target.kind not in ("VAR_DECL", "PARM_DECL"):
-        return False
-    owner = target.cursor.semantic_parent
-    is_global = owner is None or owner.kind.is_translation_unit()
-    return not is_global and target.cursor.storage_class.name != "STATIC"
+    return target is not None and (target.kind == "ENUM_CONSTANT_DECL" or target.type.is_const)
 
 
 def _says_non_null(condition: Node, holds: bool, variable: int) -> bool:
@@ -489,7 +476,7 @@ def use(mention: Node) -> Use:
     node = target = mention
     through = address = False  # `node` is the memory, or its address
     while True:
-        address = address or node.type.get_canonical().kind.name.endswith("ARRAY")
+        address = address or node.type.is_array
         parent = node.outer
         if parent is None:
             return Use(mention, Effect.ESCAPE, through, target)
@@ -511,7 +498,7 @@ def use(mention: Node) -> Use:
             address, node = True, parent
         elif _is_written(parent, child):
             return Use(mention, Effect.WRITE, through, target)
-        elif node is mention and is_pointer(node.type):
+        elif node is mention and node.type.is_pointer:
             through = address = True  # the value of a pointer is the address of what it points at
         else:
             return Use(mention, Effect.READ, through, target)
@@ -534,10 +521,10 @@ def _is_deref(parent: Node, child: Node) -> bool:
 def _is_same_object(parent: Node) -> bool:
     """Whether an expression over an address still points into the same object: `p + 1`, `(char *)p`, `&array`."""
     if parent.kind == "BINARY_OPERATOR":
-        return parent.operator in ("+", "-") and is_pointer(parent.type)
+        return parent.operator in ("+", "-") and parent.type.is_pointer
     if parent.kind == "UNARY_OPERATOR":
         return parent.operator == "&"
-    return parent.kind == "CSTYLE_CAST_EXPR" and is_pointer(parent.type)
+    return parent.kind == "CSTYLE_CAST_EXPR" and parent.type.is_pointer
 
 
 def _is_written(parent: Node, child: Node) -> bool:
@@ -558,30 +545,25 @@ def _only_tests(parent: Node, child: Node) -> bool:
     if parent.kind == "COMPOUND_STMT":
         return parent.parent is not None and parent.parent.kind != "StmtExpr"
     if parent.kind == "CSTYLE_CAST_EXPR":
-        return bool(parent.type.get_canonical().kind.name == "VOID")
+        return parent.type.is_void
     if parent.kind == "CONDITIONAL_OPERATOR":
         return child is parent.children[0]
     return parent.kind in ("IF_STMT", "WHILE_STMT", "FOR_STMT", "DO_STMT")
 
 
-# Helpers that read through a pointer whose type does not say so, and BCC's methods for them.
-_READERS = frozenset(
-    "bpf_perf_event_output bpf_ringbuf_output bpf_skb_output bpf_xdp_output bpf_seq_write bpf_trace_printk "
-    "perf_submit perf_submit_skb ringbuf_output".split()
-)
-
-
 def _const_parameter(call: Node, argument: Node) -> bool:
-    """Whether a call takes an argument as a pointer to const, or is known to read only."""
-    if call.name in _READERS:
-        return True
+    """Whether a call takes an argument as a pointer to const, or is known to read only. The map operations are left to
+    who asks: a key is read, but a value's address may be the entry's."""
+    does = call.helper
+    index = next(i for i, a in enumerate(call.arguments) if a is argument)
+    if does is not None and Role.READ in does.roles and not does.moves_packets:
+        # What it is given beside the memory that it reads says where that goes.
+        return does.role(index) in (Role.READ, Role.CONTEXT, Role.MAP, Role.OBJECT)
     target, callee = call.declaration, call.callee
     for type_ in (target.type if target else None, callee.type if callee else None):
-        function = pointee(type_) if type_ is not None else None
-        if function is not None and function.kind.name == "FUNCTIONPROTO":
-            index = next(i for i, a in enumerate(call.arguments) if a is argument)
-            parameters = list(function.argument_types())
-            return index < len(parameters) and bool(pointee(parameters[index]).is_const_qualified())
+        parameters = type_.parameters if type_ is not None else None
+        if parameters is not None:
+            return index < len(parameters) and parameters[index].pointee.is_const
     return False
 
 

@@ -7,59 +7,48 @@ from dataclasses import dataclass
 
 from ebpffix.fix import BCC
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.frontend.node import is_pointer, pointee
-
-# enum bpf_map_type of the kernel's user-space interface; the numbers never change. BCC spells them in lower case.
-HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH = (
-    "hash",
-    "array",
-    "percpu_hash",
-    "percpu_array",
-    "lru_hash",
-    "lru_percpu_hash",
-)
-_NUMBERS = {1: HASH, 2: ARRAY, 5: PERCPU_HASH, 6: PERCPU_ARRAY, 9: LRU_HASH, 10: LRU_PERCPU_HASH}
-UNKNOWN, OTHER = "unknown", "other"
+from ebpffix.kernel.helpers import helper
+from ebpffix.kernel.map_types import BY_NAME, BY_NUMBER, MapType, bcc_type
 
 _DEF_TYPE = re.compile(rb"\.\s*type\s*=\s*BPF_MAP_TYPE_(\w+)")
 _DEF_PINNING = re.compile(rb"\.\s*pinning\s*=")
-_BCC_TABLE = re.compile(r"BPF_(?:F_)?TABLE(_PUBLIC|_SHARED|_PINNED)?\Z")
-_BCC_KIND = re.compile(r"BPF_((?:LRU_)?(?:PERCPU_)?(?:HASH|ARRAY)|HISTOGRAM)\Z")
+# Macros of BCC that have the type as their first argument.
+_BCC_TABLE = re.compile(r"BPF_(?:F_TABLE|TABLE|QUEUESTACK|XDP_REDIRECT_MAP)(_PUBLIC|_SHARED|_PINNED)?\Z")
 
-# The operations that neither change an entry nor make or remove one.
-_READS = frozenset(("lookup", "peek", "lookup_percpu"))
+# What has no body here and can reach no map: helpers and kfuncs without a map, and the compiler's own.
 _HELPERS = ("bpf_", "__bpf_", "__builtin_", "__sync_", "__atomic_")
 
 
 @dataclass(frozen=True)
 class Map:
-    """A map that is a global object. `type` is a name as BCC spells it, "other" for those not named above, "unknown"
-    where the definition does not tell; `shared` says that other programs can reach it (pinned, exported)."""
+    """A map that is a global object. `type` is None where the definition does not tell; `shared` says that other
+    programs can reach it (pinned, exported)."""
 
     decl: int
     name: str
-    type: str
+    type: MapType | None
     shared: bool
 
     @property
     def lru(self) -> bool:
-        return self.type in (LRU_HASH, LRU_PERCPU_HASH)
+        return self.type is not None and self.type.lru
 
     @property
     def array(self) -> bool:
         """Whether its entries always exist: they cannot be deleted."""
-        return self.type in (ARRAY, PERCPU_ARRAY)
+        return self.type is not None and self.type.is_array
+
+    @property
+    def keeps_keys(self) -> bool:
+        """Whether lookup may give just the entry that update would write: a hash or an array, as far as is known."""
+        return self.type is None or self.type.is_hash or self.type.is_array
 
 
 def map_decl(expression: Node) -> int:
     """The `Node.decl` of the global map that an expression names; 0 for a pointer, a parameter, an inner map, a
     choice: which map that is cannot be told here."""
     node = expression.bare
-    target = node.declaration if node.kind == "DECL_REF_EXPR" else None
-    if target is None or target.kind != "VAR_DECL" or is_pointer(target.type):
-        return 0
-    parent = target.cursor.semantic_parent
-    return node.decl if parent is not None and parent.kind.is_translation_unit() else 0
+    return node.decl if node.kind == "DECL_REF_EXPR" and node.is_global and not node.type.is_pointer else 0
 
 
 def describe(unit: Unit, expression: Node) -> Map | None:
@@ -67,34 +56,36 @@ def describe(unit: Unit, expression: Node) -> Map | None:
     decl, target = map_decl(expression), expression.bare.declaration
     if not decl or target is None:
         return None
-    fields = {field.spelling: field.type for field in target.type.get_canonical().get_fields()}
-    if "type" in fields and is_pointer(fields["type"]):
-        number = pointee(fields["type"]).element_count
-        return Map(decl, target.name, _NUMBERS.get(number, OTHER), "pinning" in fields)
+    number = defined_number(target, "type")
+    if number is not None:
+        return Map(decl, target.name, BY_NUMBER.get(number), target.type.member("pinning") is not None)
     return Map(decl, target.name, *_by_text(unit, target))
 
 
-def _by_text(unit: Unit, target: Node) -> tuple[str, bool]:
+def defined_number(variable: Node, name: str) -> int | None:
+    """The number that `__uint(name, number)` states in a map's definition; None without it."""
+    stated = variable.type.member(name)
+    return stated.type.pointee.length if stated is not None and stated.type.is_pointer else None
+
+
+def _by_text(unit: Unit, target: Node) -> tuple[MapType | None, bool]:
     """The type of a map that BCC's macros or an initialiser of the old form define, and whether it is shared."""
     source = unit.sources.get(target.path)
     if source is None:
-        return UNKNOWN, False
+        return None, False
     for macro in unit.macros_around(target.path, target.start, target.start + 1)[:1]:
-        if match := _BCC_KIND.match(macro.name):
-            return HASH if match[1] == "HISTOGRAM" else match[1].lower(), False
         if match := _BCC_TABLE.match(macro.name):
             literal = source.data[slice(*macro.args[0])].strip(b'"').decode("latin-1") if macro.args else ""
             kind, _, pin = literal.partition(":")
             if kind == "extern":
-                return UNKNOWN, True
-            return kind if kind in _NUMBERS.values() else OTHER, bool(match[1] or pin)
+                return None, True
+            return bcc_type(kind), bool(match[1] or pin)
         if macro.name.startswith("BPF_"):
-            return OTHER, False
+            return bcc_type(macro.name.removeprefix("BPF_").lower()), False
     definition = source.uncommented[target.start : source.code.find(b";", target.start)]
     if typed := _DEF_TYPE.search(definition):
-        kind = typed[1].decode().lower()
-        return kind if kind in _NUMBERS.values() else OTHER, bool(_DEF_PINNING.search(definition))
-    return UNKNOWN, False
+        return BY_NAME.get(typed[1].decode().lower()), bool(_DEF_PINNING.search(definition))
+    return None, False
 
 
 def deletes(unit: Unit, decl: int) -> bool:
@@ -129,7 +120,7 @@ class MapEffects:
     def _call_changes(self, node: Node, decl: int) -> bool:
         operation = self.call(node)
         if operation is not None:
-            return operation.op not in _READS and map_decl(operation.map) in (0, decl)
+            return operation.changes and map_decl(operation.map) in (0, decl)
         callee = node.callee
         if callee is None or callee.kind not in ("DECL_REF_EXPR", "MEMBER_REF_EXPR"):
             return True
@@ -146,6 +137,7 @@ class MapEffects:
 
 def _harmless(callee: Node) -> bool:
     """Whether a function without a body here cannot reach a map of the program: helpers, and in BCC the kernel's."""
-    if callee.name.startswith("bpf_map_"):
-        return callee.name in ("bpf_map_lookup_elem", "bpf_map_lookup_percpu_elem", "bpf_map_peek_elem")
+    known = helper(callee.name)
+    if known is not None:
+        return not known.changes_map
     return callee.name.startswith(_HELPERS) or callee.unit.dialect == BCC

@@ -6,13 +6,13 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ebpffix.analysis.provenance import origin
+from ebpffix.analysis.provenance import prove
 from ebpffix.editing.statements import add_include
 from ebpffix.fix import BCC, Edit, Span
 from ebpffix.frontend import Node, Unit
+from ebpffix.kernel.helpers import HELPERS
 from ebpffix.sources.source import Source
 
-_PROBE_READ = (5, 5)  # bpf_probe_read_kernel and _user, and their _str forms
 _CHAIN = re.compile(rb"\w+\s*->\s*\w+(?:\s*(?:->|\.)\s*\w+)*\Z")
 
 
@@ -92,14 +92,13 @@ def _expression(source: Source, start: int, end: int) -> tuple[int, int]:
 
 def _is_own(function: Node) -> bool:
     """Whether the program has the function's body, or says that it is local."""
-    cursor = function.cursor
-    return cursor.storage_class.name == "STATIC" or cursor.get_definition() is not None
+    return function.is_static or function.definition is not None
 
 
 def read_helper(unit: Unit, space: str, string: bool = False) -> bytes:
     """The helper that reads memory of the kernel or of user space, as the target kernel has it."""
-    name = "bpf_probe_read" + (f"_{space}" if unit.target_kernel >= _PROBE_READ else "")
-    return (name + ("_str" if string else "")).encode()
+    name = f"bpf_probe_read_{space}" + ("_str" if string else "")
+    return (name if unit.target_kernel >= HELPERS[name].since else name.replace(f"_{space}", "")).encode()
 
 
 def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list[Edit]] | None:
@@ -114,12 +113,14 @@ def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list
         return text, []
     base = link.children[0].bare
     reads = [
-        n for n in base.walk() if n.kind == "MEMBER_REF_EXPR" and n.arrow and origin(unit, n.children[0]).is_kernel
+        n
+        for n in base.walk()
+        if n.kind == "MEMBER_REF_EXPR" and n.arrow and prove(unit, n.children[0]).is_untrusted_kernel
     ]
     if not reads:
         return text, []
     if unit.dialect == BCC:
-        tracked = origin(unit, reads[-1].children[0]).name == "KERNEL_TRACKED"
+        tracked = prove(unit, reads[-1].children[0]).is_tracked
         return (text, []) if tracked else None
     if not _CHAIN.match(base.text):
         return None

@@ -48,6 +48,7 @@ def library() -> Any:
     for name, result, arguments in (
         ("clang_getCursorBinaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
         ("clang_getCursorUnaryOperatorKind", ctypes.c_int, [cindex.Cursor]),
+        ("clang_Cursor_getVarDeclInitializer", cindex.Cursor, [cindex.Cursor]),
         ("clang_getSkippedRanges", ctypes.POINTER(_RangeList), [cindex.TranslationUnit, ctypes.c_void_p]),
         ("clang_Cursor_Evaluate", ctypes.c_void_p, [cindex.Cursor]),
         ("clang_EvalResult_getKind", ctypes.c_int, [ctypes.c_void_p]),
@@ -120,6 +121,22 @@ def kind_name(cursor: Any) -> str:
     return name
 
 
+_TYPE_KINDS: dict[int, str] = {}
+
+
+def type_kind(type_: Any) -> str:
+    """libclang's name for the type's kind, such as "POINTER"; "UNKNOWN" for kinds newer than the bindings."""
+    number = type_._kind_id
+    name = _TYPE_KINDS.get(number)
+    if name is None:
+        try:
+            name = cindex.TypeKind.from_id(number).name
+        except ValueError:
+            name = "UNKNOWN"
+        _TYPE_KINDS[number] = name
+    return name
+
+
 def binary_operator(cursor: Any) -> str:
     number = library().clang_getCursorBinaryOperatorKind(cursor)
     return _BINARY[number] if number < len(_BINARY) else ""
@@ -128,6 +145,12 @@ def binary_operator(cursor: Any) -> str:
 def unary_operator(cursor: Any) -> str:
     number = library().clang_getCursorUnaryOperatorKind(cursor)
     return _UNARY[number] if number < len(_UNARY) else ""
+
+
+def initialiser(cursor: Any) -> Any | None:
+    """What a variable's declaration sets it to, None where it has no value."""
+    found = library().clang_Cursor_getVarDeclInitializer(cursor)
+    return None if found.kind.is_invalid() else found
 
 
 def integer(cursor: Any) -> int | None:

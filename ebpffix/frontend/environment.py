@@ -19,6 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.fix import BCC
+from ebpffix.kernel import machine
 from ebpffix.sources.files import root_of
 from ebpffix.sources.includes import parse_includes
 from ebpffix.sources.reach import Reach
@@ -27,7 +28,6 @@ from ebpffix.write import put
 
 BUNDLED = Path(__file__).parent.parent / "headers"
 _KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
-_ARCH = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "powerpc", "s390x": "s390"}
 
 # From this many bytes on a vmlinux.h is worth to be precompiled; a hand-written stub of one needs other headers first.
 _HEAVY = 500_000
@@ -290,13 +290,13 @@ def _system_dirs() -> list[str]:
     return [d for d in (f"/usr/include/{triplet}", "/usr/include") if os.path.isdir(d)]
 
 
-_ARCH_NAME = _ARCH.get(platform.machine(), "x86")
+_HERE = machine.here()
 _BASE = (
     *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
     # Errors of newer compilers alone, which do not harm the syntax tree. A function that nobody declares stays one: it
     # shows a fix that lacks its include.
     *("-Wno-int-conversion", "-Wno-incompatible-function-pointer-types", "-Wno-implicit-int"),
-    f"-D__TARGET_ARCH_{_ARCH_NAME}",
+    f"-D__TARGET_ARCH_{_HERE.target if _HERE else 'x86'}",
     "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )
 _BCC_DIRS = (

@@ -16,10 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ebpffix.fix import BCC, Edit, Spanned
+from ebpffix.fix import Edit, Spanned
 from ebpffix.frontend import clang
-from ebpffix.frontend.node import Node, is_pointer
-from ebpffix.frontend.parse import MADE_UP
+from ebpffix.frontend.node import Node
+from ebpffix.frontend.parse import MADE_UP, Parsed
+from ebpffix.frontend.type import Type
+from ebpffix.kernel.helpers import Helper, Role
 from ebpffix.sources import neighbours
 from ebpffix.sources.source import DIRECTIVE, Source
 
@@ -39,16 +41,22 @@ class Macro:
 class MapCall:
     """A call that works on a map, the same for both dialects.
 
-    `op` is "lookup", "update", "delete", "lookup_or_init", … without bpf_map_ and _elem. `map` is the map's
-    expression without `&`. Missing arguments are None.
+    `op` is "lookup", "update", "delete", "lookup_or_init", … without bpf_map_ and _elem, and `does` what the helper or
+    method is known to do. `map` is the map's expression without `&`. Missing arguments are None.
     """
 
     call: Node
     op: str
+    does: Helper
     map: Node
     key: Node | None
     value: Node | None
     flags: Node | None
+
+    @property
+    def changes(self) -> bool:
+        """Whether it makes, removes or overwrites an entry."""
+        return self.does.changes_map
 
 
 @dataclass
@@ -57,24 +65,42 @@ class Unit:
 
     path: Path
     dialect: str
-    tu: Any
+    parsed: Parsed
     sources: Mapping[Path, Source]
     target_kernel: tuple[int, int] = (5, 10)
-    made_up: frozenset[str] = frozenset()  # names that no header had, declared to keep statements in the tree
-    missing: tuple[str, ...] = ()  # names that stayed unknown: the file is only partly analysed
     shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
-    errors: int = 0
     notes: list[str] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 
     def __post_init__(self) -> None:
         self._locator = clang.Locator()
         self._paths: dict[int, Path | None] = {}
+        self._files: dict[str, Path] = {}
 
     @property
     def source(self) -> Source:
         return self.sources[self.path]
+
+    @property
+    def tu(self) -> Any:
+        """libclang's translation unit, for the frontend alone."""
+        return self.parsed.tu
+
+    @property
+    def made_up(self) -> frozenset[str]:
+        """Names that no header had, declared to keep statements in the tree."""
+        return self.parsed.made_up
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names that stayed unknown: the file is only partly analysed."""
+        return self.parsed.missing
+
+    @property
+    def errors(self) -> int:
+        """How many errors libclang has with the program and its headers."""
+        return len(self.parsed.errors)
 
     @property
     def partial(self) -> bool:
@@ -85,12 +111,18 @@ class Unit:
     def _path(self, file: int) -> Path | None:
         if file not in self._paths:
             name = self._locator.name(file)
-            path = Path(os.path.normpath(name)) if name else None
-            if path is not None and path not in self.sources:
+            self._paths[file] = self.file(name) if name else None
+        return self._paths[file]
+
+    def file(self, name: str) -> Path:
+        """A file by libclang's name of it: as the run calls it, where it is one of the run's."""
+        if name not in self._files:
+            path = Path(os.path.normpath(name))
+            if path not in self.sources:
                 real = Path(os.path.realpath(path))
                 path = next((p for p in self.sources if p == real or os.path.realpath(p) == str(real)), path)
-            self._paths[file] = path
-        return self._paths[file]
+            self._files[name] = path
+        return self._files[name]
 
     def extent(self, cursor: Any) -> tuple[Path | None, int, int]:
         file, start, end = self._locator.extent(cursor)
@@ -187,21 +219,16 @@ class Unit:
             node = inner
         return node.kind != "COMPOUND_STMT"
 
-    def layout_known(self, type_: Any) -> bool:
+    def layout_known(self, type_: Type) -> bool:
         """Whether the size and the members' offsets of a type can be trusted: nothing in it was made up, or is
         declared only."""
-        canonical = type_.get_canonical()
-        if canonical.kind.name.endswith("ARRAY"):
-            return self.layout_known(canonical.element_type)
-        if canonical.kind.name != "RECORD":
-            return bool(canonical.get_size() > 0)
-        where = canonical.get_declaration().location.file
-        if canonical.get_size() < 0 or (where is not None and where.name == MADE_UP):
+        if type_.is_array:
+            return self.layout_known(type_.pointee)
+        if not type_.is_record:
+            return type_.size > 0
+        if not type_.is_complete or type_.declared_in == Path(MADE_UP):
             return False
-        return all(
-            f.type.get_canonical().kind.name == "INCOMPLETEARRAY" or self.layout_known(f.type)
-            for f in canonical.get_fields()
-        )
+        return all(f.type.kind == "INCOMPLETEARRAY" or self.layout_known(f.type) for f in type_.fields)
 
     # -- tree
 
@@ -216,7 +243,7 @@ class Unit:
 
     def _written_here(self, node: Node) -> bool:
         # The name of a BPF_KPROBE function is pasted in a macro's body: only the expansion's file tells.
-        file, _ = self._locator.expansion(node.cursor)
+        file, _ = self._locator.expansion(node._cursor)
         return self._path(file) in self.sources
 
     @cached_property
@@ -299,7 +326,7 @@ class Unit:
         """All calls that work on a map, in order, of both dialects."""
         found = []
         for call in self.calls:
-            made = _helper_call(call) or (_method_call(call) if self.dialect == BCC else None)
+            made = _on_map(call)
             if made:
                 found.append(made)
         return found
@@ -318,10 +345,6 @@ class Unit:
 
 
 _SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"')
-_HELPER = re.compile(r"bpf_map_(\w+)_elem\Z|bpf_(sk|task|inode|cgrp)_storage_(get|delete)\Z")
-_METHODS = frozenset(
-    "lookup lookup_or_init lookup_or_try_init update insert delete increment atomic_increment push pop peek".split()
-)
 
 
 def _holds(node: Node, path: Path, offset: int) -> bool:
@@ -359,33 +382,31 @@ def macro_span(source: Source, start: int, name_end: int, end: int) -> tuple[int
 
 def _address_of(node: Node) -> Node:
     """`x` of `&x`, else the expression itself; bare."""
-    bare = node.uncast
-    if bare.kind == "UNARY_OPERATOR" and bare.operator == "&":
-        return bare.children[0].bare
-    return bare
+    return node.address_of or node.uncast
 
 
-def _helper_call(call: Node) -> MapCall | None:
-    match = _HELPER.match(call.name)
-    if not match or not call.arguments:
+def _on_map(call: Node) -> MapCall | None:
+    does = call.helper
+    if does is None or not does.operation or not call.arguments:
         return None
-    op = match[1] or match[3]
-    args: list[Node | None] = [*call.arguments, None, None, None]
-    value, flags = (args[2], args[3]) if op == "update" else (None, None)
-    if op in ("push", "pop", "peek"):
-        return MapCall(call, op, _address_of(call.arguments[0]), None, args[1], args[2])
-    return MapCall(call, op, _address_of(call.arguments[0]), args[1], value, flags)
-
-
-def _method_call(call: Node) -> MapCall | None:
+    if not call.method:
+        return _map_call(call, does, _address_of(call.arguments[0]))
     callee = call.callee
-    if callee is None or callee.kind != "MEMBER_REF_EXPR" or callee.name not in _METHODS or not callee.children:
-        return None
-    owner = callee.children[0].bare
-    if is_pointer(owner.type):
-        return None
-    args: list[Node | None] = [*call.arguments, None, None, None]
-    if callee.name in ("push", "pop", "peek"):
-        return MapCall(call, callee.name, owner, None, args[0], args[1])
-    flags = args[2] if callee.name in ("update", "insert") else None
-    return MapCall(call, callee.name, owner, args[0], args[1], flags)
+    owner = callee.children[0].bare if callee is not None and callee.children else None
+    return _map_call(call, does, owner) if owner is not None and not owner.type.is_pointer else None
+
+
+def _map_call(call: Node, does: Helper, owner: Node) -> MapCall:
+    def given(*roles: Role) -> Node | None:
+        index = does.where(*roles)
+        return call.arguments[index] if index is not None and index < len(call.arguments) else None
+
+    return MapCall(
+        call,
+        does.operation,
+        does,
+        owner,
+        given(Role.KEY, Role.KEY_ITSELF, Role.OBJECT),
+        given(Role.VALUE, Role.INTO),
+        given(Role.FLAGS),
+    )

@@ -11,13 +11,15 @@ from ebpffix.transform import Registered
 
 _FIXTURES = "ebpffix_fixtures"
 _SHOWN = re.compile(rb"\A(?://|/\*) fixture: dialect=(\S+) expect=(\S+) [^\r\n]*\bexplain=yes")
+_EXPECTED = re.compile(rb" // expect: [^\r\n]*")  # for the fixture's test
 _LESSONS = "docs/lessons.md"
 
 
 def page(known: Registered) -> str:
     """The page as text, for a terminal."""
     facts = known.facts
-    head = f"{facts.name} (lesson {facts.pattern}; {', '.join(facts.dialects)})"
+    lesson = f"lesson {facts.pattern}; " if facts.pattern else ""
+    head = f"{facts.name} ({lesson}{', '.join(facts.dialects)})"
     parts = [head, "=" * len(head), "", known.page]
     if facts.kernel:
         parts += ["", f"Kernels: {facts.kernel}"]
@@ -40,6 +42,6 @@ def examples(transform: str) -> Iterator[tuple[str, str]]:
             shown = _SHOWN.match(old)
             if shown and after.is_file():
                 dialect, safeties = shown[1].decode(), shown[2].decode().split(",")
-                diff = unified(before.name, old, after.read_bytes())
+                diff = unified(before.name, _EXPECTED.sub(b"", old), _EXPECTED.sub(b"", after.read_bytes()))
                 hunks = b"".join(diff.splitlines(keepends=True)[3:]).decode("utf-8", "replace")
                 yield f"{before.name[:-2]} ({', '.join([dialect, *dict.fromkeys(safeties)])})", hunks

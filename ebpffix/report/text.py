@@ -27,8 +27,9 @@ def name(path: Path) -> str:
     return visible(relative if not relative.startswith("..") else str(path))
 
 
-def lines(report: Report, found: Sequence[Found], *, colour: bool) -> Iterator[str]:
-    """`path:line:column: transform: message [safety] (reason)`; `found` in the order in which they are printed."""
+def lines(report: Report, found: Sequence[Found], *, colour: bool, verbose: bool = False) -> Iterator[str]:
+    """`path:line:column: transform: message [safety] (reason)`, and with `verbose` where the pointer comes from that it
+    is about; `found` in the order in which they are printed."""
     sources: dict[Path, Source] = {}
     for one in found:
         at = one.fix.at
@@ -40,6 +41,8 @@ def lines(report: Report, found: Sequence[Found], *, colour: bool) -> Iterator[s
             place = f"\x1b[1m{place}\x1b[0m"
             safety = f"\x1b[{_COLOURS[one.fix.safety]}m{safety}\x1b[0m"
         yield f"{place}: {one.transform}: {visible(one.fix.message)} [{safety}]{visible(reason)}"
+        if verbose:
+            yield from (f"    {visible(way)}" for way in one.fix.origin)
         if proof := report.proofs.get(one.identity):
             yield f"    {proved(proof)}"
 
@@ -91,7 +94,10 @@ def files_line(report: Report) -> str:
 
 
 def notes(report: Report) -> Iterator[str]:
-    """What was not understood, file by file, and the fixes that were dropped; notes that all files share only once."""
+    """What was not understood, file by file, ignore comments that silence nothing, and the fixes that were dropped.
+
+    Notes that all files share are told only once.
+    """
     shared = Counter(note for file in report.files for note in set(file.notes))
     common = {note for note, count in shared.items() if count > 1}
     for file in report.files:
@@ -99,6 +105,8 @@ def notes(report: Report) -> Iterator[str]:
             said = [note for note in file.notes if note not in common] or file.notes or ["see the files around it"]
             for note in said:
                 yield f"{name(file.path)}: {file.status}: {visible(note)}"
+    for file in report.files:
+        yield from (f"{name(file.path)}: {visible(note)}" for note in file.ignores)
     for found, reason in report.dropped:
         yield f"{name(found.fix.at.path)}: {found.transform}: a fix was left out: {visible(reason)}"
 

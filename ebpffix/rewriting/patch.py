@@ -183,6 +183,19 @@ def hunks(old: bytes, new: bytes) -> list[Hunk]:
     ]
 
 
+def changed_spans(old: bytes, new: bytes) -> list[tuple[int, int, bytes]]:
+    """The bytes of `old` that differ, as (start, end, what stands there in `new`), in whole lines."""
+    matcher = _Matcher(None, _lines(old), _lines(new))
+    starts = [0]
+    for line in matcher.a:
+        starts.append(starts[-1] + len(line))
+    return [
+        (starts[i], starts[i_end], b"".join(matcher.b[j:j_end]))
+        for tag, i, i_end, j, j_end in matcher.get_opcodes()
+        if tag != "equal"
+    ]
+
+
 def _is_utf8(data: bytes) -> bool:
     try:
         data.decode()

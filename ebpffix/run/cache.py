@@ -146,6 +146,7 @@ def _encode(result: Result) -> dict[str, Any]:
             "safety": fix.safety,
             "edits": [[str(e.path), e.start, e.end, e.text.decode("latin-1")] for e in fix.edits],
             "reason": fix.reason,
+            "origin": fix.origin,
         }
         for name, fix in result.findings
     ]
@@ -163,7 +164,8 @@ def _decode(data: Any, job: Job) -> Result:
 def _fix(found: Any, job: Job) -> Fix:
     edits = [Edit(*_place(job, *place), _text(text).encode("latin-1")) for *place, text in found["edits"]]
     span = Span(*_place(job, *found["at"]))
-    return Fix(span, _text(found["message"]), Safety(found["safety"]), edits, _text(found["reason"]))
+    origin = [_text(line) for line in found["origin"]]
+    return Fix(span, _text(found["message"]), Safety(found["safety"]), edits, _text(found["reason"]), origin)
 
 
 def _place(job: Job, name: Any, start: Any, end: Any) -> tuple[Path, int, int]:

@@ -1,9 +1,9 @@
 """The analysis of many programs in processes of their own, which may die or hang without harm to the run.
 
 libclang can be killed by hostile input, and cannot be interrupted when it hangs. So the parent forks a few workers,
-gives each one program at a time, and knows whose fault it is when a worker dies or stalls: it reports that program,
-starts another worker, and goes on with the rest. Processes, not threads: what a transform does with the syntax tree is
-Python, of which only one thread runs at a time.
+gives each one program at a time, and knows whose fault it is when one dies, stalls or meets its limits: it reports that
+program, starts another worker, and goes on with the rest. Processes, not threads: what a transform does with the syntax
+tree is Python, of which only one thread runs at a time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gc
 import itertools
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -22,10 +23,13 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from ebpffix.frontend.pch import PrecompiledHeaders
+from ebpffix.run import limits
 from ebpffix.run.analyse import Job, Result, Status, analyse
 from ebpffix.transform import Registered
 
-_STALL = 60.0  # seconds after which a worker counts as hung
+_STALL = 20.0  # seconds without any use of the CPU after which a worker waits for what will not come
+_LOOK = 5.0  # seconds after which the parent looks whether one does
+_CPU, _CPU_BYTES = 20, 50_000  # seconds of CPU time that a program may take; bytes of source for one more
 _COLLECT = 4  # programs after which a worker's memory is tidied: some 20 MB each
 _STACK = 64 << 20  # bytes: libclang and a walk recurse over nested expressions
 
@@ -42,6 +46,19 @@ class _Task:
     header: Path | None = None
     precompile: bool = False
 
+    @property
+    def seconds(self) -> int:
+        """The CPU time that it may take."""
+        return 2 * _CPU if self.precompile else _CPU + sum(map(len, self.job.sources.values())) // _CPU_BYTES
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a worker says of a task. `spent`: it holds memory that does not come back, so another one must go on."""
+
+    result: Result | Path | None
+    spent: bool = False
+
 
 class Worker:
     """Runs jobs. Its processes start with the first jobs and live until `close`."""
@@ -51,6 +68,7 @@ class Worker:
     ) -> None:
         self._transforms = transforms
         self._most = max(jobs, 1)
+        self._memory = limits.share(self._most)
         self._headers = _Headers(PrecompiledHeaders(cache / "pch") if cache else None, precompile_from)
         self._processes: list[_Process] = []
 
@@ -77,8 +95,8 @@ class Worker:
                     self._headers.made(task.job, result if isinstance(result, Path) else None)
                 else:
                     progress()
-                    why = "libclang crashed or hung on it; report this with the file"
-                    yield task.job, result if isinstance(result, Result) else Result(Status.FAILED, notes=[why])
+                    assert isinstance(result, Result)
+                    yield task.job, result
 
     def _next(self, waiting: deque[Job]) -> _Task | None:
         """The first job whose precompiled header is there, or will not be; else the header that one waits for."""
@@ -94,27 +112,24 @@ class Worker:
         """A process that has nothing to do, a new one if there may be more of them."""
         idle = next((process for process in self._processes if process.task is None), None)
         if idle is None and waiting and len(self._processes) < self._most:
-            idle = _Process(self._serve)
+            idle = _Process(self._serve, self._memory)
             self._processes.append(idle)
         return idle
 
     def _finished(self) -> Iterator[tuple[_Task, Result | Path | None]]:
-        """What the next processes to finish bring: None where one died or was ended because it stalled."""
+        """What the next processes to finish bring; a failure where one died or was ended because it stalled."""
         busy = {process.pipe: process for process in self._processes if process.task}
-        ready = wait(list(busy), timeout=_STALL)
-        now = time.monotonic()
+        ready = wait(list(busy), timeout=_LOOK)
         for pipe, process in busy.items():
-            if pipe not in ready and now - process.since < _STALL:
+            if pipe not in ready and not process.stalls():
                 continue
-            task, result = process.task, None
-            if pipe in ready:
-                with contextlib.suppress(EOFError, OSError):
-                    result = process.take()
-            if process.task:
+            task = process.task
+            answer = process.take() if pipe in ready else None
+            if answer is None or answer.spent:
                 process.end()
                 self._processes.remove(process)
             if task:
-                yield task, result
+                yield task, answer.result if answer else Result(Status.FAILED, notes=[process.why(task)])
 
     # -- inside a process
 
@@ -123,9 +138,17 @@ class Worker:
         gc.freeze()  # and what the parent made lives as long as the process
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 2)  # libclang prints its crashes; the parent tells of them
+        start = limits.filled()
         with contextlib.suppress(EOFError, OSError):
             for number in itertools.count(1):
-                pipe.send(self._do(pipe.recv()))
+                task = pipe.recv()
+                limits.allow(task.seconds)
+                result = self._do(task)
+                failed = isinstance(result, Result) and result.status is Status.FAILED
+                # What libclang cannot get it asks for in large parts, so the limit itself is seldom reached.
+                if failed and limits.peak() > start + self._memory // 4:
+                    result = Result(Status.FAILED, notes=[_too_much(f"{self._memory >> 20} MB of memory")])
+                pipe.send(_Answer(result, failed or limits.filled() > start + self._memory // 2))
                 if number % _COLLECT == 0:
                     gc.collect()
 
@@ -139,35 +162,62 @@ class Worker:
             return Result(Status.FAILED, notes=[why])
 
 
-class _Process:
-    """One worker's process: `task` is what it does, since the monotonic second `since`."""
+def _too_much(what: str) -> str:
+    return f"it takes more than {what} to analyse, which is the limit; make it simpler, or `exclude` it"
 
-    def __init__(self, serve: Callable[[Connection], None]) -> None:
+
+class _Process:
+    """One worker's process: `task` is what it does."""
+
+    def __init__(self, serve: Callable[[Connection], None], memory: int) -> None:
         self.pipe, theirs = _context.Pipe()
         self.task: _Task | None = None
-        self.since = 0.0
-        self._process = _context.Process(target=self._main, args=(serve, theirs), daemon=True)
+        self._used = 0
+        self._since = 0.0  # the monotonic second at which `_used` was another
+        self._stalls = False
+        self._process = _context.Process(target=self._main, args=(serve, theirs, memory), daemon=True)
         self._process.start()
         theirs.close()
 
     def give(self, task: _Task) -> None:
-        self.task, self.since = task, time.monotonic()
+        self.task, self._since = task, time.monotonic()
         with contextlib.suppress(OSError):  # it died: that shows when its answer is read
             self.pipe.send(task)
 
-    def take(self) -> Result | Path | None:
-        """The answer. EOFError or OSError if the process died."""
-        result: Result | Path | None = self.pipe.recv()
+    def take(self) -> _Answer | None:
+        """The answer; None if the process died."""
+        try:
+            answer: _Answer = self.pipe.recv()
+        except (EOFError, OSError):
+            return None
         self.task = None
-        return result
+        return answer
+
+    def stalls(self) -> bool:
+        """Whether it did nothing at all for long."""
+        used = limits.used(self._process.pid or 0)
+        if used != self._used:
+            self._used, self._since = used, time.monotonic()
+        self._stalls = time.monotonic() - self._since >= _STALL
+        return self._stalls
+
+    def why(self, task: _Task) -> str:
+        """Why there is no answer; of a process that has ended."""
+        ended = self._process.exitcode
+        if ended == -signal.SIGXCPU:
+            return _too_much(f"{task.seconds} s of CPU time")
+        if self._stalls:
+            return "libclang waits for one of its includes, which gives nothing (a pipe?); `exclude` it"
+        return "libclang crashed on it; report this with the file"
 
     def end(self) -> None:
         self.pipe.close()
         self._process.kill()
         self._process.join()
 
-    def _main(self, serve: Callable[[Connection], None], theirs: Connection) -> None:
+    def _main(self, serve: Callable[[Connection], None], theirs: Connection, memory: int) -> None:
         self.pipe.close()
+        limits.bound(memory)
         threading.stack_size(_STACK)  # the main thread's is not ours to choose
         thread = threading.Thread(target=serve, args=(theirs,))
         thread.start()

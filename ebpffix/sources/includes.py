@@ -7,7 +7,6 @@ Conditions (`#ifdef`) are not weighed: every include is followed. What the compi
 from __future__ import annotations
 
 import os
-import platform
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
+from ebpffix.kernel import machine
 from ebpffix.sources.files import inside, list_files, root_of
 from ebpffix.sources.source import Source
 
@@ -30,19 +30,7 @@ _ENVIRONMENT = re.compile(
     r"|memory|poll|pthread|sched|setjmp|signal|string|strings|syscall|tgmath|time|unistd|wchar|cpuid|x86intrin)\.h$"
 )
 
-_ARCH = {
-    "x86_64": ("x86", "x86_64", "amd64", "x64"),
-    "amd64": ("x86", "x86_64", "amd64", "x64"),
-    "aarch64": ("arm64", "aarch64"),
-    "arm64": ("arm64", "aarch64"),
-    "ppc64le": ("powerpc", "ppc64le", "ppc64", "ppc"),
-    "s390x": ("s390", "s390x"),
-    "riscv64": ("riscv", "riscv64"),
-    "loongarch64": ("loongarch", "loongarch64"),
-}
-
-_ARCHES = frozenset(name for names in _ARCH.values() for name in names)
-_VMLINUX = re.compile(rf"vmlinux(?:[-_.](?:[a-z]+[-_.])?(?:\d[\w.-]*|{'|'.join(_ARCHES)}))?\.h")
+_VMLINUX = re.compile(rf"vmlinux(?:[-_.](?:[a-z]+[-_.])?(?:\d[\w.-]*|{'|'.join(sorted(machine.NAMES))}))?\.h")
 
 
 @dataclass(frozen=True)
@@ -275,9 +263,10 @@ class Tree:
 def _foreign(path: str) -> int:
     """0 for the host's architecture among the folders of `path`, 1 for none, 2 for another's."""
     folders = set(path.split("/"))
-    if folders.intersection(_ARCH.get(platform.machine().lower(), ())):
+    here = machine.here()
+    if here and folders.intersection((here.target, *here.names)):
         return 0
-    return 2 if folders & _ARCHES else 1
+    return 2 if folders & machine.NAMES else 1
 
 
 def _distance(folder: str, path: str) -> int:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 
+from ebpffix.kernel.map_types import BY_NUMBER, Shape
 from ebpffix.verify.child import Answer, Failed, apart, drop_capabilities, pack, strerror, unpack
 
 LOG = (16 << 20) - 1  # bytes; what every kernel takes. Pages that the log does not reach cost nothing.
@@ -24,9 +25,10 @@ MAPS = 1 << 30  # bytes; kernel memory is under no limit of a process, so a sum 
 ENTRIES = 1 << 16  # entries of a map that a dump gives
 
 BPF_F_NO_PREALLOC = 1
-_HASHES, _HEAD = {1, 5, 9, 10, 13}, 48  # HASH, PERCPU_, LRU_, LRU_PERCPU_, _OF_MAPS; what an entry takes beside its own
-_PER_CPU = {5, 6, 10, 21}  # BPF_MAP_TYPE_PERCPU_HASH, _PERCPU_ARRAY, _LRU_PERCPU_HASH, _PERCPU_CGROUP_STORAGE
-_DUMPED = {1, 2, 5, 6, 9, 10, 11}  # hashes, arrays, their LRU and per-CPU forms, LPM tries
+_HEAD = 48  # bytes that an entry of a hash takes beside its own
+_HASHES = {n for n, row in BY_NUMBER.items() if row.shape is Shape.HASH}
+_PER_CPU = {n for n, row in BY_NUMBER.items() if row.per_cpu}
+_DUMPED = {n for n, row in BY_NUMBER.items() if row.is_hash or row.is_array or row.shape is Shape.TRIE}
 _BY_CONTEXT = {17, 31}  # BPF_PROG_TYPE_RAW_TRACEPOINT, _SYSCALL: a test run gives them a context, not a packet
 
 
@@ -111,10 +113,10 @@ class Opened:
             total += entries * copies * ((width + _HEAD if kind in _HASHES else width) or 1)  # a ring counts bytes
         return total
 
-    def load(self) -> tuple[int, str]:
-        """The error number (0: accepted) and the verifier's log."""
-        log = ctypes.create_string_buffer(LOG)
-        self.lib.bpf_program__set_log_buf(self.program, log, ctypes.c_size_t(LOG))
+    def load(self, most: int = LOG) -> tuple[int, str]:
+        """The error number (0: accepted) and `most` bytes of the verifier's log."""
+        log = ctypes.create_string_buffer(most)
+        self.lib.bpf_program__set_log_buf(self.program, log, ctypes.c_size_t(most))
         failed = self.lib.bpf_object__load(self.object)
         return -failed, log.value.decode(errors="replace")
 
@@ -126,7 +128,7 @@ def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
     if request["cap_bpf"]:
         drop_capabilities()
     maps = opened.definitions()  # loading may change them
-    number, log = opened.load()
+    number, log = opened.load(request["log_size"] or LOG)
     answer = {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
     return {**answer, "maps": maps} if number else answer
 

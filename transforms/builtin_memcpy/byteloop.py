@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.analysis.provenance import Space, prove
 from ebpffix.editing.statements import delete_statement, has_comment, statement_end
 from ebpffix.fix import Edit
 from ebpffix.frontend import Node, Unit
@@ -52,7 +51,7 @@ def byte_loop(unit: Unit, loop: Node, flow: Flow) -> ByteLoop | None:
         return None
     count = limit.constant
     target = _element(statement.children[0], counter)
-    most = LARGEST if counter.type.get_size() > 1 else 127  # a counter of one byte would wrap
+    most = LARGEST if counter.type.size > 1 else 127  # a counter of one byte would wrap
     if target is None or count is None or not 0 < count <= most or not _holds(target, count):
         return None
     if _used_after(flow, loop, counter, first.kind == "DECL_STMT"):
@@ -126,7 +125,7 @@ def _counter(first: Node) -> Node | None:
         variable, value = first.children[0].bare, first.children[1]
     else:
         return None
-    plain = variable.kind in ("VAR_DECL", "DECL_REF_EXPR") and "volatile" not in variable.type.spelling
+    plain = variable.kind in ("VAR_DECL", "DECL_REF_EXPR") and not variable.type.is_volatile
     return variable if plain and value.constant == 0 else None
 
 
@@ -158,10 +157,10 @@ def _only_statement(body: Node) -> Node | None:
 def _element(node: Node, counter: Node) -> Node | None:
     """The `d` of `d[i]`, where d is a plain name or member of single bytes."""
     node = node.uncast
-    if node.kind != "ARRAY_SUBSCRIPT_EXPR" or node.type.get_canonical().kind.name not in _BYTES:
+    if node.kind != "ARRAY_SUBSCRIPT_EXPR" or node.type.kind not in _BYTES:
         return None
     base, index = node.children[0].bare, node.children[1].uncast
-    if index.kind != "DECL_REF_EXPR" or index.decl != counter.decl or node.type.is_volatile_qualified():
+    if index.kind != "DECL_REF_EXPR" or index.decl != counter.decl or node.type.is_volatile:
         return None
     # A call in it, or an assignment, would be made once instead of often.
     if any(n.kind not in ("DECL_REF_EXPR", "MEMBER_REF_EXPR", "UNEXPOSED_EXPR", "PAREN_EXPR") for n in base.walk()):
@@ -169,26 +168,22 @@ def _element(node: Node, counter: Node) -> Node | None:
     return None if any(n.decl == counter.decl for n in base.walk() if n.kind == "DECL_REF_EXPR") else base
 
 
-def _array(node: Node) -> Any:
-    canonical = node.type.get_canonical()
-    return canonical if canonical.kind.name == "CONSTANTARRAY" else None
-
-
 def _holds(node: Node, count: int) -> bool:
     """Whether an array has that many bytes; what a pointer points at is as long as the loop takes it to be."""
-    array = _array(node)
-    return array is None or array.element_count >= count
+    length = node.type.length
+    return length is None or length >= count
 
 
 def _is_bpf(unit: Unit, node: Node) -> bool:
-    return origin(unit, node) in (Origin.STACK, Origin.GLOBAL, Origin.MAP_VALUE, Origin.RINGBUF, Origin.PACKET)
+    proof = prove(unit, node)
+    return proof.is_bpf and proof.is_certain and proof.space not in (Space.CTX, Space.UNKNOWN)
 
 
 def _apart(unit: Unit, target: Node, source: Node) -> bool:
     """Whether two pieces of memory certainly do not overlap."""
     if not (_is_bpf(unit, target) and _is_bpf(unit, source)):
         return False
-    if origin(unit, target) is not origin(unit, source):
+    if prove(unit, target).space is not prove(unit, source).space:
         return True
     objects = _object(target), _object(source)
     return None not in objects and objects[0] != objects[1]
@@ -198,11 +193,7 @@ def _object(node: Node) -> int | None:
     """The variable of which an array is a part, not through a pointer."""
     while node.kind == "MEMBER_REF_EXPR" and node.children and not node.arrow:
         node = node.children[0].bare
-    return node.decl if node.kind == "DECL_REF_EXPR" and not _pointer(node) else None
-
-
-def _pointer(node: Node) -> bool:
-    return bool(node.type.get_canonical().kind.name == "POINTER")
+    return node.decl if node.kind == "DECL_REF_EXPR" and not node.type.is_pointer else None
 
 
 def _used_after(flow: Flow, loop: Node, counter: Node, own: bool) -> bool:

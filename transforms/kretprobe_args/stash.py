@@ -16,13 +16,13 @@ from ebpffix.analysis.maps import map_decl
 from ebpffix.editing.statements import before, indent_step, numbered, statement_end
 from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import MapCall, Node, Unit
+from ebpffix.kernel.helpers import THREAD_ID
 from ebpffix.sources.source import Source
 
 _IDENTIFIER = re.compile(rb"[A-Za-z_]\w*")
 _DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*\n?", re.MULTILINE)
 _REST_OF_LINE = re.compile(rb"[ \t]*(?:\r?\n|\Z)")
 _BLANK_LINE = re.compile(rb"[ \t]*\r?\n")
-_THREAD = "bpf_get_current_pid_tgid"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Stash:
 
     def _store(self, key: bytes, record: bytes, values: dict[int, bytes], key_exists: bool = False) -> list[bytes]:
         """The statements that put the arguments, given as C, into the map."""
-        lines = [] if key_exists else [b"%s %s = %s();" % (self._u64, key, _THREAD.encode())]
+        lines = [] if key_exists else [b"%s %s = %s();" % (self._u64, key, THREAD_ID.encode())]
         value = values[self.arguments[0].index]
         if len(self.arguments) > 1:
             lines += [b"struct %s %s;" % (self.record, record), b""]
@@ -167,7 +167,7 @@ class Stash:
 
     def store_in(self, entry: Node) -> list[Edit]:
         """What makes an entry probe that is there already fill the map, at its beginning."""
-        parameters = [n for n in entry.children if n.kind == "PARM_DECL"]
+        parameters = entry.parameters
         lines, values = [], {}
         own = self._names(entry, b"id", b"args")
         for argument in self.arguments:
@@ -195,7 +195,7 @@ class Stash:
         key, behind = leading(self.unit, self.function, min((p for p in places if p > self.body.start), default=None))
         step = indent_step(self.source)
         identity, saved = self._names(self.function, b"id", b"saved")
-        lines = [*extra] if key else [*extra, b"%s %s = %s();" % (self._u64, identity, _THREAD.encode())]
+        lines = [*extra] if key else [*extra, b"%s %s = %s();" % (self._u64, identity, THREAD_ID.encode())]
         pointer = declare(self._value + (b"*" if self._value.endswith(b"*") else b" *"), saved)
         call = b"%s.lookup(&%s)" if self._is_bcc else b"bpf_map_lookup_elem(&%s, &%s)"
         delete = b"%s.delete(&%s);" if self._is_bcc else b"bpf_map_delete_elem(&%s, &%s);"
@@ -257,7 +257,7 @@ class Existing:
         value = self.update.value
         assert value is not None
         target = value.uncast.children[0].bare.text
-        parameters = [n for n in self.entry.children if n.kind == "PARM_DECL"]
+        parameters = self.entry.parameters
         given = parameters[argument.index].name.encode() if argument.index < len(parameters) else b""
         if not given or _assigned(self.entry, parameters[argument.index].decl):
             given = b"(%s)PT_REGS_PARM%d(%s)" % (argument.type, argument.index, parameters[0].name.encode())
@@ -276,7 +276,7 @@ def _stored_record(unit: Unit, update: MapCall) -> Node | None:
     target = variable.declaration if variable is not None and variable.kind == "DECL_REF_EXPR" else None
     if target is None or target.kind != "VAR_DECL":
         return None
-    name = target.type.get_canonical().get_declaration().spelling
+    name = target.type.name
     found = [d for d in unit.declarations if d.kind == "STRUCT_DECL" and d.name == name and d.text.endswith(b"}")]
     if len(found) != 1 or found[0].path != unit.path or not unit.editable(unit.path, found[0].start, found[0].end):
         return None
@@ -361,8 +361,8 @@ def leading(unit: Unit, function: Node, limit: int | None = None) -> tuple[bytes
         last = statement
         for variable in statement.children:
             value = variable.children[-1].uncast if variable.kind == "VAR_DECL" and variable.children else None
-            is_thread = value is not None and value.kind == "CALL_EXPR" and value.name == _THREAD
-            if is_thread and variable.type.get_canonical().kind.name in ("ULONG", "ULONGLONG"):
+            is_thread = value is not None and value.kind == "CALL_EXPR" and value.name == THREAD_ID
+            if is_thread and variable.type.kind in ("ULONG", "ULONGLONG"):
                 key = variable.name.encode()
     return key, last
 

@@ -35,12 +35,10 @@ import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ebpffix.editing.definitions import insert_definition
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
-from ebpffix.frontend import Unit
-from ebpffix.frontend.node import pointee
+from ebpffix.frontend import Type, Unit
 from ebpffix.frontend.parse import OWN
 from ebpffix.kernel import headers as kernel_headers
 from ebpffix.kernel.btf import Btf, BtfError, load, of_module
@@ -61,6 +59,10 @@ TRANSFORM = Transform(
     from_errors=True,
     structs=names,
     summary="struct that no public kernel header defines",
+    shape="a struct that no public kernel header defines",
+    safe="a stub whose used members lie at offset 0; a CO-RE stub from BTF",
+    suggested="a padded stub for BCC",
+    advice="no BTF",
 )
 
 
@@ -71,6 +73,8 @@ def find(unit: Unit) -> Iterator[Fix]:
         own = _own_definition(unit, name)
         if own is not None:
             yield from _check(unit, name, uses, own)
+        elif is_written(unit, name):
+            continue  # an #if leaves the definition out
         elif unit.dialect == LIBBPF:
             yield from _co_re(unit, name, uses)
         elif header := kernel_headers.definer(name):
@@ -98,15 +102,13 @@ def _includes_sources(unit: Unit) -> bool:
 # -- definitions that are there
 
 
-def _own_definition(unit: Unit, name: str) -> Any | None:
-    """The cindex.Type of the program's own definition; a type without members if it is left out by an #if."""
-    for node in unit.find("STRUCT_DECL"):
-        if node.name.removeprefix(OWN) == name and node.cursor.is_definition():
-            return node.type
-    return unit.tu.cursor.type if is_written(unit, name) else None
+def _own_definition(unit: Unit, name: str) -> Type | None:
+    """The program's own definition of a struct, None without one."""
+    structs = (node for node in unit.find("STRUCT_DECL") if node.name.removeprefix(OWN) == name)
+    return next((node.type for node in structs if node.is_definition), None)
 
 
-def _check(unit: Unit, name: str, uses: Uses, own: Any) -> Iterator[Fix]:
+def _check(unit: Unit, name: str, uses: Uses, own: Type) -> Iterator[Fix]:
     """Compare the program's own definition with BTF."""
     if any(b"preserve_access_index" in source.code for source in unit.sources.values()):
         return
@@ -117,7 +119,7 @@ def _check(unit: Unit, name: str, uses: Uses, own: Any) -> Iterator[Fix]:
         return
     for path in uses.paths:
         here, there = _offset(own, path), records[0].find(path)
-        if here >= 0 and there is not None and here != there.offset:
+        if here is not None and there is not None and here != there.offset:
             yield Fix(
                 at=next(use.at for use in uses.of if use.path == path),
                 message=f"`{path}` is at {_place(here)} of the program's own `struct {name}`, but at "
@@ -134,25 +136,15 @@ def _is_the_kernels(unit: Unit, name: str) -> bool:
     return not any(by_value.search(source.code) for source in unit.sources.values())
 
 
-def _offset(record: Any, path: str) -> int:
-    """The offset in bits of `css.cgroup` in a cindex.Type, below 0 where it has no such member."""
+def _offset(record: Type, path: str) -> int | None:
+    """The offset in bits of `css.cgroup` in a struct; None where it has no such member."""
     offset, here = 0, record
     for name in path.split("."):
-        step = here.get_offset(name)
-        if step < 0:
-            return -1
-        offset += step
-        here = _member_type(here, name) or here
+        member = here.member(name)
+        if member is None or member.offset is None:
+            return None
+        offset, here = offset + member.offset, member.type
     return offset
-
-
-def _member_type(record: Any, name: str) -> Any | None:
-    for member in record.get_canonical().get_fields():
-        if member.spelling == name:
-            return member.type.get_canonical()
-        if member.is_anonymous() and (inner := _member_type(member.type, name)):
-            return inner
-    return None
 
 
 def _place(bits: int) -> str:
@@ -229,10 +221,9 @@ def _vmlinux(unit: Unit) -> Path | None:
     if not any(_VMLINUX.search(source.uncommented) for source in unit.sources.values()):
         return None
     for node in unit.find("PARM_DECL", "VAR_DECL", "DECL_REF_EXPR"):
-        for type_ in (node.type, pointee(node.type)):
-            file = type_.get_declaration().location.file
-            if file is not None and re.fullmatch(r"vmlinux\w*\.h", Path(file.name).name):
-                return Path(file.name)
+        file = node.type.pointee.declared_in
+        if file is not None and re.fullmatch(r"vmlinux\w*\.h", file.name):
+            return file
     return Path()
 
 

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix.fix import BCC, Spanned
-from ebpffix.frontend import Macro, Node, Unit
-from ebpffix.frontend.node import pointee
+from ebpffix.frontend import Macro, Node, Type, Unit
 from ebpffix.frontend.parse import OWN
 from ebpffix.frontend.unit import macro_span
 
@@ -65,11 +64,10 @@ def find_uses(unit: Unit) -> dict[str, Uses]:
             if name:
                 found.setdefault(name, Uses()).whole = True
         elif node.kind in _EXPRESSIONS:
-            type_ = node.type.get_canonical()
-            pointer = type_.kind.name == "POINTER"
+            pointer = node.type.is_pointer
             if not pointer and node.kind == "MEMBER_REF_EXPR":
                 continue  # a struct inside another: its members belong to the path of the outer one
-            name = _private(unit, type_.get_pointee() if pointer else type_)
+            name = _private(unit, node.type.pointee if pointer else node.type)
             access = (
                 name
                 and node.path in unit.sources
@@ -90,16 +88,15 @@ def find_uses(unit: Unit) -> dict[str, Uses]:
     return {name: uses for name, uses in found.items() if uses.of}
 
 
-def _private(unit: Unit, type_: Any) -> str:
+def _private(unit: Unit, record: Type) -> str:
     """The name of a struct that is known to be private, "" for others; with libbpf only of one that the compiler misses
     or a file of the run defines."""
-    record = type_.get_canonical()
-    if record.kind.name != "RECORD":
+    if not record.is_record:
         return ""
-    name: str = record.get_declaration().spelling.removeprefix(OWN)
+    name = record.name.removeprefix(OWN)
     if unit.dialect == BCC:
         return name if name.encode() in names() else ""
-    if record.get_size() < 0 and is_incomplete(unit, name):
+    if not record.is_complete and is_incomplete(unit, name):
         return name
     return name if name.encode() in names() and is_written(unit, name) else ""
 
@@ -117,11 +114,11 @@ def _chains(unit: Unit) -> Iterator[tuple[str, Use]]:
                 break
             path = re.sub(rb"\s", b"", code[start:end]).decode()
             member, index, _ = path.partition("[")
-            if name := _private(unit, pointee(type_)):
+            if name := _private(unit, type_.pointee):
                 yield name, Use(read, member)
-            type_ = _member_type(pointee(type_), member)
+            type_ = _member_type(type_.pointee, member)
             if index and type_ is not None:
-                type_ = pointee(type_)
+                type_ = type_.pointee
 
 
 def _core_reads(unit: Unit) -> Iterator[Macro]:
@@ -133,7 +130,7 @@ def _core_reads(unit: Unit) -> Iterator[Macro]:
                 yield Macro(path, match[0].decode(), start, end, args)
 
 
-def _type_of(unit: Unit, path: Path, start: int, end: int) -> Any | None:
+def _type_of(unit: Unit, path: Path, start: int, end: int) -> Type | None:
     """The type of an expression in a macro's argument, which libclang may have lost: then that of the variable."""
     expressions, variables = _by_place(unit)
     if (path, start, end) in expressions:
@@ -158,11 +155,11 @@ def _by_place(unit: Unit) -> tuple[dict[tuple[Path, int, int], Node], dict[str, 
     return found
 
 
-def _member_type(record: Any, path: str) -> Any | None:
-    type_: Any | None = record
+def _member_type(record: Type, path: str) -> Type | None:
+    type_: Type | None = record
     for name in path.split("."):
-        fields = type_.get_canonical().get_fields() if type_ is not None else ()
-        type_ = next((f.type for f in fields if f.spelling == name), None)
+        member = type_.member(name) if type_ is not None else None
+        type_ = member.type if member is not None else None
     return type_
 
 

@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from ebpffix.editing import statements as edits
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from . import escapes, initialiser, layout
 from .escapes import Event
@@ -44,6 +44,11 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=escapes.TRIGGERS,
     summary="padding of a map key, map value or event that is left as it was on the stack",
+    shape="padding or spare bits of a key, value or event are never written",
+    safe="the object escapes with such bytes",
+    suggested="bitfields that fill their unit; all values constant",
+    advice="macros, compound literals in odd places",
+    cures=(Cure("uninit-stack", r"\bcall \w|indirect read"),),
 )
 
 _OLD_BITFIELDS = "compilers and kernels of 2020 refused bitfields in an initialiser, today's take them"
@@ -65,9 +70,9 @@ def find(unit: Unit) -> Iterator[Fix]:
 
 def _is_object(declaration: Node) -> bool:
     type_, parent = declaration.type, declaration.parent
-    if parent is None or parent.kind != "DECL_STMT" or not layout.is_record(type_) or type_.get_size() <= 0:
+    if parent is None or parent.kind != "DECL_STMT" or not type_.is_record or type_.size == 0:
         return False
-    return not type_.is_const_qualified() and declaration.cursor.storage_class.name in ("NONE", "AUTO", "REGISTER")
+    return declaration.is_local and not type_.is_const
 
 
 def _object(unit: Unit, declaration: Node) -> Iterator[Fix]:
@@ -268,7 +273,7 @@ def _judged(
 
 def _inline(unit: Unit, literal: Node) -> Iterator[Fix]:
     """A compound literal whose address goes straight to a helper: it has no name to clear it by."""
-    if not layout.is_record(literal.type) or literal.type.get_size() <= 0:
+    if not literal.type.is_record or literal.type.size == 0:
         return
     items = _list_of(literal)
     if items is None or literal.path not in unit.sources:

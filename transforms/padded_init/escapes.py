@@ -11,76 +11,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.node import is_pointer
+from ebpffix.kernel.helpers import HELPERS, METHODS, Role
 
-from .layout import is_array, span
+from .layout import span
 
-# Helpers that read memory of the program: argument number -> number of the argument that holds its size, or None where
-# the size is the map's. Kernel: include/uapi/linux/bpf.h.
-_READS: dict[str, dict[int, int | None]] = {
-    "bpf_map_lookup_elem": {1: None},
-    "bpf_map_lookup_percpu_elem": {1: None},
-    "bpf_map_update_elem": {1: None, 2: None},
-    "bpf_map_delete_elem": {1: None},
-    "bpf_map_push_elem": {1: None},
-    "bpf_perf_event_output": {3: 4},
-    "bpf_skb_output": {3: 4},
-    "bpf_xdp_output": {3: 4},
-    "bpf_ringbuf_output": {1: 2},
-    "bpf_seq_write": {1: 2},
-    "bpf_probe_write_user": {1: 2},
-    "bpf_skb_store_bytes": {2: 3},
-    "bpf_xdp_store_bytes": {2: 3},
-    "bpf_dynptr_write": {2: 3},
-    "bpf_csum_diff": {0: 1, 2: 3},
-    "bpf_fib_lookup": {1: 2},
-    "bpf_skb_set_tunnel_key": {1: 2},
-    "bpf_skb_set_tunnel_opt": {1: 2},
-    "bpf_setsockopt": {3: 4},
-    "bpf_sk_lookup_tcp": {1: 2},
-    "bpf_sk_lookup_udp": {1: 2},
-    "bpf_skc_lookup_tcp": {1: 2},
-    "bpf_bind": {1: 2},
-    "bpf_sk_storage_get": {2: None},
-    "bpf_task_storage_get": {2: None},
-    "bpf_inode_storage_get": {2: None},
-    "bpf_cgrp_storage_get": {2: None},
-    "bpf_sock_map_update": {2: None},
-    "bpf_sock_hash_update": {2: None},
-}
-# The methods of BCC's maps. increment() takes its key by value, which BCC copies into a variable of its own.
-_METHODS: dict[str, dict[int, int | None]] = {
-    "lookup": {0: None},
-    "lookup_or_init": {0: None, 1: None},
-    "lookup_or_try_init": {0: None, 1: None},
-    "update": {0: None, 1: None},
-    "insert": {0: None, 1: None},
-    "delete": {0: None},
-    "increment": {0: None},
-    "atomic_increment": {0: None},
-    "push": {0: None},
-    "perf_submit": {1: 2},
-    "perf_submit_skb": {2: 3},
-    "ringbuf_output": {0: 1},
-    "sock_hash_update": {1: None},
-}
 # Calls that read what their later arguments point at into their first one.
-_COPIES = frozenset(
-    "memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp"
-    " bpf_probe_read_kernel bpf_probe_read".split()
-)
+_COPIES = frozenset("memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp".split())
 _LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 _DEPTH = 6
 
-# What a transform looks for: the calls above, and objects with an initialiser, which may go to a header's function.
+# What a transform looks for: calls that read memory, and objects with an initialiser, which may go to a function of a
+# header.
 TRIGGERS = (
     rb"struct\s+\w+\s+\w+\s*=\s*\{",
-    rb"bpf_(?:map_(?:lookup|update|delete|push|lookup_percpu)_elem|perf_event_output|skb_output|xdp_output)\b",
-    rb"bpf_(?:ringbuf_output|seq_write|probe_write_user|skb_store_bytes|xdp_store_bytes|dynptr_write|csum_diff)\b",
-    rb"bpf_(?:fib_lookup|skb_set_tunnel_(?:key|opt)|setsockopt|skc?_lookup_(?:tcp|udp)|bind)\b",
-    rb"bpf_(?:(?:sk|task|inode|cgrp)_storage_get|sock_(?:map|hash)_update)\b",
-    rb"\.\s*(?:lookup(?:_or_(?:try_)?init)?|update|insert|delete|(?:atomic_)?increment|push|perf_submit(?:_skb)?"
-    rb"|ringbuf_output|sock_hash_update)\s*\(",
+    b"bpf_(?:%s)\\b" % b"|".join(h.name.removeprefix("bpf_").encode() for h in HELPERS.values() if h.reads),
+    rb"\.\s*(?:%s)\s*\(" % b"|".join(m.name.encode() for m in METHODS.values() if m.reads),
 )
 
 
@@ -116,7 +61,7 @@ def events(unit: Unit, declaration: Node) -> list[Event]:
     """All that the function around a local variable does to it, in source order."""
     function = declaration.function
     assert function is not None
-    place = _Place(0, 8 * declaration.type.get_size(), False)
+    place = _Place(0, 8 * declaration.type.size, False)
     found = list(_Follower(unit).variable(function, declaration, place))
     # What is done through a pointer comes out where the pointer is set. Offsets give no order inside a macro.
     order = {id(node): number for number, node in enumerate(function.walk())} if len(found) > 1 else {}
@@ -125,7 +70,7 @@ def events(unit: Unit, declaration: Node) -> list[Event]:
 
 def literal_events(unit: Unit, literal: Node) -> list[Event]:
     """The same for a compound literal."""
-    return list(_Follower(unit).use(literal, _Place(0, 8 * literal.type.get_size(), False)))
+    return list(_Follower(unit).use(literal, _Place(0, 8 * literal.type.size, False)))
 
 
 def before(all_events: list[Event], escape: Event, scope: Node) -> list[Event]:
@@ -176,23 +121,21 @@ class _Follower:
         return place
 
     def in_unexposed_expr(self, parent: Node, node: Node, place: _Place) -> _Place:
-        if not place.pointer and is_array(node.type) and is_pointer(parent.type):
+        if not place.pointer and node.type.is_array and parent.type.is_pointer:
             return replace(place, pointer=True)
         return place
 
     def in_member_ref_expr(self, parent: Node, node: Node, place: _Place) -> _Place | None:
-        field = parent.cursor.referenced
-        if field is None or field.kind.name != "FIELD_DECL":
+        field = parent.field
+        if field is None or field.offset is None or not (field.is_bitfield or field.type.is_complete):
             return None
-        width = field.get_bitfield_width() if field.is_bitfield() else 8 * field.type.get_size()
-        offset = field.get_field_offsetof()
-        return _Place(place.offset + offset, width, False) if min(offset, width) >= 0 else None  # an incomplete type
+        return _Place(place.offset + field.offset, field.bits, False)
 
     def in_array_subscript_expr(self, parent: Node, node: Node, place: _Place) -> _Place | list[Event]:
         if node is not parent.children[0]:
             return []
-        index, size = constant(parent.children[1]), 8 * parent.type.get_size()
-        if index is None or index < 0 or size < 0:
+        index, size = constant(parent.children[1]), 8 * parent.type.size
+        if index is None or index < 0 or not parent.type.is_complete:
             return replace(place, pointer=False)
         return _Place(place.offset + index * size, size, False)
 
@@ -206,7 +149,7 @@ class _Follower:
         return None if parent.operator == "&" else []
 
     def in_cstyle_cast_expr(self, parent: Node, node: Node, place: _Place) -> _Place | None:
-        return place if place.pointer and is_pointer(parent.type) else None
+        return place if place.pointer and parent.type.is_pointer else None
 
     def in_binary_operator(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
         if parent.operator == "=" and node is parent.children[0]:
@@ -221,7 +164,7 @@ class _Follower:
 
     def in_var_decl(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
         function = parent.function
-        if not place.pointer or not is_pointer(parent.type) or function is None or self.depth > _DEPTH:
+        if not place.pointer or not parent.type.is_pointer or function is None or self.depth > _DEPTH:
             return None
         self.depth += 1
         found = list(self.variable(function, parent, place))
@@ -233,11 +176,13 @@ class _Follower:
         if number is None:
             return []
         callee = parent.callee
-        method = callee is not None and callee.kind == "MEMBER_REF_EXPR"
-        name = callee.name if callee is not None and method else parent.name
-        reads = (_METHODS if method else _READS).get(name, {})
-        if number in reads and (place.pointer or name.endswith("increment")):
-            return [self._escape(parent, name, place, reads[number])]
+        name, does = parent.method or parent.name, parent.helper
+        role = does.role(number) if does is not None else None
+        if does is not None and role is not None:
+            if role is Role.KEY_ITSELF or (role.is_read and place.pointer):
+                return [self._escape(parent, name, place, does.size_of(number))]
+            if role.is_probed:
+                return []
         if not place.pointer or (name in _COPIES and number > 0):
             return []
         function = self._definition(callee) if callee is not None else None
@@ -246,11 +191,10 @@ class _Follower:
     def _definition(self, callee: Node) -> Node | None:
         """The body of a called function, be it in a header outside of the run."""
         if callee.decl not in self.functions:
-            target = callee.declaration
-            definition = target.cursor.get_definition() if target is not None else None
-            if definition is None or definition.kind.name != "FUNCTION_DECL":
+            definition = callee.definition
+            if definition is None or definition.kind != "FUNCTION_DECL":
                 return None
-            self.functions[callee.decl] = Node(self.unit, definition, None)
+            self.functions[callee.decl] = definition
         return self.functions[callee.decl]
 
     def _escape(self, call: Node, name: str, place: _Place, size_argument: int | None) -> Event:
@@ -262,7 +206,7 @@ class _Follower:
 
     def _called(self, call: Node, function: Node, number: int, place: _Place) -> list[Event] | None:
         """What a function of the run does with an address that it is given, as if done at the call."""
-        parameters = [c for c in function.children if c.kind == "PARM_DECL"]
+        parameters = function.parameters
         if number >= len(parameters) or self.depth > _DEPTH:
             return None
         self.depth += 1
@@ -280,8 +224,8 @@ def constant(node: Node) -> int | None:
         except ValueError:
             return None
     if node.kind == "CXX_UNARY_EXPR" and node.children and node.text.startswith(b"sizeof"):
-        size = node.children[0].type.get_size()
-        return size if size >= 0 else None
+        type_ = node.children[0].type
+        return type_.size if type_.is_complete else None
     return None
 
 

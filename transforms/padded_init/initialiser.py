@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from ebpffix.frontend import Node, Unit
+from ebpffix.frontend import Node, Type, Unit
 from ebpffix.sources.source import Source
 
 from . import layout
@@ -87,7 +86,7 @@ def _enumerator(node: Node) -> bool:
     return target is not None and target.kind == "ENUM_CONSTANT_DECL"
 
 
-def assignments(unit: Unit, items: Node, opening: int, target: bytes, type_: Any) -> Assignments:
+def assignments(unit: Unit, items: Node, opening: int, target: bytes, type_: Type) -> Assignments:
     """The assignments to `target` (an lvalue such as b"key") of the list whose brace stands at `opening`.
 
     `items` is its INIT_LIST_EXPR. Raises CannotRewrite."""
@@ -121,13 +120,13 @@ def _split(source: Source, opening: int) -> Iterator[_Item]:
             return
 
 
-def _list(source: Source, items: Node, opening: int, target: bytes, type_: Any, offset: int, out: Assignments) -> None:
+def _list(source: Source, items: Node, opening: int, target: bytes, type_: Type, offset: int, out: Assignments) -> None:
     split = list(_split(source, opening))
     if len(split) != len(items.children):
         raise CannotRewrite("a macro holds several initialisers")
     places = list(_places(type_))
     at = 0
-    if split and layout.is_union(type_):
+    if split and type_.is_union:
         out.bits &= ~(layout.all_bits(type_) << offset)
     else:
         out.bits |= layout.zeroed_bits(type_) << offset
@@ -150,45 +149,43 @@ def _list(source: Source, items: Node, opening: int, target: bytes, type_: Any, 
         _value(source, item, node, target + path, value_type, offset + place, bits << offset, out)
 
 
-def _union_around(type_: Any, place: int) -> int:
+def _union_around(type_: Type, place: int) -> int:
     """All bits of the union that is a member of a record and holds bit `place`: a value in it clears no more."""
-    for member in layout.members(type_) if layout.is_record(type_) else ():
-        size = 8 * member.type.get_size()
-        if layout.is_union(member.type) and member.offset <= place < member.offset + size:
+    for member in layout.members(type_) if type_.is_record else ():
+        size = 8 * member.type.size
+        if member.type.is_union and member.offset <= place < member.offset + size:
             return layout.span(member.offset, size)
     return 0
 
 
-_Target = tuple[bytes, Any, int, int]  # the path to a member, its type, its offset and its bits
+_Target = tuple[bytes, Type, int, int]  # the path to a member, its type, its offset and its bits
 
 
-def _places(type_: Any) -> Iterator[_Target]:
+def _places(type_: Type) -> Iterator[_Target]:
     """What positional items stand for, in order."""
-    canonical = type_.get_canonical()
-    if layout.is_array(canonical):
-        element = canonical.element_type
-        for index in range(canonical.element_count):
-            place = index * 8 * element.get_size()
+    if type_.is_array:
+        element = type_.pointee
+        for index in range(type_.length or 0):
+            place = index * 8 * element.size
             yield b"[%d]" % index, element, place, layout.data_bits(element) << place
         return
-    for member in layout.members(canonical):
+    for member in layout.members(type_):
         yield (b"." + member.name.encode() if member.name else b""), member.type, member.offset, member.bits
-        if layout.is_union(canonical):
+        if type_.is_union:
             return
 
 
-def _designated(type_: Any, path: bytes) -> _Target:
+def _designated(type_: Type, path: bytes) -> _Target:
     offset, bits = 0, layout.data_bits(type_)
     for step in _STEP.finditer(path):
-        canonical = type_.get_canonical()
         if step[2] is not None:
-            if not layout.is_array(canonical):
+            if not type_.is_array:
                 raise CannotRewrite("a designator is not understood")
-            type_ = canonical.element_type
-            place = int(step[2]) * 8 * type_.get_size()
+            type_ = type_.pointee
+            place = int(step[2]) * 8 * type_.size
             bits = layout.data_bits(type_) << (offset + place)
         else:
-            member = layout.member(canonical, step[1].decode())
+            member = layout.member(type_, step[1].decode())
             if member is None:
                 raise CannotRewrite("a designator is not understood")
             type_, place = member.type, member.offset
@@ -198,14 +195,14 @@ def _designated(type_: Any, path: bytes) -> _Target:
 
 
 def _value(
-    source: Source, item: _Item, node: Node, target: bytes, type_: Any, offset: int, bits: int, out: Assignments
+    source: Source, item: _Item, node: Node, target: bytes, type_: Type, offset: int, bits: int, out: Assignments
 ) -> None:
-    if type_.is_const_qualified():
+    if type_.is_const:
         raise CannotRewrite("it has a const member")
     literal = _LITERAL_HEAD.match(source.code, item.value, item.end)
     opening = literal.end() if literal else item.value
     inner = next(node.find("INIT_LIST_EXPR"), None)
-    aggregate = layout.is_record(type_) or layout.is_array(type_)
+    aggregate = type_.is_record or type_.is_array
     if aggregate and source.code[opening : opening + 1] == b"{" and inner is not None:
         if closing(source, opening) != item.end:
             raise CannotRewrite("a value is not understood")
@@ -215,9 +212,9 @@ def _value(
     out.bits |= bits
     out.given |= bits
     text = source.data[item.value : item.end]
-    if layout.is_array(type_):
-        statement = _copy(target, text, type_.get_canonical())
-    elif layout.is_record(type_) and not layout.is_record(node.type):
+    if type_.is_array:
+        statement = _copy(target, text, type_)
+    elif type_.is_record and not node.type.is_record:
         raise CannotRewrite("braces around a member's initialiser are left out")
     elif source.code[opening : opening + 1] == b"{":
         raise CannotRewrite("a single value stands in braces")
@@ -226,15 +223,16 @@ def _value(
     out.made.append(Assignment(statement, item.start, item.end))
 
 
-def _copy(target: bytes, text: bytes, array: Any) -> bytes:
+def _copy(target: bytes, text: bytes, array: Type) -> bytes:
     string = _STRING.match(text)
-    if not string or array.element_type.get_size() != 1:
+    if not string or array.pointee.size != 1:
         raise CannotRewrite("an array member has an initialiser without braces")
+    room = array.length or 0
     length = len(_ESCAPE.sub(b"x", string[1])) + 1
-    if length > array.element_count + 1:
+    if length > room + 1:
         raise CannotRewrite("a string is longer than its array")
     # A string that fills its array leaves no room for the final zero byte.
-    size = text if length <= array.element_count else target
+    size = text if length <= room else target
     return b"__builtin_memcpy(" + target + b", " + text + b", sizeof(" + size + b"));"
 
 

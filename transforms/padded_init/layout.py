@@ -1,14 +1,15 @@
 """Which bits of a type hold data, for the BPF target: padding, spare bits and tails are the others.
 
-A set of bits is an int: bit n stands for bit n of the object, counted from its first byte. All types are cindex.Types,
-and their size must be known (`Unit.layout_known` says how far it can be trusted).
+A set of bits is an int: bit n stands for bit n of the object, counted from its first byte. The size of
+all types must be known (`Unit.layout_known` says how far it can be trusted).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from ebpffix.frontend import Type
 
 
 @dataclass(frozen=True)
@@ -17,22 +18,10 @@ class Member:
     The name of an anonymous struct or union is empty; bits without a name are no member."""
 
     name: str
-    type: Any
+    type: Type
     offset: int
     bits: int
     bitfield: bool
-
-
-def is_record(type_: Any) -> bool:
-    return bool(type_.get_canonical().kind.name == "RECORD")
-
-
-def is_array(type_: Any) -> bool:
-    return bool(type_.get_canonical().kind.name.endswith("ARRAY"))
-
-
-def is_union(type_: Any) -> bool:
-    return bool(type_.get_canonical().get_declaration().kind.name == "UNION_DECL")
 
 
 def span(offset: int, bits: int) -> int:
@@ -40,22 +29,20 @@ def span(offset: int, bits: int) -> int:
     return ((1 << max(bits, 0)) - 1) << offset
 
 
-def all_bits(type_: Any) -> int:
-    return span(0, 8 * type_.get_size())
+def all_bits(type_: Type) -> int:
+    return span(0, 8 * type_.size)
 
 
-def members(type_: Any) -> Iterator[Member]:
+def members(type_: Type) -> Iterator[Member]:
     """The members of a record as declared."""
-    for field in type_.get_canonical().get_fields():
-        offset, bitfield = field.get_field_offsetof(), field.is_bitfield()
-        if bitfield and not field.spelling:
+    for field in type_.fields:
+        if field.offset is None or (field.is_bitfield and not field.name):
             continue
-        bits = span(offset, field.get_bitfield_width()) if bitfield else data_bits(field.type) << offset
-        name = "" if "(" in field.spelling else field.spelling  # what libclang calls an anonymous one
-        yield Member(name, field.type, offset, bits, bitfield)
+        bits = span(field.offset, field.bits) if field.is_bitfield else data_bits(field.type) << field.offset
+        yield Member(field.name, field.type, field.offset, bits, field.is_bitfield)
 
 
-def member(type_: Any, name: str) -> Member | None:
+def member(type_: Type, name: str) -> Member | None:
     """The member that `x.name` reaches, through anonymous members too; its offset and bits are those in `type_`."""
     for found in members(type_):
         if found.name == name:
@@ -65,49 +52,46 @@ def member(type_: Any, name: str) -> Member | None:
     return None
 
 
-def data_bits(type_: Any) -> int:
+def data_bits(type_: Type) -> int:
     """The bits that some member holds; of a union, those of any member."""
-    canonical = type_.get_canonical()
-    if is_array(canonical):
-        return repeated(data_bits(canonical.element_type), canonical)
-    if not is_record(canonical):
-        return all_bits(canonical)
+    if type_.is_array:
+        return repeated(data_bits(type_.pointee), type_)
+    if not type_.is_record:
+        return all_bits(type_)
     bits = 0
-    for found in members(canonical):
+    for found in members(type_):
         bits |= found.bits
     return bits
 
 
-def zeroed_bits(type_: Any) -> int:
+def zeroed_bits(type_: Type) -> int:
     """The bits that are cleared where an initialiser names no member: of a union all. C promises only its first
     member; clang 14 and 19 clear the whole (tried)."""
-    canonical = type_.get_canonical()
-    if is_array(canonical):
-        return repeated(zeroed_bits(canonical.element_type), canonical)
-    if not is_record(canonical) or is_union(canonical):
-        return all_bits(canonical)
+    if type_.is_array:
+        return repeated(zeroed_bits(type_.pointee), type_)
+    if not type_.is_record or type_.is_union:
+        return all_bits(type_)
     bits = 0
-    for found in members(canonical):
+    for found in members(type_):
         bits |= found.bits if found.bitfield else zeroed_bits(found.type) << found.offset
     return bits
 
 
-def repeated(bits: int, array: Any) -> int:
+def repeated(bits: int, array: Type) -> int:
     """The bits of an array each of whose elements has `bits`."""
-    step, found = 8 * array.element_type.get_size(), 0
-    for index in range(max(array.element_count, 0) if array.kind.name == "CONSTANTARRAY" else 0):
+    step, found = 8 * array.pointee.size, 0
+    for index in range(array.length or 0):
         found |= bits << (index * step)
     return found
 
 
-def has_bitfields(type_: Any) -> bool:
-    canonical = type_.get_canonical()
-    if is_array(canonical):
-        return has_bitfields(canonical.element_type)
-    return is_record(canonical) and any(m.bitfield or has_bitfields(m.type) for m in members(canonical))
+def has_bitfields(type_: Type) -> bool:
+    if type_.is_array:
+        return has_bitfields(type_.pointee)
+    return any(m.bitfield or has_bitfields(m.type) for m in members(type_))
 
 
-def describe(type_: Any, unset: int) -> str:
+def describe(type_: Type, unset: int) -> str:
     """What a set of bits of a record is, in words: "`comm` and 3 padding bytes after `kind`", "12 spare bits"."""
     holes = unset & ~data_bits(type_)
     names = [f"`{m.name}`" for m in members(type_) if m.name and m.bits & unset]

@@ -32,16 +32,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import is_evaluated, is_load, is_local, is_written, pointer
+from ebpffix.analysis.provenance import Proof, Space, is_evaluated, is_load, is_written, pointer, prove
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.hoist import Place, place, statement_of
 from ebpffix.editing.statements import after, before, local_name
 from ebpffix.fix import BCC, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
-from ebpffix.frontend.node import pointee
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from .tracked import Root, root
+
+# Names that read bytes through a macro's argument; libbpf has no rewriter that could miss it.
+_READ_BY_A_MACRO = (
+    r"(?s)\A(?!@libbpf).*(?<!\w)"
+    r"(?:ntoh[sl]|hton[sl]|(?:__)?[bl]e(?:16|32|64)_to_cpup?|(?:__)?cpu_to_[bl]e(?:16|32|64))\s*\("
+)
 
 TRANSFORM = Transform(
     name="split-byteorder",
@@ -49,6 +54,10 @@ TRANSFORM = Transform(
     dialects=(BCC,),
     triggers=(rb"->",),  # in whose argument it stands, only the preprocessor knows
     summary="kernel memory read inside a macro's argument, where BCC does not rewrite it",
+    shape="`ntohs(sk->…)`, `min_t(…, t->…)`: BCC does not rewrite a macro's argument, the verifier refuses it",
+    safe="split, or `bpf_ntohs` inside an expression; an explicit read where BCC does not follow the pointer",
+    advice="a macro's body hides the access",
+    cures=(Cure("scalar-deref", _READ_BY_A_MACRO),),
 )
 
 # Conversions that are macros in BCC, and the function that does the same there.
@@ -163,7 +172,11 @@ class _Read:
         reason = ""
         if self._place is Place.GUARDED and cure.startswith("read it"):
             reason = "the field is then read also where the condition before it does not hold"
-        return Fix(self._span, self._message(cure), Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
+        proof = self._proof
+        if not reason and not proof.is_certain:
+            reason = f"it is not certain: {proof.doubt}"
+        safety = Safety.SUGGESTED if reason else Safety.SAFE
+        return Fix(self._span, self._message(cure), safety, edits, reason, proof.chains)
 
     def hidden(self) -> Fix:
         assert self.hiding is not None
@@ -186,8 +199,7 @@ class _Read:
 
     def _obstacle(self) -> tuple[str, str] | None:
         """What to do by hand, and why, where no edit is right."""
-        target = self.node.declaration
-        if self.node.kind == "MEMBER_REF_EXPR" and target is not None and target.cursor.is_bitfield():
+        if self.node.field is not None and self.node.field.is_bitfield:
             return "read the word that holds it", "no address can be taken of a bit-field"
         if self.known is Root.HEADER:
             cure = "compute the pointer from the fields of the structure"
@@ -196,14 +208,13 @@ class _Read:
             if root(self.unit, self.through.uncast) is not None:
                 cure = "read it link by link with `bpf_probe_read_kernel`"
                 return cure, "BCC does not know the chain's first pointer"
-            if not self._of_kernel_type():
-                cure = "read it with `bpf_probe_read_kernel`, or `bpf_probe_read_user`"
-                return cure, "the structure is the file's own, so it may lie in user space"
+            if self._proof.space is not Space.KERNEL:
+                return "read it with `bpf_probe_read_kernel`, or `bpf_probe_read_user`", self._proof.unknown
         return None
 
-    def _of_kernel_type(self) -> bool:
-        where = pointee(self.through.type).get_declaration().location.file
-        return where is not None and Path(where.name) not in self.unit.sources
+    @cached_property
+    def _proof(self) -> Proof:
+        return prove(self.unit, self.through)
 
     # -- ways to mend it
 
@@ -244,11 +255,10 @@ class _Read:
 
     def _fits(self, target: Node) -> bool:
         """Whether a variable can hold the field before it is converted."""
-        type_, field = target.type.get_canonical(), self.node.type.get_canonical()
-        if type_.is_const_qualified() or type_.kind.name in ("BOOL", "POINTER", "FLOAT", "DOUBLE"):
+        type_, field = target.type, self.node.type
+        if type_.is_const or type_.kind in ("BOOL", "POINTER", "FLOAT", "DOUBLE"):
             return False
-        same = type_.get_size() == field.get_size()
-        return same or (self.known is Root.TRACKED and type_.get_size() > field.get_size())
+        return type_.size == field.size or (self.known is Root.TRACKED and type_.size > field.size)
 
     def _hoisted(self, names: _Names) -> tuple[str, list[Edit]] | None:
         statement, declared = self._statement, _declared(self.node)
@@ -300,7 +310,7 @@ class _Read:
 
 def _is_load(node: Node, around: list[Macro]) -> bool:
     """Whether the program reads a number or a pointer there, and does not write it; READ_ONCE reads by an address."""
-    if node.type.get_canonical().kind.name == "RECORD" or is_written(node):
+    if node.type.is_record or is_written(node):
         return False
     outer = node.outer
     if around[-1].name == "READ_ONCE" and outer is not None and outer.operator == "&":
@@ -320,7 +330,7 @@ def _set_to(unit: Unit, node: Node, macro: Macro) -> tuple[Node | None, Node | N
         setting = re.compile(rb"[\w\s]*\b" + target.name.encode() + rb"\s*=\s*\Z")
         written = setting.match(code[outer.start : macro.start])
         ends = re.compile(rb"\s*;").match(code, macro.end)
-        if not written or not ends or (assigns and not is_local(target)):
+        if not written or not ends or (assigns and not target.is_local):
             return None, None
         return target, outer
     return None, None
@@ -333,7 +343,7 @@ def _declared(node: Node) -> bytes | None:
     """The type of a field in front of a local's name, as BCC programs spell it; None for what has no simple name."""
     type_ = node.type
     spelled = re.sub(r"\b(?:const|volatile)\s+", "", type_.spelling).strip()
-    known = _TYPES.get(re.sub(r"\b(?:const|volatile)\s+", "", type_.get_canonical().spelling))
+    known = _TYPES.get(re.sub(r"\b(?:const|volatile)\s+", "", type_.canonical.spelling))
     if known and _KERNEL_TYPE.match(spelled):
         return known + b" "
     if "(" in spelled:  # a pointer to a function, or an enum without a name

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ebpffix.analysis.maps import HASH, describe, map_decl
+from ebpffix.analysis.maps import describe, map_decl
 from ebpffix.analysis.probes import Probes, Role
 from ebpffix.frontend import MapCall, Node, Unit
+from ebpffix.kernel.map_types import HASH
 
 _STORES = frozenset(("update", "insert"))
 _NOEXIST = 1
