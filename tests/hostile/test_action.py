@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from .support import Attack
-from .support_b import PROGRAM, ebpffix
+from .support_b import PROGRAM
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS: list[dict[str, Any]] = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
@@ -73,8 +73,14 @@ def test_every_start_of_python_is_isolated() -> None:
 def test_python_m_takes_no_module_of_the_tree(attack: Attack, tmp_path: Path) -> None:
     """Save a package of this name, which is told in docs/security.md: that runs in the place of ours."""
     poisoned(attack, package=False)
-    done = ebpffix(cwd=attack.tree, env={"MARK": str(tmp_path / "MARK"), "EBPFFIX_CACHE_DIR": str(attack.home / "c")})
-    assert done.code == 1 and "count.bpf.c" in done.out, done
+    done = subprocess.run(
+        [sys.executable, "-m", "ebpffix"],
+        cwd=attack.tree,
+        env=attack.environment | {"MARK": str(tmp_path / "MARK")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "count.bpf.c" in done.stdout, done
     assert not (tmp_path / "MARK").exists(), (tmp_path / "MARK").read_text()
 
 
