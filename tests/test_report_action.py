@@ -50,9 +50,8 @@ class Runner:
         self.folder, self.temp = folder, temp
         tools = temp / "ebpffix" / "bin"
         tools.mkdir(parents=True)
-        for name, args in (("python", ""), ("ebpffix", "-m ebpffix ")):
-            (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {args}"$@"\n')
-            (tools / name).chmod(0o755)
+        (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (tools / "python").chmod(0o755)
 
     def check(self, **env: str) -> tuple[str, dict[str, str], str]:
         """What it prints, its outputs, and the job's summary."""
