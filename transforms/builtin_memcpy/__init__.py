@@ -27,10 +27,12 @@ Limits: a pointer whose origin is not known counts as the program's own memory, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ebpffix.analysis.flow import Flow
 from ebpffix.analysis.provenance import Origin, origin
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
+from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.editing.statements import before, fresh_name, indent_step
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Unit
@@ -65,9 +67,8 @@ def find(unit: Unit) -> Iterator[Fix]:
         if flow is not None:
             loops = [found for head in heads if (found := byte_loop(unit, head, flow)) is not None]
             for found in loops:
-                edits = replacement(unit, found, loops, flow)
-                if edits is not None:
-                    yield _loop(found, edits)
+                with suppress(NoEdit):
+                    yield _loop(found, replacement(unit, found, loops, flow))
 
 
 def _loop(found: ByteLoop, edits: list[Edit]) -> Fix:
@@ -118,15 +119,19 @@ def _read(unit: Unit, call: LibcCall, source: Origin, from_: int, to: int) -> Fi
     target = origin(unit, call.arguments[to])
     if target.is_kernel or target in (Origin.USER, Origin.CTX, Origin.BTF):
         return None
-    found = readable_source(unit, call, from_)
-    if not call.is_statement or found is None or call.arguments[2].constant is None:
-        why = "its result is used" if not call.is_statement else "its source or size must be rewritten by hand"
-        return Fix(call.node, what, Safety.ADVICE, reason=f"{why}: use {helper.decode()}(to, size, from)")
-    text, includes = found
-    edits = [call.renamed(helper), call.argument(1, call.text(2)), call.argument(2, text), *includes]
-    if to == 1:
-        edits.append(call.argument(0, call.text(1)))
-    return Fix(call.node, f"{what}; `{helper.decode()}` can", Safety.SAFE, edits)
+
+    def made() -> Made:
+        if not call.is_statement:
+            raise NoEdit(f"its result is used: use {helper.decode()}(to, size, from)")
+        if call.arguments[2].constant is None:
+            raise NoEdit(f"its size is not constant: use {helper.decode()}(to, size, from)")
+        text, includes = readable_source(unit, call, from_)
+        edits = [call.renamed(helper), call.argument(1, call.text(2)), call.argument(2, text), *includes]
+        if to == 1:
+            edits.append(call.argument(0, call.text(1)))
+        return Made(edits, f"; `{helper.decode()}` can")
+
+    return settle(call.node, what, made)
 
 
 def _large(unit: Unit, call: LibcCall, size: int, source: Origin) -> Fix:
@@ -150,11 +155,14 @@ def _variable(unit: Unit, call: LibcCall, source: Origin, from_: int, to: int) -
         step = indent_step(unit.source_of(call.node))
         newline, indent = unit.source_of(call.node).newline, unit.source_of(call.node).indent(call.node.start)
         clamp = b"if (%s > %s)%s%s%s%s = %s;" % (name, room, newline, indent, step, name, room)
-        lines = before(unit, call.node.statement, [kind + b" " + name + b" = " + length + b";", clamp])
-        if lines is not None:
+
+        def made() -> Made:
+            lines = before(unit, call.node.statement, [kind + b" " + name + b" = " + length + b";", clamp])
             edits = [*lines, call.renamed(helper), call.argument(1, name), call.argument(2, call.text(1))]
-            reason = f"at most {room.decode()} bytes are copied, which the program may not expect"
-            return Fix(call.node, f"{what}; `{helper.decode()}` does", Safety.SUGGESTED, edits, reason)
+            doubt = f"at most {room.decode()} bytes are copied, which the program may not expect"
+            return Made(edits, f"; `{helper.decode()}` does", doubt)
+
+        return settle(call.node, what, made)
     reason = f"hold the size down to the room there is, through a u64, then use {helper.decode()}(to, size, from)"
     if call.name not in _COPIES:
         reason = "set the whole object, whose size is constant"

@@ -244,7 +244,7 @@ class Existing:
         return cls(unit, entry, updates[0], record, pointer) if pointer else None
 
     def store(self, argument: Argument) -> tuple[bytes, list[Edit]]:
-        """The name of the argument's member, and the edits of struct and entry probe. No edits if there is no place."""
+        """The name of the argument's member, and the edits of struct and entry probe."""
         source, closing = self.unit.source_of(self.record), self.record.end - 1
         name = fresh(argument.name, {c.name.encode() for c in self.record.children})
         member = declare(argument.type, name) + b";"
@@ -262,7 +262,7 @@ class Existing:
         if not given or _assigned(self.entry, parameters[argument.index].decl):
             given = b"(%s)PT_REGS_PARM%d(%s)" % (argument.type, argument.index, parameters[0].name.encode())
         stored = before(self.unit, self.update.call.statement, [b"%s.%s = %s;" % (target, name, given)])
-        return name, [edit, *stored] if stored else []
+        return name, [edit, *stored]
 
 
 def _assigned(function: Node, decl: int) -> bool:
