@@ -42,6 +42,8 @@ TRANSFORM = Transform(
     triggers=(rb"bpf_get_current_pid_tgid\s*\(", rb"BPF_U(?:RET)?PROBE\s*\(", rb"pt_regs\b"),
     summary="probe on a Go function that keys by thread: goroutines change threads",
     neighbours=(".go", ".py"),
+    shape="a uprobe on a Go binary keyed by thread: goroutines change threads",
+    advice="key by goroutine",
 )
 
 # import/path.Func, import/path.(*Type).Method, main.main.func1; a C compiler's clones look like a package's functions.

@@ -33,7 +33,7 @@ from ebpffix.editing.statements import has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import HELPERS, helper
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 _NO_FORM = {
     **dict.fromkeys(("strcat", "strncat"), "write the parts to their places in the buffer one after the other"),
@@ -54,6 +54,11 @@ TRANSFORM = Transform(
     triggers=(rb"\b(?:%s)\s*\(" % "|".join(_NAMES).encode(),),
     kernel=">=3.18",
     summary="string functions of libc, which BPF does not have",
+    shape="`strcpy`, `strlen`, `strcmp` … are no functions of BPF",
+    safe="a literal into an array that holds it",
+    suggested="probe reads, `bpf_strncmp`",
+    advice="no replacement",
+    cures=(Cure("scalar-deref", r"(?:\b|_)strn?(?:l?cpy|len|cmp)\s*\("),),
 )
 
 _STRNCMP = HELPERS["bpf_strncmp"]

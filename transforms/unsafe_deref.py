@@ -42,7 +42,7 @@ from ebpffix.editing.settle import NoEdit, first_of
 from ebpffix.editing.statements import add_include, after, before, has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="unsafe-deref",
@@ -50,6 +50,11 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"->", rb"PT_REGS_\w+\s*\("),
     summary="kernel memory read directly, which the verifier refuses",
+    shape="a kernel pointer is dereferenced directly",
+    safe="libbpf, certainly an untrusted kernel pointer",
+    suggested="likely one",
+    advice="writes",
+    cures=(Cure("scalar-deref"),),
 )
 
 # Macros over __builtin_preserve_access_index, which does not nest, and the argument that begins their chain.

@@ -56,16 +56,11 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
 
-def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) -> Result:
-    """Parse one program and collect what the transforms of the job say of it."""
+def unit_of(job: Job, pch: Path | None) -> Unit:
+    """One program, parsed. clang.LoadError or OutOfReach where that cannot be."""
     source = Source(job.path, job.sources[job.path])
-    try:
-        parsed = parse(source, job.setup, job.virtual, pch=pch)
-    except LoadError:
-        return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
-    except OutOfReach as error:
-        return Result(Status.FAILED, notes=[str(error)])
-    unit = Unit(
+    parsed = parse(source, job.setup, job.virtual, pch=pch)
+    return Unit(
         path=job.path,
         dialect=job.dialect,
         parsed=parsed,
@@ -74,6 +69,16 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
         shared_with_user_space=job.shared_with_user_space,
         btf_path=job.btf,
     )
+
+
+def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) -> Result:
+    """Parse one program and collect what the transforms of the job say of it."""
+    try:
+        unit = unit_of(job, pch)
+    except LoadError:
+        return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
+    except OutOfReach as error:
+        return Result(Status.FAILED, notes=[str(error)])
     result = Result(Status.ANALYSED, errors=unit.errors, notes=list(job.setup.notes))
     wanted = [transforms[name] for name in job.transforms]
     for transform in wanted:

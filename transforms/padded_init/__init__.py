@@ -33,7 +33,7 @@ from ebpffix.editing import statements as edits
 from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from . import escapes, initialiser, layout
 from .escapes import Event
@@ -44,6 +44,11 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=escapes.TRIGGERS,
     summary="padding of a map key, map value or event that is left as it was on the stack",
+    shape="padding or spare bits of a key, value or event are never written",
+    safe="the object escapes with such bytes",
+    suggested="bitfields that fill their unit; all values constant",
+    advice="macros, compound literals in odd places",
+    cures=(Cure("uninit-stack", r"\bcall \w|indirect read"),),
 )
 
 _NO_PLACE = "it stands where no statement can be put behind it"

@@ -46,6 +46,9 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"bpf_get_current_pid_tgid\s*\(",),
     summary="what an entry probe stored is not deleted on every path of the return probe",
+    shape="what an entry probe stored stays on a path out of the return probe",
+    suggested="delete it",
+    advice="nested calls overwrite it",
 )
 
 # Functions that overlayfs and its like enter again for the file below.
