@@ -35,6 +35,7 @@ class Output:
     format: str = "text"
     file: Path | None = None
     statistics: bool = False
+    verbose: bool = False
     colour: bool = False
     stdin: bool = False
 
@@ -189,7 +190,7 @@ def _fixable(found: Sequence[Found]) -> list[Found]:
 
 
 def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bool = False) -> bytes:
-    lines = list(text.lines(report, found, colour=output.colour))
+    lines = list(text.lines(report, found, colour=output.colour, verbose=output.verbose))
     if done:
         lines = [f"{line} fixed" for line in lines]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")

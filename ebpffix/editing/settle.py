@@ -7,7 +7,7 @@ made = first_of(self.split, self.hoisted)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -29,17 +29,18 @@ class Made:
     doubt: str = ""
 
 
-def settle(at: Spanned, what: str, make: Callable[[], Made], by_hand: str = "") -> Fix:
+def settle(at: Spanned, what: str, make: Callable[[], Made], by_hand: str = "", *, origin: Sequence[str] = ()) -> Fix:
     """The finding `what` with the edits that `make` makes: safe, or suggested where there is a doubt.
 
     Where they cannot be made it is advice: `by_hand` goes on with the message, and NoEdit's text is the reason.
+    `origin` is that of the Fix.
     """
     try:
         made = make()
     except NoEdit as reason:
-        return Fix(at, what + by_hand, Safety.ADVICE, reason=str(reason))
+        return Fix(at, what + by_hand, Safety.ADVICE, reason=str(reason), origin=list(origin))
     safety = Safety.SUGGESTED if made.doubt else Safety.SAFE
-    return Fix(at, what + made.how, safety, made.edits, made.doubt)
+    return Fix(at, what + made.how, safety, made.edits, made.doubt, list(origin))
 
 
 def first_of(*ways: Callable[[], T]) -> T:

@@ -30,11 +30,15 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
     explanation = explain(refusal.message)
     if explanation is None:
         return
-    names = [explanation.transform, *(name for _, name in explanation.cures)]
+    names = [
+        name
+        for name, known in _transforms().items()
+        if any(cure.refusal == explanation.key for cure in known.facts.cures)
+    ]
     place = locate.line_of(refusal.unit, refusal.step.source) if refusal.step else None
-    for name in dict.fromkeys(n for n in names if n):
-        known = _transforms().get(name)
-        if known is None or refusal.unit.dialect not in known.facts.dialects:
+    for name in names:
+        known = _transforms()[name]
+        if refusal.unit.dialect not in known.facts.dialects:
             continue
         fixes = [fix for fix in known.find(refusal.unit) if fix.edits]
         if place:
