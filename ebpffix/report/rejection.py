@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import count, islice
@@ -25,8 +25,8 @@ class NoLog(ValueError):
     """What was given is no verifier log."""
 
 
-def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes] = ()) -> int:
-    """Print every refused load that a log tells of; 0 if it tells of none, else 1.
+def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes], say: Callable[[str], object]) -> int:
+    """Say every refused load that a log tells of, as soon as it is read; 0 if it tells of none, else 1.
 
     `objects` are compiled programs, whose line tables say what a log without source lines does not. NoLog where there
     is nothing of a verifier in it.
@@ -35,14 +35,14 @@ def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes] =
     found = False
     for rejection in read(log, lambda: next(logs)):
         located = _from_objects(rejection, objects)
-        print("\n" * found + "\n".join(map(visible, lines(located, sources))))
+        say("\n" * found + "\n".join(map(visible, lines(located, sources))))
         if objects and located.instruction and not (located.source and located.source.line):
-            print("  no line for this instruction in the objects given: are they of another build?")
+            say("  no line for this instruction in the objects given: are they of another build?")
         found = True
     if not found:
         if not next(logs):
             raise NoLog("no verifier log in it")
-        print("No refused load in this log.")
+        say("No refused load in this log.")
     return int(found)
 
 
