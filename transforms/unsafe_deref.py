@@ -38,6 +38,7 @@ from pathlib import Path
 from ebpffix.analysis.provenance import Proof, is_load, is_reached, is_written, pointer, prove_place
 from ebpffix.editing.chain import ACCESS, Chain, arguments, by_locals, chain
 from ebpffix.editing.hoist import can_move, takes_braces
+from ebpffix.editing.settle import NoEdit, first_of
 from ebpffix.editing.statements import add_include, after, before, has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
@@ -134,7 +135,10 @@ class _Access:
             return Fix(
                 self.node, message, Safety.ADVICE, reason="only helpers and kfuncs of the kernel change its memory"
             )
-        made = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
+        try:
+            made = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
+        except NoEdit:
+            made = None
         if made is None:
             if _is_bitfield(self.node) and self.unit.dialect == BCC:
                 return self._advice("read the word that holds it", "no address can be taken of a bit-field")
@@ -151,10 +155,8 @@ class _Access:
         elif not self.proof.is_certain:
             reason = f"it is not certain: {self.proof.doubt}"
         if b"bpf_core_read.h" not in b"".join(s.uncommented for s in self.unit.sources.values()):
-            include = (
-                add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if self._needs_header(edits) else None
-            )
-            edits = [include, *edits] if include else edits
+            needed = self._needs_header(edits)
+            edits = [*(add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if needed else []), *edits]
         return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, edits, reason, self.proof.chains)
 
     def _needs_header(self, edits: list[Edit]) -> bool:
@@ -292,26 +294,23 @@ class _Access:
                 return None
             links = links[:-1]
         core = self._prefix if self.unit.dialect == LIBBPF else None
-        made = by_locals(Chain(self.unit, self.chain.root, links), first, b"bpf_probe_read_kernel", core, self.names)
-        if made is None:
-            return None
-        lines, value = made
+        chain_ = Chain(self.unit, self.chain.root, links)
+        lines, value = by_locals(chain_, first, b"bpf_probe_read_kernel", core, self.names)
         if bitfield:
             value = b"BPF_CORE_READ_BITFIELD_PROBED(" + arguments(value, self.chain.links[-1:]) + b")"
         return self._placed(statement, lines, value)
 
-    def _placed(self, statement: Node, lines: list[bytes], value: bytes) -> tuple[str, list[Edit]] | None:
-        how = "read it into a local by a probe read"
-        edits = self._in_declaration(statement, lines, value)
-        if edits is None:
-            added = before(self.unit, statement, lines)
-            edits = [*added, self.unit.edit(self.node, value)] if added else None
-        return (how, edits) if edits else None
+    def _placed(self, statement: Node, lines: list[bytes], value: bytes) -> tuple[str, list[Edit]]:
+        edits = first_of(
+            lambda: self._in_declaration(statement, lines, value),
+            lambda: [*before(self.unit, statement, lines), self.unit.edit(self.node, value)],
+        )
+        return "read it into a local by a probe read", edits
 
-    def _in_declaration(self, statement: Node, lines: list[bytes], value: bytes) -> list[Edit] | None:
+    def _in_declaration(self, statement: Node, lines: list[bytes], value: bytes) -> list[Edit]:
         """`T x = p->m;` as `T x;` and a read into x itself, where a read into `value` ends the lines."""
         if statement.kind != "DECL_STMT" or len(statement.children) != 1 or not lines[-1].startswith(b"bpf_"):
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         target = statement.children[0]
         source = self.unit.sources[self.path]
         written = re.compile(rb"[^;{}=]*?\b" + target.name.encode() + rb"(\s*=\s*)\Z").match(
@@ -320,15 +319,13 @@ class _Access:
         same = target.type.size == self.node.type.size
         ends = re.compile(rb"\s*;").match(source.code, self.node.end)
         if not written or not ends or not same or target.type.is_const or target.kind != "VAR_DECL":
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         if has_comment(self.unit, self.path, written.start(1), self.node.end):
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         name = target.name.encode()
         own = re.sub(rb"\(&" + value + rb", sizeof\(" + value + rb"\)", b"(&%s, sizeof(%s)" % (name, name), lines[-1])
         added = before(self.unit, statement, lines[:-2]) if lines[:-2] else []
         behind = after(self.unit, statement, [own])
-        if added is None or behind is None:
-            return None
         self.names.discard(value)
         return [*added, Edit(self.path, written.start(1), self.node.end, b""), *behind]
 
