@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.analysis.provenance import Space, prove
 from ebpffix.analysis.values import taker
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.editing.statements import has_comment
@@ -102,8 +102,7 @@ def _copy(unit: Unit, call: LibcCall) -> Fix:
     room = _length(target)
     if _literal(source):
         return _copy_literal(call, room, _length(source))
-    where = origin(unit, source)
-    helper = read_helper(unit, "user" if where is Origin.USER else "kernel", string=True)
+    helper = read_helper(unit, "user" if prove(unit, source).space is Space.USER else "kernel", string=True)
     simple = target.uncast.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR")
     if not room or not simple or not call.is_statement:
         why = "the size of what it writes is not known" if call.is_statement else "its result is used"
@@ -207,7 +206,7 @@ def _is_plain(flow: Flow, variable: Node) -> int:
 
 
 def _memcmp(unit: Unit, call: LibcCall) -> Fix:
-    if any(origin(unit, a).is_kernel for a in call.arguments[:2]):
+    if any(prove(unit, a).is_untrusted_kernel for a in call.arguments[:2]):
         return _advice(call, "read the kernel's memory with bpf_probe_read_kernel first")
     size = call.arguments[2].constant
     if size is None:
@@ -225,7 +224,7 @@ def _compare(unit: Unit, call: LibcCall) -> Fix:
     if literal < 0 or (_literal(first) and _literal(second)):
         return _advice(call, "compare in a loop of a constant number of steps")
     buffer, text = call.arguments[1 - literal], call.text(literal)
-    if origin(unit, buffer).is_kernel:
+    if prove(unit, buffer).is_untrusted_kernel:
         return _advice(call, f"read the string with {read_helper(unit, 'kernel', string=True).decode()} first")
     size = _length(call.arguments[literal])
     if call.name == "strncmp":

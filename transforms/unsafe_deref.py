@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Origin, is_load, is_written, memory, pointer
+from ebpffix.analysis.provenance import Proof, is_load, is_reached, is_written, pointer, prove_place
 from ebpffix.editing.chain import ACCESS, Chain, arguments, by_locals, chain
 from ebpffix.editing.hoist import can_move, takes_braces
 from ebpffix.editing.statements import add_include, after, before, has_comment
@@ -65,6 +65,8 @@ _READER = re.compile(r"bpf_(?:probe|core)_read(?:_kernel)?(_str)?\Z")
 
 def find(unit: Unit) -> Iterator[Fix]:
     for function in unit.functions:
+        if not is_reached(unit, function):
+            continue
         done: set[tuple[Path, int, int]] = set()
         names: set[bytes] = set()
         for node in function.find(*ACCESS):
@@ -84,28 +86,25 @@ def _access(unit: Unit, node: Node, names: set[bytes]) -> _Access | None:
     """The refused access that a node is, if it is one."""
     if pointer(node) is None or not (is_load(node) or is_written(node)):
         return None
-    kinds = _kernel(unit, node)
-    if not kinds or (unit.dialect == BCC and unit.macros_around(node.path, node.start, node.end)):
+    if not _kernel(unit, node) or (unit.dialect == BCC and unit.macros_around(node.path, node.start, node.end)):
         return None  # in macros BCC's accesses belong to split-byteorder
-    return _Access(unit, node, chain(unit, node, lambda inner: bool(_kernel(unit, inner))), kinds, names)
+    return _Access(unit, node, chain(unit, node, lambda inner: _kernel(unit, inner)), prove_place(unit, node), names)
 
 
-def _kernel(unit: Unit, node: Node) -> frozenset[Origin]:
-    """Whose memory an access may reach, if that of the kernel, untyped, is among it; else nothing."""
-    kinds = memory(unit, node)
-    if unit.dialect == BCC and Origin.KERNEL_TRACKED in kinds:
-        return frozenset()
-    return kinds if Origin.KERNEL in kinds else frozenset()
+def _kernel(unit: Unit, node: Node) -> bool:
+    """Whether an access reaches kernel memory on every way, and on some of them such as the verifier refuses."""
+    proof = prove_place(unit, node)
+    return proof.is_refused and not any(way.tracked for way in proof.ways)
 
 
 @dataclass(frozen=True)
 class _Access:
-    """A refused access `node`, the last of a chain; `kinds` is whose memory it may reach."""
+    """A refused access `node`, the last of a chain; `proof` says whose memory it reaches."""
 
     unit: Unit
     node: Node
     chain: Chain
-    kinds: frozenset[Origin]
+    proof: Proof
     names: set[bytes]  # of the locals put in so far
 
     @property
@@ -147,14 +146,16 @@ class _Access:
 
     def _found(self, at: Node | Span, message: str, edits: list[Edit]) -> Fix:
         reason = ""
-        if self.kinds != {Origin.KERNEL}:
-            reason = "not every way that leads here is certain to bring an untyped kernel pointer"
+        if any(way.trusted for way in self.proof.ways):
+            reason = "on some ways that lead here the verifier knows the pointer's type, and lets it be read directly"
+        elif not self.proof.is_certain:
+            reason = f"it is not certain: {self.proof.doubt}"
         if b"bpf_core_read.h" not in b"".join(s.uncommented for s in self.unit.sources.values()):
             include = (
                 add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if self._needs_header(edits) else None
             )
             edits = [include, *edits] if include else edits
-        return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
+        return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, edits, reason, self.proof.chains)
 
     def _needs_header(self, edits: list[Edit]) -> bool:
         return any(re.search(rb"BPF_(?:CORE|PROBE)_READ|_CORE", e.text) for e in edits)

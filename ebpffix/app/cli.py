@@ -76,6 +76,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--write-baseline", metavar="F", help="Write all findings to a file for --baseline.")
 @click.option("--output-format", type=click.Choice(["text", *FORMATS]), default="text", help="The report's format.")
 @click.option("--output-file", metavar="F", help="Write the report there.")
+@click.option("-v", "--verbose", is_flag=True, help="Show where the pointers come from that findings are about.")
 @click.option("--statistics", is_flag=True, help="Count findings by transform.")
 @click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
 @click.option("--explain", metavar="T", help="Print a transform's page.")
@@ -268,6 +269,7 @@ def _check(flags: Flags) -> Said:
         format=flags.output_format,
         file=Path(flags.output_file) if flags.output_file else None,
         statistics=flags.statistics,
+        verbose=flags.verbose,
         colour=_colour(flags.color),
         stdin=flags.stdin,
     )

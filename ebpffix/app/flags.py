@@ -43,6 +43,7 @@ class Flags:
     output_format: str = "text"
     output_file: str | None = None
     statistics: bool = False
+    verbose: bool = False
     format_patch: str | None = None
     explain: str | None = None
     list_transforms: bool = False

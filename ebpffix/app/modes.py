@@ -36,6 +36,7 @@ class Output:
     format: str = "text"
     file: Path | None = None
     statistics: bool = False
+    verbose: bool = False
     colour: bool = False
     stdin: bool = False
 
@@ -185,7 +186,7 @@ def _fixable(found: Sequence[Found]) -> list[Found]:
 
 
 def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bool = False) -> bytes:
-    lines = list(text.lines(report, found, colour=output.colour))
+    lines = list(text.lines(report, found, colour=output.colour, verbose=output.verbose))
     if done:
         lines = [f"{line} fixed" for line in lines]
     return _encoded(lines)

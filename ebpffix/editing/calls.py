@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ebpffix.analysis.provenance import origin
+from ebpffix.analysis.provenance import prove
 from ebpffix.editing.statements import add_include
 from ebpffix.fix import BCC, Edit, Span
 from ebpffix.frontend import Node, Unit
@@ -113,12 +113,14 @@ def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list
         return text, []
     base = link.children[0].bare
     reads = [
-        n for n in base.walk() if n.kind == "MEMBER_REF_EXPR" and n.arrow and origin(unit, n.children[0]).is_kernel
+        n
+        for n in base.walk()
+        if n.kind == "MEMBER_REF_EXPR" and n.arrow and prove(unit, n.children[0]).is_untrusted_kernel
     ]
     if not reads:
         return text, []
     if unit.dialect == BCC:
-        tracked = origin(unit, reads[-1].children[0]).name == "KERNEL_TRACKED"
+        tracked = prove(unit, reads[-1].children[0]).is_tracked
         return (text, []) if tracked else None
     if not _CHAIN.match(base.text):
         return None

@@ -281,6 +281,9 @@ def _article(finding: dict[str, Any]) -> Iterator[str]:
     yield f'<span class="badge {safety}">{safety}</span> {badge}</h3><p>{_message(finding["message"])}</p>'
     if finding["reason"]:
         yield f'<p class="dim">{safety.capitalize()}: {_message(finding["reason"])}</p>'
+    if finding["origin"]:
+        ways = "".join(f"<p>{_message(way)}</p>" for way in finding["origin"])
+        yield f'<details><summary class="dim">where the pointer comes from</summary>{ways}</details>'
     if finding["hunks"]:
         yield from _hunks(finding)
     else:

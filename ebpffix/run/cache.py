@@ -132,6 +132,7 @@ def _encode(result: Result) -> dict[str, Any]:
             "safety": fix.safety,
             "edits": [[str(e.path), e.start, e.end, e.text.decode("latin-1")] for e in fix.edits],
             "reason": fix.reason,
+            "origin": fix.origin,
         }
         for name, fix in result.findings
     ]
@@ -143,6 +144,7 @@ def _decode(data: dict[str, Any]) -> Result:
     for found in data["findings"]:
         path, start, end = found["at"]
         edits = [Edit(Path(p), a, b, text.encode("latin-1")) for p, a, b, text in found["edits"]]
-        fix = Fix(Span(Path(path), start, end), found["message"], Safety(found["safety"]), edits, found["reason"])
+        at, safety = Span(Path(path), start, end), Safety(found["safety"])
+        fix = Fix(at, found["message"], safety, edits, found["reason"], found["origin"])
         findings.append((found["transform"], fix))
     return Result(Status(data["status"]), findings, data["errors"], data["notes"])

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.analysis.provenance import Space, prove
 from ebpffix.editing.statements import delete_statement, has_comment, statement_end
 from ebpffix.fix import Edit
 from ebpffix.frontend import Node, Unit
@@ -175,14 +175,15 @@ def _holds(node: Node, count: int) -> bool:
 
 
 def _is_bpf(unit: Unit, node: Node) -> bool:
-    return origin(unit, node) in (Origin.STACK, Origin.GLOBAL, Origin.MAP_VALUE, Origin.RINGBUF, Origin.PACKET)
+    proof = prove(unit, node)
+    return proof.is_bpf and proof.is_certain and proof.space not in (Space.CTX, Space.UNKNOWN)
 
 
 def _apart(unit: Unit, target: Node, source: Node) -> bool:
     """Whether two pieces of memory certainly do not overlap."""
     if not (_is_bpf(unit, target) and _is_bpf(unit, source)):
         return False
-    if origin(unit, target) is not origin(unit, source):
+    if prove(unit, target).space is not prove(unit, source).space:
         return True
     objects = _object(target), _object(source)
     return None not in objects and objects[0] != objects[1]

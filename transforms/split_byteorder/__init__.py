@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import is_evaluated, is_load, is_written, pointer
+from ebpffix.analysis.provenance import Proof, Space, is_evaluated, is_load, is_written, pointer, prove
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.hoist import Place, place, statement_of
 from ebpffix.editing.statements import after, before, local_name
@@ -172,7 +172,11 @@ class _Read:
         reason = ""
         if self._place is Place.GUARDED and cure.startswith("read it"):
             reason = "the field is then read also where the condition before it does not hold"
-        return Fix(self._span, self._message(cure), Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
+        proof = self._proof
+        if not reason and not proof.is_certain:
+            reason = f"it is not certain: {proof.doubt}"
+        safety = Safety.SUGGESTED if reason else Safety.SAFE
+        return Fix(self._span, self._message(cure), safety, edits, reason, proof.chains)
 
     def hidden(self) -> Fix:
         assert self.hiding is not None
@@ -204,14 +208,13 @@ class _Read:
             if root(self.unit, self.through.uncast) is not None:
                 cure = "read it link by link with `bpf_probe_read_kernel`"
                 return cure, "BCC does not know the chain's first pointer"
-            if not self._of_kernel_type():
-                cure = "read it with `bpf_probe_read_kernel`, or `bpf_probe_read_user`"
-                return cure, "the structure is the file's own, so it may lie in user space"
+            if self._proof.space is not Space.KERNEL:
+                return "read it with `bpf_probe_read_kernel`, or `bpf_probe_read_user`", self._proof.unknown
         return None
 
-    def _of_kernel_type(self) -> bool:
-        where = self.through.type.pointee.declared_in
-        return where is not None and where not in self.unit.sources
+    @cached_property
+    def _proof(self) -> Proof:
+        return prove(self.unit, self.through)
 
     # -- ways to mend it
 
