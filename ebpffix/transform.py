@@ -65,6 +65,10 @@ class Transform:
     suggested: str = ""
     advice: str = ""
 
+    def cures_of(self, refusal: str) -> list[Cure]:
+        """The cures that are about one class of `verify.explain`."""
+        return [cure for cure in self.cures if cure.refusal == refusal]
+
     @cached_property
     def trigger(self) -> Trigger:
         return Trigger(self.triggers, self.structs)
