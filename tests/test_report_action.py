@@ -95,7 +95,7 @@ def test_it_installs_itself(project: Path, tmp_path: Path) -> None:
     env = os.environ | {"PYTHON": sys.executable, "SOURCE": str(project), "RUNNER_TEMP": str(tmp_path / "a b")}
     subprocess.run(["bash", "-c", script], env=env, check=True)
     command = [tmp_path / "a b" / "ebpffix" / "bin" / "ebpffix", "--transforms"]
-    assert b"split-byteorder" in subprocess.run(command, check=True, capture_output=True).stdout
+    assert b"split-byteorder" in subprocess.run([*map(str, command)], check=True, capture_output=True).stdout
 
 
 @pytest.mark.parametrize(
