@@ -21,8 +21,9 @@ def test_a_null_pointer_comes_from_its_lookup(kernel: str) -> None:
     trace = parse(log(f"null-check/lookup.{kernel}.log"))
     (first, *_) = trace.chain(0)
     assert trace.steps[first].call == "bpf_map_lookup_elem"
-    assert trace.steps[first].source is not None
-    assert "bpf_map_lookup_elem" in trace.steps[first].source.text
+    source = trace.steps[first].source
+    assert source is not None
+    assert "bpf_map_lookup_elem" in source.text
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

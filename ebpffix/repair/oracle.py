@@ -81,7 +81,7 @@ def differences(before: bytes, after: bytes, program: str, section: str) -> list
         return []
     try:
         old = image.read(before)
-    except (NotAnObject, ValueError):
+    except ValueError:
         return []
     fine = list(_fine(old, kind, program))[:_RUNS]
     if not fine:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ebpffix.analysis.provenance import Origin, origins, pointer
+from ebpffix.analysis.provenance import Space, pointer, prove
 from ebpffix.frontend import Node, Unit
 
 _CONTEXT = re.compile(r"\b(?:xdp_md|__sk_buff)\b")
@@ -56,13 +56,18 @@ def accesses(unit: Unit, nodes: list[Node]) -> Iterator[Access]:
     for node in nodes:
         if node.kind not in ACCESS or (base := pointer(node)) is None:
             continue
-        if not {Origin.PACKET, Origin.UNKNOWN} & origins(unit, base):
+        if not may_point_there(unit, base):
             continue
         if made := _access(node, base):
             known = found.get(made.base.text)
             if known is None or _reach(made) > _reach(known):
                 found[made.base.text] = made
     yield from found.values()
+
+
+def may_point_there(unit: Unit, pointer_: Node) -> bool:
+    """Whether a pointer may go to the packet, as far as can be told."""
+    return any(way.space in (Space.PACKET, Space.UNKNOWN) for way in prove(unit, pointer_).ways)
 
 
 def _reach(access: Access) -> int:

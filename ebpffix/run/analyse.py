@@ -114,7 +114,7 @@ def _doubted(fix: Fix) -> Fix:
 
 def _plain(fix: Fix) -> Fix:
     """The fix without the syntax tree that it points into."""
-    return Fix(Span(fix.at.path, fix.at.start, fix.at.end), fix.message, fix.safety, list(fix.edits), fix.reason)
+    return replace(fix, at=Span(fix.at.path, fix.at.start, fix.at.end), edits=list(fix.edits))
 
 
 _LOST = "not understood by libclang"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.provenance import Origin, is_load, origins, pointer
+from ebpffix.analysis.provenance import Space, is_load, pointer, prove
 from ebpffix.editing.hoist import can_move
 from ebpffix.editing.statements import before, local_name
 from ebpffix.fix import Edit, Span
@@ -40,10 +40,10 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
         base = pointer(node)
         if base is None or not is_load(node) or node.type.is_record or node.type.is_array:
             continue
-        found = origins(unit, base)
-        if any(origin.is_bpf for origin in found):
+        spaces = {way.space for way in prove(unit, base).ways}
+        if any(space.is_bpf for space in spaces):
             continue
-        user = Origin.USER in found or bool(_USER.match(refusal.section))
+        user = Space.USER in spaces or bool(_USER.match(refusal.section))
         yield from _read(refusal, statement, node, b"bpf_probe_read_user" if user else b"bpf_probe_read_kernel")
 
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.provenance import Origin, origins
 from ebpffix.editing.statements import before
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
-from ebpffix.repair import locate, place, scalar
+from ebpffix.repair import locate, packet, place, scalar
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
 STRATEGY = Strategy(
@@ -64,7 +63,7 @@ def _limited(refusal: Refusal, statement: Node, node: Node) -> Iterator[Candidat
     left, right = node.operands
     if right.type.is_pointer and not left.type.is_pointer:
         left, right = right, left
-    if right.constant is not None or not {Origin.PACKET, Origin.UNKNOWN} & origins(unit, left):
+    if right.constant is not None or not packet.may_point_there(unit, left):
         return
     target = place.standing(statement)
     made = scalar.copied(unit, right, target, b"off")
