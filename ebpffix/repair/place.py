@@ -14,7 +14,7 @@ from contextlib import suppress
 from ebpffix.editing import statements
 from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import in_block, indent_step
-from ebpffix.fix import Edit
+from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
 
 # What a program returns so that nothing is dropped, denied or redirected; by the beginning of its section.
@@ -58,6 +58,8 @@ def failing_value(unit: Unit, function: Node) -> bytes | None:
     if result.is_pointer:
         return b"NULL" if _known(unit, b"NULL") else b"0"
     section = unit.program_section(function).decode(errors="replace")
+    if not section and unit.dialect == BCC and not unit.mentions(function):
+        return b"0"  # a program that the host attaches
     if not section:
         return None if result.is_record else _own_failure(function)
     for pattern, values in _PASSING:

@@ -275,7 +275,7 @@ def _signature(files: Files, built: Built) -> Signature:
     source = trace.last.source if trace.last else None
     text = b""
     for path, data in files.items():
-        if source and path.name == source.file.rpartition("/")[2]:
+        if source and locate.name_in_log(path) == source.file.rpartition("/")[2]:
             text = b"".join(data.splitlines()[source.line - 1 : source.line]).strip()
     return program, re.sub(r"-?(?:0x[0-9a-f]+|\d+)", "#", message), text
 
