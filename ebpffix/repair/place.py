@@ -155,6 +155,21 @@ def _lines(unit: Unit, statement: Node, condition: bytes, actions: Sequence[byte
     return [b"if (" + condition + b") {", *(step + action for action in actions), b"}"]
 
 
+def condition_part(node: Node, statement: Node) -> Node | None:
+    """The part of an `if`'s condition that holds an expression, in front of which another condition can be put with
+    `&&`: the operand of an `&&`, else the whole; None where the expression is in no such condition."""
+    if statement.kind != "IF_STMT":
+        return None
+    part = node
+    while part.parent is not None and part.parent is not statement:
+        if part.parent.operator == "&&":
+            return part
+        if part.parent.kind == "StmtExpr" or part.is_statement:
+            return None
+        part = part.parent
+    return part if part is statement.children[0] else None
+
+
 def standing(statement: Node) -> Node:
     """The nearest statement from this one upward that others can be put in front of: not behind an else, not the first
     behind a case."""
