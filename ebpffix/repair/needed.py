@@ -13,7 +13,7 @@ Files = Mapping[Path, bytes]
 
 @dataclass
 class _Left:
-    """Text that is left out: `start` and `length` where it would stand by now, `old` bytes that it would have replaced."""
+    """Text that is left out: where it would stand by now, and how many bytes it would have replaced."""
 
     path: Path
     start: int

@@ -148,9 +148,9 @@ class Search:
             self._seen.add(_key(files))
             self._tried += 1
             built = self.bench.build(files)
-            if not built.error and not built.refused and not self._harmed(built):
-                if not oracle.gone(self._first.data, built.data):
-                    return self._least(self._judged(Found(files, made, "", built)))
+            loads = not built.error and not built.refused and not self._harmed(built)
+            if loads and not oracle.gone(self._first.data, built.data):
+                return self._least(self._judged(Found(files, made, "", built)))
         return found
 
     @property
