@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.provenance import is_reached, prove
+from ebpffix.analysis.provenance import HOSTS, is_reached, prove
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.transform import Transform
@@ -35,6 +35,8 @@ TRANSFORM = Transform(
     pattern=6,
     dialects=(BCC, LIBBPF),
     triggers=(rb"bpf_probe_read(?:_str)?\b",),
+    neighbours=HOSTS,
+    user_space=True,
     summary="probe read that does not say whether the address is of the kernel or of user space",
 )
 

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Proof, is_load, is_reached, is_written, pointer, prove_place
+from ebpffix.analysis.provenance import HOSTS, Proof, is_load, is_reached, is_written, pointer, prove_place
 from ebpffix.editing.chain import ACCESS, Chain, arguments, by_locals, chain
 from ebpffix.editing.hoist import can_move, takes_braces
 from ebpffix.editing.statements import add_include, after, before, has_comment
@@ -48,6 +48,8 @@ TRANSFORM = Transform(
     pattern=6,
     dialects=(BCC, LIBBPF),
     triggers=(rb"->", rb"PT_REGS_\w+\s*\("),
+    neighbours=HOSTS,
+    user_space=True,
     summary="kernel memory read directly, which the verifier refuses",
 )
 

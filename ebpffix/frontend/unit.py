@@ -24,6 +24,7 @@ from ebpffix.frontend.type import Type
 from ebpffix.kernel.helpers import Helper, Role
 from ebpffix.sources import neighbours
 from ebpffix.sources.source import DIRECTIVE, Source
+from ebpffix.sources.user_space import UserSpace
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Unit:
     shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
     errors: int = 0
+    user_space: UserSpace = field(default_factory=UserSpace)  # what the project does beside the program
     notes: list[str] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 

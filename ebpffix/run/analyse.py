@@ -15,6 +15,7 @@ from ebpffix.frontend import Unit, clang
 from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.parse import OutOfReach, parse
 from ebpffix.sources.source import Source
+from ebpffix.sources.user_space import UserSpace
 from ebpffix.transform import Registered
 
 
@@ -44,6 +45,7 @@ class Job:
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()
     btf: Path | None = None
+    user_space: UserSpace = field(default_factory=UserSpace)
 
 
 @dataclass
@@ -75,6 +77,7 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
         missing=parsed.missing,
         shared_with_user_space=job.shared_with_user_space,
         btf_path=job.btf,
+        user_space=job.user_space,
         errors=len(parsed.errors),
     )
     result = Result(Status.ANALYSED, errors=unit.errors, notes=list(job.setup.notes))

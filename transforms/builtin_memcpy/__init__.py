@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Proof, Space, prove
+from ebpffix.analysis.provenance import HOSTS, Proof, Space, prove
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.editing.statements import before, fresh_name, indent_step
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
@@ -47,6 +47,8 @@ TRANSFORM = Transform(
         rb"\bfor\s*\([^;{}]*;[^;{}]*;[^;{}]*\)\s*\{?[^;{}=]*\]\s*=[^=]",
     ),
     kernel=">=3.18",
+    neighbours=HOSTS,
+    user_space=True,
     summary="memcpy and its like, which only the compiler's builtins can be in BPF",
 )
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Proof, Space, is_evaluated, is_load, is_written, pointer, prove
+from ebpffix.analysis.provenance import HOSTS, Proof, Space, is_evaluated, is_load, is_written, pointer, prove
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.hoist import Place, place, statement_of
 from ebpffix.editing.statements import after, before, local_name
@@ -47,6 +47,8 @@ TRANSFORM = Transform(
     pattern=1,
     dialects=(BCC,),
     triggers=(rb"->",),  # in whose argument it stands, only the preprocessor knows
+    neighbours=HOSTS,
+    user_space=True,
     summary="kernel memory read inside a macro's argument, where BCC does not rewrite it",
 )
 

@@ -54,6 +54,7 @@ class Kind(Enum):
     READ = "read by `{}`", True
     SUM = "`{}`, a sum of two numbers", False
     USER_SPACE_WRITES = "user space may write `{}` too", False
+    OTHERS_WRITE = "another program writes `{}` too", False
     # Sources: here the address was made.
     OWN = "{}", True
     HELPER = "what `{}` gives", True

@@ -67,10 +67,6 @@ _CONTEXT = re.compile(
 _ATTACH = re.compile(
     rb"(attach_[ku](?:ret)?probe|attach_tracepoint|attach_raw_tracepoint|enable_probe)\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
 )
-_UPROBE = re.compile(
-    rb"attach_u(?:ret)?probe|attach_usdt|AttachU(?:ret)?[Pp]robe|\.U(?:ret)?probe(?:Multi)?\(|UProbe\b|ProbeAttachType\w*Uprobe"
-)
-_KPROBE = re.compile(rb"attach_k(?:ret)?probe|AttachK(?:ret)?[Pp]robe|\.K(?:ret)?probe(?:Multi)?\(|KProbe\b|__attach\(")
 
 
 class Programs:
@@ -97,19 +93,11 @@ class Programs:
         target = (match[2] or "").rpartition("/")[2].partition("+")[0]
         if setting is Setting.EVENT and re.match(r"(?:raw_)?syscalls/", match[2] or ""):
             setting = Setting.SYSTEM_CALL_EVENT
-        if setting is Setting.FUNCTION and self._is_user_by_host(function):
+        if setting is Setting.FUNCTION and self.unit.user_space.may_attach(function.name.removeprefix("____")):
             setting = Setting.UNKNOWN
         if setting is Setting.OTHER and context(function) in ("pt_regs", "user_pt_regs"):
             setting, target = Setting.UNKNOWN, ""
         return Program(function, setting, target)
-
-    def _is_user_by_host(self, function: Node) -> bool:
-        """Whether a host may attach a program to a function of user space that its section gives to the kernel."""
-        name = function.name.removeprefix("____").encode()
-        for text in self.unit.neighbours(*HOSTS):
-            if _UPROBE.search(text) and re.search(rb"\b%s\b" % name, text) and not _KPROBE.search(text):
-                return True
-        return False
 
     def _bcc(self, function: Node) -> Program | None:
         body = function.body

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
+from ebpffix.analysis.maps import describe, map_decl
 from ebpffix.analysis.provenance.given import REGISTERS, Given, of_kernel
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, join, unknown
 from ebpffix.analysis.provenance.programs import HOSTS, Program, Programs, context
 from ebpffix.analysis.provenance.stores import CALLBACKS, READ, Path, Store, Stores, field, path_of
 from ebpffix.fix import BCC
 from ebpffix.frontend import MapCall, Node, Type, Unit
+from ebpffix.sources.user_space import squeezed
 
 _DEPTH = 40  # steps of following; deeper is unknown
 _ROUNDS = 4  # of a variable that is set from itself
@@ -571,6 +573,10 @@ class Tracer:
         found = self._settled(("map", where.object, path), lambda: self._written(where.object, path, type_, depth))
         name = self.map_name(where.object)
         what = f"map `{name}`" + "".join(f", member `{f.name}`" for f in path[-1:])
+        if self.unit.user_space.may_write(name):
+            found = tuple(way.after(Kind.USER_SPACE_WRITES, name) for way in found)
+        if squeezed(name) in self.unit.user_space.programs and self._is_shared(where.object):
+            found = tuple(way.after(Kind.OTHERS_WRITE, name) for way in found)
         followed = self.unit.dialect == BCC and not path
         return tuple(
             Origin(w.space, w.chain, False, w.tracked and followed, w.object).after(Kind.IN_MAP, what) for w in found
@@ -616,6 +622,15 @@ class Tracer:
             if function is not None and len(parameters) > 2:
                 found += self.stores.through(parameters[2].decl, function)
         return found
+
+    def _is_shared(self, decl: int) -> bool:
+        """Whether other programs may reach a map: it stands in a header, or is pinned or exported."""
+        declared = next((d for d in self.unit.declarations if d.decl == decl), None)
+        if declared is None or declared.path != self.unit.path or declared.is_extern:
+            return True
+        named = next((c.map for c in self.unit.map_calls if map_decl(c.map) == decl), None)
+        known = describe(self.unit, named) if named is not None else None
+        return known is not None and known.shared
 
     def _is_handed_on(self, decl: int) -> bool:
         """Whether a map stands in the initialiser of another one, or is named in a way that is no map operation."""
