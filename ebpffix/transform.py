@@ -1,4 +1,4 @@
-"""The contract between the engine and the transforms: Transform, Trigger, and the registry.
+"""The contract between the engine and the transforms: Transform, Trigger, Cure, and the registry.
 
 A transform is a module with two names: `TRANSFORM`, the facts, and `find(unit)`, a generator of fixes. Its docstring is
 its page, which `ebpffix --explain` prints. Transforms are found through the entry point group `ebpffix.transforms`.
@@ -14,8 +14,23 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from ebpffix.fix import Fix
     from ebpffix.frontend import Unit
+
+
+@dataclass(frozen=True)
+class Cure:
+    """What a transform does about refused loads: `refusal` is a class of `verify.explain`.
+
+    With a `pattern` only those whose context it finds: four lines, "@" and the loader ("libbpf", "bcc", …), the
+    instruction, the source line, and the verifier's message, each empty where the log does not tell. One with a pattern
+    speaks before one without.
+    """
+
+    refusal: str
+    pattern: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,11 @@ class Transform:
     (`Unit.neighbours`): a result is kept only as long as these stay the same. `user_space` says that it asks what the
     project does beside the program (`Unit.user_space`), as all do that follow pointers. `from_errors` says that what it
     finds is an error to clang: for other transforms an error anywhere in the program makes their fixes doubtful.
-    `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too.
+    `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too. `cures` are the
+    refused loads that it is about.
+
+    `shape`, `safe`, `suggested` and `advice` are its row in the table of the README, in Markdown: the pattern, and when
+    a fix is how sure ("" for never).
     """
 
     name: str
@@ -42,6 +61,11 @@ class Transform:
     user_space: bool = False
     from_errors: bool = False
     structs: Callable[[], Set[bytes]] | None = None
+    cures: tuple[Cure, ...] = ()
+    shape: str = ""
+    safe: str = ""
+    suggested: str = ""
+    advice: str = ""
 
     @cached_property
     def trigger(self) -> Trigger:
@@ -73,43 +97,58 @@ class Trigger:
 _STRUCT = re.compile(rb"struct(?<!\wstruct)\s+(\w+)")
 
 
+BUILT_IN = "ebpffix"  # the distribution whose transforms nobody replaces
+
 Finder = Callable[["Unit"], Iterator["Fix"]]
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A transform that was found, with its generator and its page."""
+    """A transform that was found, with its generator, its page, and the distribution that brought it."""
 
     facts: Transform
     find: Finder
     page: str
+    distribution: str = BUILT_IN
 
 
 def load_transforms() -> dict[str, Registered]:
     """All installed transforms by name, in the order of their pattern.
 
     An entry point names one module, or a package of which each module and each sub-package is a transform. Raises
-    ValueError, naming the distribution's entry point, for a module that does not keep the contract.
+    ValueError, naming the distribution and its entry point, for a module that does not keep the contract, and for a
+    name that is taken.
     """
     from importlib.metadata import entry_points
 
     found: list[Registered] = []
-    for point in entry_points(group="ebpffix.transforms"):
-        for module in _walked(point.load()):
+    points = entry_points(group="ebpffix.transforms")
+    for point in sorted(points, key=lambda point: (_distribution(point) != BUILT_IN, _distribution(point))):
+        origin = _distribution(point)
+        for module in walked(point.load(), "TRANSFORM"):
             facts, find = getattr(module, "TRANSFORM", None), getattr(module, "find", None)
             if not isinstance(facts, Transform) or not callable(find):
-                raise ValueError(f"entry point {point.name} ({module.__name__}) has no TRANSFORM and find()")
-            found.append(Registered(facts, find, (module.__doc__ or "").strip()))
+                raise ValueError(f"{origin}: entry point {point.name} ({module.__name__}) has no TRANSFORM and find()")
+            if taken := next((known for known in found if known.facts.name == facts.name), None):
+                raise ValueError(
+                    f"{origin}: {module.__name__} calls itself {facts.name}, as one of {taken.distribution}"
+                )
+            found.append(Registered(facts, find, (module.__doc__ or "").strip(), origin))
     found.sort(key=lambda r: (r.facts.pattern, r.facts.name))
     return {r.facts.name: r for r in found}
 
 
-def _walked(module: ModuleType) -> Iterator[ModuleType]:
-    """The module itself where it is a transform, else the modules of the package that it is."""
+def _distribution(point: EntryPoint) -> str:
+    """The name of the distribution that has an entry point, as an index spells it."""
+    return re.sub(r"[-_.]+", "-", point.dist.name).lower() if point.dist else "an unknown package"
+
+
+def walked(module: ModuleType, facts: str) -> Iterator[ModuleType]:
+    """The module itself where it has the name `facts`, else the modules of the package that it is."""
     from importlib import import_module
     from pkgutil import iter_modules
 
-    if hasattr(module, "TRANSFORM") or not hasattr(module, "__path__"):
+    if hasattr(module, facts) or not hasattr(module, "__path__"):
         yield module
         return
     for inner in iter_modules(module.__path__, module.__name__ + "."):

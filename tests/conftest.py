@@ -1,4 +1,8 @@
-"""What tests that compile or load need. Without it they skip, or fail when EBPFFIX_REQUIRE_VERIFIER=1."""
+"""What tests share: a tree to run the command in, and what those need that compile or load.
+
+Without a compiler, BCC or the privilege these skip, or fail when EBPFFIX_REQUIRE_VERIFIER=1. `tests/run --quick` leaves
+out what is marked here (see pyproject.toml for the markers).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import others
 import pytest
-import tools
+from support import PROGRAM, git
 
 from ebpffix.kernel import btf, btf_c
 from ebpffix.verify import CannotVerify
@@ -20,8 +25,18 @@ PROGRAMS = Path(__file__).with_name("bpf")
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
 
 
+# Who asks for one of these compiles or loads.
+_KERNEL = frozenset(("clang", "vmlinux_dir", "compiled", "verifier", "bcc"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _KERNEL.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.kernel)
+
+
 def missing(what: str) -> NoReturn:
-    tools.missing(what, required_by="EBPFFIX_REQUIRE_VERIFIER")
+    others.missing(what, required_by="EBPFFIX_REQUIRE_VERIFIER")
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +95,15 @@ def bcc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bcc]:
         missing(str(error))
     with running:
         yield running
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A git tree with one program that has one safe fix, in a folder."""
+    folder = tmp_path / "tree"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "count.bpf.c").write_bytes(PROGRAM)
+    git("init", "-q", cwd=folder)
+    git("add", ".", cwd=folder)
+    git("commit", "-qm", "start", cwd=folder)
+    return folder

@@ -9,8 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from support import cases
-from test_cli import ebpffix, git
+from support import cases, ebpffix, git
 
 from ebpffix.fix import Edit, Fix, Safety, Span, apply
 from ebpffix.report.model import model

@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_cli import FIXED, PROGRAM, ebpffix, tree
-
-__all__ = ["tree"]
+from support import FIXED, PROGRAM, ebpffix
 
 BODY = PROGRAM[PROGRAM.index(b'SEC("xdp")') : PROGRAM.index(b"char LICENSE")]
 TWICE = PROGRAM.replace(BODY, BODY + BODY.replace(b"int count(", b"int again("))

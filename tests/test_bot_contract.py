@@ -10,14 +10,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import others
 import pytest
-import tools
 from bot.fakes import OTHER, TOKEN, FakeGitHub, served, violations
 from bot.reports import HEAD, PATCH, PATH, data, finding, hunk
 from click.testing import CliRunner
 
 from ebpffix.bot.cli import main
 
+pytestmark = pytest.mark.node
 DESCRIPTION = "@octokit/openapi/generated/api.github.com.json"
 TWO_LINES = finding(3, line=19, hunks=[hunk(19, ["\tint a;\n", "\tmemcpy(a, b, 4);\n"], ["\tx;\n"])])
 
@@ -26,8 +27,8 @@ TWO_LINES = finding(3, line=19, hunks=[hunk(19, ["\tint a;\n", "\tmemcpy(a, b, 4
 def contract(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of prism, on loopback."""
     folder = tmp_path_factory.mktemp("prism")
-    (folder / "pulls.json").write_text(json.dumps(pulls_only(json.loads(tools.npm(DESCRIPTION).read_bytes()))))
-    command = [*tools.node("@stoplight/prism-cli/dist/index.js"), "mock", "--errors", "-h", "127.0.0.1", "-p", "0"]
+    (folder / "pulls.json").write_text(json.dumps(pulls_only(json.loads(others.npm(DESCRIPTION).read_bytes()))))
+    command = [*others.node("@stoplight/prism-cli/dist/index.js"), "mock", "--errors", "-h", "127.0.0.1", "-p", "0"]
     log = folder / "log"
     with log.open("wb") as out, subprocess.Popen([*command, "pulls.json"], cwd=folder, stdout=out, stderr=out) as prism:
         try:

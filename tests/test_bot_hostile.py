@@ -14,9 +14,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from ebpffix.bot.changes import changed_file
-from ebpffix.bot.markdown import inline
 from ebpffix.bot.plan import Flavour, Post, State, plan
 from ebpffix.bot.validate import MAX_BYTES, MAX_FINDINGS, MAX_TEXT, BadReport, read
+from ebpffix.shown import inline
 
 FLAVOURS = [
     Flavour(lambda _lines: "suggestion", reviews=True),
@@ -136,7 +136,7 @@ def test_a_mark_inside_a_text_is_not_the_comments_own() -> None:
 
 PATHS = [
     "../x.c", "/etc/passwd", "a/../b.c", "a//b.c", "./a.c", "", "a/", ".git/hooks/x", ".GIT/x", "a\\..\\b.c", "a\0.c",
-    "a\nb.c", "a" * 2000,
+    "a\nb.c", "a" * 2000, ".github/workflows/x.c", "src/.hidden/x.c", ".x.c",
 ]  # fmt: skip
 
 

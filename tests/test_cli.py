@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support import CACHE, cases
+from support import CACHE, FIXED, PROGRAM, UPDATE, cases, ebpffix, git
 
 from ebpffix.app import cli
 from ebpffix.app.cli import command
@@ -24,71 +23,6 @@ from ebpffix.rewriting.patch import changed_lines
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.verify.compile import Clang
 from ebpffix.verify.logs import SourceLine
-
-PROGRAM = b"""#include "vmlinux.h"
-#include <bpf/bpf_helpers.h>
-
-struct {
-\t__uint(type, BPF_MAP_TYPE_HASH);
-\t__uint(max_entries, 64);
-\t__type(key, u32);
-\t__type(value, u64);
-} counts SEC(".maps");
-
-SEC("xdp")
-int count(struct xdp_md *ctx)
-{
-\tu32 key = ctx->ingress_ifindex;
-\tu64 *seen = bpf_map_lookup_elem(&counts, &key);
-
-\tif (!seen)
-\t\treturn XDP_PASS;
-\t*seen += 1;
-\tbpf_map_update_elem(&counts, &key, seen, BPF_ANY);
-\treturn XDP_PASS;
-}
-
-char LICENSE[] SEC("license") = "GPL";
-"""
-UPDATE = b"\tbpf_map_update_elem(&counts, &key, seen, BPF_ANY);\n"
-FIXED = PROGRAM.replace(UPDATE, b"")
-
-
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-def ebpffix(*args: object, cwd: Path, text: bytes = b"", env: dict[str, str] | None = None) -> Done:
-    done = subprocess.run(
-        [sys.executable, "-m", "ebpffix", *map(str, args)],
-        cwd=cwd,
-        input=text,
-        capture_output=True,
-        env=os.environ | {"EBPFFIX_CACHE_DIR": str(CACHE)} | (env or {}),
-    )
-    assert b"Traceback" not in done.stderr, done.stderr.decode()
-    return Done(done.returncode, done.stdout.decode("latin-1"), done.stderr.decode("latin-1"))
-
-
-def git(*args: object, cwd: Path) -> str:
-    flags = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "core.autocrlf=false")
-    return subprocess.run(["git", *flags, *map(str, args)], cwd=cwd, check=True, capture_output=True, text=True).stdout
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A git tree with one program that has one safe fix, in a folder."""
-    folder = tmp_path / "tree"
-    (folder / "src").mkdir(parents=True)
-    (folder / "src" / "count.bpf.c").write_bytes(PROGRAM)
-    git("init", "-q", cwd=folder)
-    git("add", ".", cwd=folder)
-    git("commit", "-qm", "start", cwd=folder)
-    return folder
-
 
 # -- modes
 
@@ -178,6 +112,7 @@ def test_format_patch(tree: Path, tmp_path: Path) -> None:
     assert "redundant-map-update" in git("log", "-1", "--format=%s", cwd=tree)
 
 
+@pytest.mark.slow
 def test_all_fixtures_as_one_tree(tmp_path: Path) -> None:
     """The diff over every fixture at once, put through git, gives what --apply writes."""
     for case in cases():

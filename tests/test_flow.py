@@ -10,6 +10,7 @@ from ebpffix.analysis.flow import Effect, Flow, Step, same_expression
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.parse import parse
+from ebpffix.sources.reach import Reach
 from ebpffix.sources.source import Source
 
 PRELUDE = b"""
@@ -24,9 +25,11 @@ void f(struct val *v, int x, int k)
 def flow_of(body: str) -> Flow:
     path = Path("/nowhere/flow.c")
     source = Source(path, PRELUDE + body.encode())
-    parsed = parse(source, Setup(("-target", "bpf", "-std=gnu11", "-w")), {str(path): source.data}, pch=None)
+    parsed = parse(
+        source, Setup(("-target", "bpf", "-std=gnu11", "-w"), Reach(path.parent)), {str(path): source.data}, pch=None
+    )
     assert not parsed.errors, parsed.errors
-    unit = Unit(path, "libbpf", parsed.tu, {path: source})
+    unit = Unit(path, "libbpf", parsed, {path: source})
     return Flow(unit.functions[-1])
 
 

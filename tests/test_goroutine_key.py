@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import analyse_files, findings
+from support import analysed, findings
 
 from ebpffix.fix import Fix, Safety
 
@@ -135,5 +135,5 @@ def test_hosts(tmp_path: Path, section: str, name: str, text: str, count: int) -
     folder.mkdir()
     (folder / name).write_text(text)
     path = folder / "program.bpf.c"
-    result = analyse_files(path, {path: (HEAD + program(section)).encode()}, (NAME,))
+    result = analysed(path, (HEAD + program(section)).encode(), NAME)
     assert len(result.findings) == count

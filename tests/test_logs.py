@@ -20,9 +20,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import transforms
 
+from ebpffix.fix import LIBBPF
 from ebpffix.sources.source import Source
-from ebpffix.verify.explain import BY_KEY, TABLE, explain
+from ebpffix.transform import Cure, Transform
+from ebpffix.verify.explain import BY_KEY, TABLE, cured_by, explain
 from ebpffix.verify.lineinfo import line_of
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read
 
@@ -39,10 +42,10 @@ NO_LINE = re.compile(
     r"global-function/(pointer_to_pointer\.(5\.10|6\.1)|wrong_size\.5\.10)$"
     r"|stack-bounds/two_frames|unreachable/|program-size/|co-re/"
 )
-TRANSFORMS = set(
-    "split-byteorder redundant-map-update padded-init builtin-memcpy libc-string kretprobe-args unsafe-deref "
-    "probe-read-result probe-read-space missing-kernel-struct stash-leak goroutine-key map-size".split()
-)
+
+
+def cured(rejection: Rejection) -> str | None:
+    return cured_by(rejection.class_, rejection.context, [known.facts for known in transforms().values()])
 
 
 def rejections(data: bytes) -> list[Rejection]:
@@ -65,7 +68,7 @@ def only(data: bytes) -> Rejection:
 def test_map_that_was_not_made(line: str, transform: str | None) -> None:
     rest = "libbpf: failed to load object 'x.bpf.o'\nError: failed to load object file\n"
     found = only(f"libbpf: loading x.bpf.o\n{line}\n{rest}".encode())
-    assert (found.class_, found.transform, found.loader) == ("map-creation", transform, "libbpf")
+    assert (found.class_, cured(found), found.loader) == ("map-creation", transform, "libbpf")
     assert found.message == line.removeprefix("libbpf: ")
 
 
@@ -110,7 +113,7 @@ def test_fixture(log: Path) -> None:
     source = program.read_text() if program.exists() else ""
     cure = re.search(r"^// transform: (\S+)$", source, re.M)
     expected = OTHERWISE.get(case, (log.parent.name, cure[1] if cure else None))
-    assert (rejection.class_, rejection.transform) == expected
+    assert (rejection.class_, cured(rejection)) == expected
     assert rejection.explanation == BY_KEY[rejection.class_].text
     if "7.3" in log.stem:
         return
@@ -154,14 +157,23 @@ def test_message(message: str, key: str) -> None:
     assert found is not None and found.key == key
 
 
-def test_cures_are_transforms() -> None:
-    cures = {t for e in BY_KEY.values() for t in (e.transform, *(c[1] for c in e.cures)) if t}
-    assert cures <= TRANSFORMS
+def test_cures_are_of_classes() -> None:
+    cures = [cure for known in transforms().values() for cure in known.facts.cures]
+    assert {cure.refusal for cure in cures} <= BY_KEY.keys()
+    assert all(re.compile(cure.pattern) for cure in cures)
+
+
+def test_a_cure_with_a_pattern_speaks_first() -> None:
+    general = Transform("general", 0, (LIBBPF,), (), "", cures=(Cure("lock"),))
+    special = Transform("special", 9, (LIBBPF,), (), "", cures=(Cure("lock", r"^@bcc"),))
+    assert cured_by("lock", "@bcc\n\n\nm", [general, special]) == "special"
+    assert cured_by("lock", "@libbpf\n\n\nm", [general, special]) == "general"
+    assert cured_by("loop", "@bcc\n\n\nm", [general, special]) is None
 
 
 def test_value_written_back_is_a_redundant_update() -> None:
     log = b"7: (85) call bpf_map_update_elem#2\nR3 type=map_value expected=fp\nprocessed 8 insns\n"
-    assert only(log).transform == "redundant-map-update"
+    assert cured(only(log)) == "redundant-map-update"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +190,7 @@ def test_value_written_back_is_a_redundant_update() -> None:
 )
 def test_cure_of_a_number_used_as_pointer(loader: bytes, line: bytes, transform: str) -> None:
     log = loader + b"; " + line + b"\n1: (69) r3 = *(u16 *)(r1 +12)\nR1 invalid mem access 'inv'\nprocessed 2 insns\n"
-    assert only(log).transform == transform
+    assert cured(only(log)) == transform
 
 
 # What loaders print around it
@@ -223,7 +235,7 @@ def test_last_words_of_a_loader_are_no_second_rejection() -> None:
 def test_bcc_log_in_full() -> None:
     (rejection,) = around("bcc")
     assert rejection.source == SourceLine("main.c", 17, "u16 port = ntohs(sk->__sk_common.skc_dport);")
-    assert (rejection.transform, rejection.registers) == ("split-byteorder", "R1=scalar()")
+    assert (cured(rejection), rejection.registers) == ("split-byteorder", "R1=scalar()")
 
 
 def test_journal_prefix_goes() -> None:
@@ -445,6 +457,7 @@ def test_line_of_survives_broken_objects(program: bytes) -> None:
 # The running kernel
 
 
+@pytest.mark.kernel
 def test_this_kernel_refuses_the_programs_for_the_same_reasons(tmp_path: Path) -> None:
     missing = [tool for tool in ("gcc", "bpftool") if shutil.which(tool) is None]
     missing += [h for h in ("/usr/include/bpf/libbpf.h",) if not Path(h).exists()]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support import CACHE, UNSAFE, analyse_files, findings, fixed, transforms
+from support import CACHE, UNSAFE, analysed, findings, fixed, transforms
 
 from ebpffix.app.cli import command
 from ebpffix.fix import BCC, Fix, Safety
@@ -135,7 +135,7 @@ def test_user_space_next_to_the_program(tmp_path: Path, name: str, text: str, co
     folder.mkdir()
     (folder / name).write_text(text)
     program = folder / "program.bpf.c"
-    assert len(analyse_files(program, {program: HEAD + (MAP % ("HASH", "")).encode()}, (NAME,)).findings) == count
+    assert len(analysed(program, HEAD + (MAP % ("HASH", "")).encode(), NAME).findings) == count
 
 
 def test_digest_follows_the_neighbours(tmp_path: Path) -> None:

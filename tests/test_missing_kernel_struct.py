@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import support
@@ -57,10 +56,10 @@ def btf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def with_btf(monkeypatch: pytest.MonkeyPatch, path: Path | None) -> None:
-    def job(*args: Any, **kwargs: Any) -> Job:
-        return dataclasses.replace(Job(*args, **kwargs), btf=path)
+    def job(job: Job) -> Job:
+        return dataclasses.replace(job, btf=path)
 
-    monkeypatch.setattr(support, "Job", job)
+    monkeypatch.setattr(support, "as_it_is", job)
 
 
 def bcc_program(body: str, before: str = "", parameter: str = "struct rq *rq") -> bytes:
@@ -197,7 +196,7 @@ def test_struct_that_the_headers_here_define(btf: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(kernel_headers, "_MODULES", tmp_path)
     kernel_headers.definer.cache_clear()
     path, text = Path("/nowhere/program.c"), bcc_program("return bq->bfqd->queued;", parameter="struct bfq_queue *bq")
-    result = support.analyse_files(path, {path: text}, [NAME], BCC)
+    result = support.analysed(path, text, NAME, dialect=BCC)
     kernel_headers.definer.cache_clear()
     assert ["struct bfq_data" in fix.message for _, fix in result.findings] == [True]
     assert f"`struct bfq_queue` is left alone: {build}/include/linux/bfq.h defines it" in result.notes
@@ -516,6 +515,7 @@ def test_padded_stub_loads(bcc: Bcc, parameter: str, used: str) -> None:
     assert "incomplete" in str(before) and [p.verdict for p in after.programs] == ["accepted"]
 
 
+@pytest.mark.slow
 def test_kept_result_follows_the_btf(tmp_path: Path) -> None:
     program, types = tmp_path / "x.bpf.c", tmp_path / "btf"
     program.write_bytes(libbpf_program(b"return rq->cpu;"))

@@ -284,7 +284,7 @@ def test_git_am_gives_the_new_bytes(
         ("second", "", [("a b.c", middle, one[1] + b"\nlast"), ("d/é.c", two[0], two[1] + b"\nlast")]),
     ]
     with tempfile.TemporaryDirectory() as folder:
-        patches = format_patch(Path(folder), series, date=DATE, repository=tree)
+        patches = format_patch(Path(folder), series, date=DATE, author=("Zoë Tester", "z@example.org"))
         git("am", "-q", *(["--keep-cr"] if keep_cr else []), *patches, cwd=tree)
     assert (tree / "a b.c").read_bytes() == one[1] + b"\nlast"
     assert (tree / "d/é.c").read_bytes() == two[1] + b"\nlast"

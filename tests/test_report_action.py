@@ -14,11 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from support import CACHE
-from test_cli import FIXED, PROGRAM, git, tree
+from support import CACHE, FIXED, PROGRAM, git
 
-__all__ = ["tree"]
-
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import others
 import pytest
-import tools
 from reports import hostile, of_fixtures
 
 from ebpffix.report import html, render
@@ -91,7 +91,7 @@ def shown(tmp_path: Path, data: bytes, address: str = "", *flags: str) -> str:
     """The document when its script has run, without the script."""
     page = tmp_path / "report.html"
     page.write_bytes(data)
-    command = [*tools.browser(tmp_path / "profile"), *flags, "--dump-dom", f"{page.as_uri()}{address}"]
+    command = [*others.browser(tmp_path / "profile"), *flags, "--dump-dom", f"{page.as_uri()}{address}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return re.sub(r"<(script|style)>.*?</\1>", "", done.stdout, flags=re.DOTALL)
@@ -103,6 +103,7 @@ def visible(dom: str) -> list[str]:
     return [re.search('data-transform="([^"]*)"', a)[1] for a in articles if "hidden" not in a]  # type: ignore[index]
 
 
+@pytest.mark.browser
 def test_filters_in_a_browser(tmp_path: Path) -> None:
     report, _ = of_fixtures()
     data = render(report, "html")
@@ -126,6 +127,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, *flag
     return re.findall("<title>(.*?)</title>", shown(tmp_path, render(of_fixtures()[0], "html"), "", *flags))[0]
 
 
+@pytest.mark.browser
 def test_a_click_filters_and_is_in_the_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A chosen transform is shown alone, by file and then by transform; and what is chosen can be sent as a link."""
     clicks = """boxes("transform").find(b => b.value === "padded-init").click(), boxes("by")[1].click(),
@@ -138,6 +140,7 @@ def test_a_click_filters_and_is_in_the_address(monkeypatch: pytest.MonkeyPatch, 
     assert titles == "padded-init"
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 500])
 def test_nothing_is_wider_than_the_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int) -> None:
     """Old and new stand side by side, or on a phone below each other."""
@@ -149,6 +152,7 @@ def test_nothing_is_wider_than_the_window(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert columns == (2 if width > 700 else 1)
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize(("dark", "flags"), [(False, ()), (True, ("--blink-settings=preferredColorScheme=0",))])
 def test_light_and_dark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dark: bool, flags: tuple[str, ...]) -> None:
     script = """[document.body, form, document.querySelector(".pane")]
@@ -159,6 +163,7 @@ def test_light_and_dark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dark: b
     assert max(colours) < 100 if dark else min(colours) > 200
 
 
+@pytest.mark.browser
 def test_hostile_report_in_a_browser(tmp_path: Path) -> None:
     report, _ = hostile()
     dom = shown(tmp_path, render(report, "html"))
@@ -166,6 +171,7 @@ def test_hostile_report_in_a_browser(tmp_path: Path) -> None:
     assert len(visible(dom)) == len(report["findings"])  # our own script ran
 
 
+@pytest.mark.browser
 def test_no_other_script_runs(tmp_path: Path) -> None:
     """Even markup that got through would do nothing: the page allows its own script alone."""
     data = render(of_fixtures()[0], "html")

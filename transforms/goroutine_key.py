@@ -30,6 +30,7 @@ import re
 from collections.abc import Iterator
 
 from ebpffix.analysis.probes import Probes
+from ebpffix.analysis.programs import By, Kind, Program, Role, programs
 from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.transform import Transform
@@ -41,12 +42,13 @@ TRANSFORM = Transform(
     triggers=(rb"bpf_get_current_pid_tgid\s*\(", rb"BPF_U(?:RET)?PROBE\s*\(", rb"pt_regs\b"),
     summary="probe on a Go function that keys by thread: goroutines change threads",
     neighbours=(".go", ".py"),
+    shape="a uprobe on a Go binary keyed by thread: goroutines change threads",
+    advice="key by goroutine",
 )
 
 # import/path.Func, import/path.(*Type).Method, main.main.func1; a C compiler's clones look like a package's functions.
 _GO = re.compile(r"(?:[\w.~-]+/)*[A-Za-z_][\w-]*\.(?:\(\*?\w+(?:\[\.\.\.\])?\)\.)?[A-Za-z_]\w*(?:\.\w+)*(?:\+\w+)?\Z")
 _CLONE = re.compile(r"\.(?:isra|part|cold|constprop|llvm|lto_priv|localalias|clone|str|rodata)\b|@")
-_UPROBE = re.compile(rb"\??u(ret)?probe(?:\.multi)?(?:\.s)?(?:/(.*))?\Z", re.DOTALL)
 # Where hosts name the symbol: a literal, or a constant of the same file.
 _HOST = re.compile(
     rb"""\.(U(?:ret)?probe)\(\s*("[^"]*"|`[^`]*`|\w+)"""
@@ -58,17 +60,17 @@ _HOST = re.compile(
 def find(unit: Unit) -> Iterator[Fix]:
     targets: dict[int, str] = {}
     returning: list[tuple[Node, str]] = []
-    for program in unit.functions:
-        if _may_be_uprobe(unit, program):
+    for program in programs(unit):
+        if _may_be_uprobe(program):
             symbol, is_return = _target(unit, program)
             if symbol:
-                targets[program.decl] = symbol
-                returning += [(program, symbol)] if is_return else []
+                targets[program.function.decl] = symbol
+                returning += [(program.function, symbol)] if is_return else []
     if targets:
         yield from _keys(unit, targets)
-        for program, symbol in returning[:1]:
+        for function, symbol in returning[:1]:
             yield Fix(
-                program,
+                function,
                 f"a uretprobe on `{symbol}` crashes the Go program when its stack grows or is walked; put uprobes on "
                 "the function's return instructions instead",
                 Safety.ADVICE,
@@ -98,27 +100,21 @@ def _keys(unit: Unit, targets: dict[int, str]) -> Iterator[Fix]:
 # -- what is probed
 
 
-def _may_be_uprobe(unit: Unit, function: Node) -> bool:
-    section = unit.program_section(function)
-    if section or unit.dialect != BCC:
-        return bool(_UPROBE.match(section))
-    first = next(iter(function.parameters), None)
-    plain = not function.name.startswith(("kprobe__", "kretprobe__", "syscall__"))
-    return plain and first is not None and "pt_regs" in first.type.canonical.spelling
+def _may_be_uprobe(program: Program) -> bool:
+    if program.section:
+        return program.kind is Kind.USER and program.role is not Role.OTHER
+    return program.kind is Kind.FUNCTION and program.by is By.HOST
 
 
-def _target(unit: Unit, program: Node) -> tuple[str, bool]:
+def _target(unit: Unit, program: Program) -> tuple[str, bool]:
     """The Go function that a program probes ("" if it is none, or not known), and whether where it returns."""
-    section = _UPROBE.match(unit.program_section(program))
-    returns = bool(section and section[1])
-    if section and section[2]:
-        attached = section[2].decode("utf-8", "replace")
-        symbol = _go(attached.rpartition(":")[2])
-        if symbol or ":" in attached:
-            return symbol, returns
+    returns = bool(program.section) and program.role is Role.RETURN
+    symbol = _go(program.where.rpartition(":")[2])
+    if symbol or ":" in program.where:
+        return symbol, returns
     # Without a path a section is only a label: a host attaches the program.
-    for symbol, is_return in _host_symbols(unit, program):
-        if section is None or is_return == returns:
+    for symbol, is_return in _host_symbols(unit, program.function):
+        if not program.section or is_return == returns:
             return symbol, is_return
     return "", False
 

@@ -26,12 +26,13 @@ from collections.abc import Callable, Iterator
 
 from ebpffix.analysis.flow import Flow
 from ebpffix.analysis.provenance import HOSTS, Space, prove
+from ebpffix.analysis.values import taker
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.editing.statements import has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import HELPERS, helper
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 _NO_FORM = {
     **dict.fromkeys(("strcat", "strncat"), "write the parts to their places in the buffer one after the other"),
@@ -54,6 +55,11 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="string functions of libc, which BPF does not have",
+    shape="`strcpy`, `strlen`, `strcmp` … are no functions of BPF",
+    safe="a literal into an array that holds it",
+    suggested="probe reads, `bpf_strncmp`",
+    advice="no replacement",
+    cures=(Cure("scalar-deref", r"(?:\b|_)strn?(?:l?cpy|len|cmp)\s*\("),),
 )
 
 _STRNCMP = HELPERS["bpf_strncmp"]
@@ -175,7 +181,7 @@ def _length_of_read(unit: Unit, call: LibcCall, buffer: Node) -> list[Edit] | No
         return None
     if read.arguments[0].uncast.text.lstrip(b"&") != buffer.text:
         return None
-    variable = _kept_in(read)
+    variable = taker(read)
     if variable is None or variable.type.is_pointer or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable):
         return None
     value = variable.name.encode() + b" - 1"
@@ -196,19 +202,6 @@ def _is_plain(flow: Flow, variable: Node) -> int:
     """1 if a variable is declared without a value and set later, so that its declaration is no other value."""
     declared = [u.node for u in flow.uses(variable.decl) if u.node.kind == "VAR_DECL"]
     return int(len(declared) == 1 and not declared[0].children)
-
-
-def _kept_in(read: Node) -> Node | None:
-    """The variable that a call's result is stored in."""
-    outer = read.outer
-    while outer is not None and outer.kind == "CSTYLE_CAST_EXPR":
-        outer = outer.outer
-    if outer is not None and outer.kind == "VAR_DECL":
-        return outer
-    if outer is not None and outer.kind == "BINARY_OPERATOR" and outer.operator == "=":
-        left = outer.children[0].bare
-        return left if left.kind == "DECL_REF_EXPR" else None
-    return None
 
 
 # -- comparisons

@@ -37,7 +37,7 @@ from ebpffix.frontend import MapCall, Node, Unit
 from ebpffix.frontend.unit import Macro
 from ebpffix.kernel.map_types import BY_NUMBER, HASH, PERCPU_HASH, MapType, Shape
 from ebpffix.sources.source import Source
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="map-size",
@@ -52,6 +52,10 @@ TRANSFORM = Transform(
     ),
     summary="map whose size is not stated: BCC's silent default, or none at all in libbpf",
     neighbours=(".c", ".cc", ".cpp", ".h", ".hpp", ".go", ".rs", ".py"),
+    shape="BCC's silent 10240 entries; a libbpf map without a size",
+    suggested="the size stated",
+    advice="a small hash that only grows",
+    cures=(Cure("map-creation", r"failed to create.*: Invalid argument"),),
 )
 
 DEFAULT = b"10240"

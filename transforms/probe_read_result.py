@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import helper
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="probe-read-result",
@@ -36,6 +36,11 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"=\s*(?:\([\w\s]+\)\s*)?(?:bpf_(?:probe|core)_read|BPF_(?:CORE|PROBE)_READ)\w*",),
     summary="result of a probe read in an unsigned variable, where an error looks like a length",
+    shape="an unsigned variable hides the error of a probe read",
+    safe="tested `< 0` only",
+    suggested="otherwise",
+    advice="used as an index",
+    cures=(Cure("unclamped-index"),),
 )
 
 _UNSIGNED = ("UCHAR", "USHORT", "UINT", "ULONG", "ULONGLONG")

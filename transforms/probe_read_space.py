@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from ebpffix.analysis.provenance import HOSTS, is_reached, prove
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="probe-read-space",
@@ -38,6 +38,11 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="probe read that does not say whether the address is of the kernel or of user space",
+    shape="`bpf_probe_read` does not say whose memory it reads",
+    safe="the space is certain and the target kernel ≥ 5.5",
+    suggested="likely",
+    advice="the source does not tell",
+    cures=(Cure("helper-not-allowed", r"bpf_probe_read(?:_str)?#"),),
 )
 
 _OLD = ("bpf_probe_read", "bpf_probe_read_str")

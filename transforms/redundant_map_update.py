@@ -38,7 +38,7 @@ from ebpffix.analysis.maps import Map, MapEffects, deletes, describe, map_decl
 from ebpffix.editing.statements import delete_statement, has_comment, in_block
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="redundant-map-update",
@@ -47,6 +47,11 @@ TRANSFORM = Transform(
     triggers=(rb"bpf_map_update_elem\s*\(", rb"\.\s*update\s*\("),
     kernel=">=4.18",
     summary="map update of a value that lookup already returned by reference",
+    shape="a value that lookup returned is written back onto itself",
+    safe="hash or array, nothing deletes from the map",
+    suggested="LRU maps; the file deletes from the map",
+    advice="look-alike key",
+    cures=(Cure("wrong-pointer", r"(?s)call bpf_map_update_elem.*R3 type=map_value"),),
 )
 
 _ANY, _EXIST = 0, 2  # flags of an update

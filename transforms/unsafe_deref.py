@@ -41,7 +41,7 @@ from ebpffix.editing.hoist import can_move, takes_braces
 from ebpffix.editing.statements import add_include, after, before, has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 TRANSFORM = Transform(
     name="unsafe-deref",
@@ -51,6 +51,11 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="kernel memory read directly, which the verifier refuses",
+    shape="a kernel pointer is dereferenced directly",
+    safe="libbpf, certainly an untrusted kernel pointer",
+    suggested="likely one",
+    advice="writes",
+    cures=(Cure("scalar-deref"),),
 )
 
 # Macros over __builtin_preserve_access_index, which does not nest, and the argument that begins their chain.

@@ -15,6 +15,7 @@ from ebpffix.report import plain
 from ebpffix.report.model import display, fingerprint
 from ebpffix.rewriting.found import Found, Identity
 from ebpffix.sources.files import reason
+from ebpffix.sources.reader import DATA, read_file
 from ebpffix.sources.source import Source
 from ebpffix.write import replace_content
 
@@ -67,7 +68,7 @@ def outside(path: Path, contents: Mapping[Path, bytes]) -> Wanted:
 
 def _read(path: Path) -> frozenset[str]:
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path, DATA))
     except OSError as error:
         raise ValueError(f"{path}: {reason(error)}; write a baseline with --write-baseline") from None
     except (ValueError, RecursionError):

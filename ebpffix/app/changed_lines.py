@@ -9,13 +9,12 @@ from pathlib import Path
 
 from ebpffix.rewriting.found import Found
 from ebpffix.rewriting.patch import changed_lines, lines_since
-from ebpffix.sources.files import root_of
+from ebpffix.sources.files import reason, root_of
 from ebpffix.sources.git import git
+from ebpffix.sources.reader import DATA, SOURCE, read_file
 from ebpffix.sources.source import Source
 
 Wanted = Callable[[Found], bool]
-
-_MOST = 16 << 20  # bytes of a file's older version: a small blob can unpack to gigabytes
 
 
 def of_diff(path: Path, contents: Mapping[Path, bytes]) -> Wanted:
@@ -25,9 +24,9 @@ def of_diff(path: Path, contents: Mapping[Path, bytes]) -> Wanted:
     ValueError, one line, for a file that cannot be read or is no diff.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, DATA)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; check the path") from None
+        raise ValueError(f"{path}: {reason(error)}; check the path") from None
     try:
         lines = changed_lines(data)
     except ValueError as error:
@@ -75,9 +74,10 @@ class _Base:
         return lines_since(self._content(blob) if blob else b"", source.data)
 
     def _content(self, blob: str) -> bytes:
-        """What a blob holds; nothing, so that all counts as new, of one that is no source by its size."""
+        """What a blob holds; nothing, so that all counts as new, of one that is no source: a small one can unpack to
+        gigabytes."""
         size = int(git(self._root, "cat-file", "-s", blob).output)
-        return git(self._root, "cat-file", "blob", blob).output if size <= _MOST else b""
+        return git(self._root, "cat-file", "blob", blob).output if size <= SOURCE else b""
 
 
 def _blob(data: bytes, like: str | None) -> str | None:

@@ -11,7 +11,7 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +19,7 @@ import click
 
 from ebpffix import __version__
 from ebpffix.report import FORMATS
+from ebpffix.shown import visible
 
 if TYPE_CHECKING:
     from ebpffix.app.config import Config
@@ -34,13 +35,13 @@ _STDIN = "-"
 
 def fail(message: str) -> NoReturn:
     """One line on standard error, and exit 2."""
-    click.echo(f"ebpffix: {message}", err=True)
+    _tell(message)
     raise SystemExit(2)
 
 
 def _tell(line: str) -> None:
-    """One line on standard error, for what does not stop the run."""
-    click.echo(f"ebpffix: {line}", err=True)
+    """One line on standard error."""
+    click.echo(f"ebpffix: {visible(line)}", err=True)
 
 
 def _names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -53,6 +54,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
 @click.option("--verify", is_flag=True, help="Compile and load each touched program before and after.")
+@click.option("--repair", is_flag=True, help="Repair programs that the verifier refuses; with --diff, --apply, alone.")
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
@@ -165,9 +167,21 @@ def _sources(paths: tuple[str, ...]) -> list[Source]:
 
 
 def _list_transforms() -> None:
+    from ebpffix.transform import BUILT_IN
+
     for transform in _load_transforms().values():
         facts = transform.facts
-        click.echo(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}")
+        origin = "" if transform.distribution == BUILT_IN else f" (of {transform.distribution})"
+        click.echo(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}{origin}")
+
+
+def _tell_of_others(chosen: Iterable[Registered]) -> None:
+    """Whose code runs, besides ours."""
+    from ebpffix.transform import BUILT_IN
+
+    others = [f"{t.facts.name} (of {t.distribution})" for t in chosen if t.distribution != BUILT_IN]
+    if others:
+        _tell(f"with {', '.join(others)}")
 
 
 def _explain(name: str) -> None:
@@ -197,7 +211,7 @@ def _check(flags: dict[str, Any]) -> None:
     from ebpffix.sources.git import GitError
 
     for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
-        if flags[flag] and not flags[needs]:
+        if flags[flag] and not flags[needs] and not (flags["repair"] and needs == "verify"):
             raise click.UsageError(f"--{flag.replace('_', '-')} goes with --{needs}")
     modes_given = [mode for mode in ("diff", "apply", "format_patch", "write_baseline", "watch") if flags[mode]]
     if len(modes_given) > 1:
@@ -213,15 +227,18 @@ def _check(flags: dict[str, Any]) -> None:
     except (ConfigError, OSError, ValueError) as error:
         fail(str(error))
     for line in discovery.errors:
-        click.echo(f"ebpffix: {line}", err=True)
+        _tell(line)
+    _tell_of_others(settings.transforms.values())
     if discovery.skipped:
         others = f" and {len(discovery.skipped) - 1} more" if len(discovery.skipped) > 1 else ""
-        click.echo(f"ebpffix: {discovery.skipped[0]}{others}: no eBPF C by its looks, left alone", err=True)
+        _tell(f"{discovery.skipped[0]}{others}: no eBPF C by its looks, left alone")
     if flags["write_baseline"]:
         from ebpffix.app import baseline
 
         everything = baseline.Everything()
         settings = dataclasses.replace(settings, wanted=everything)
+    if flags["repair"]:
+        raise SystemExit(_repair(flags, discovery, settings, contents))
     try:
         if flags["watch"]:
             from ebpffix.app import watch
@@ -247,6 +264,27 @@ def _check(flags: dict[str, Any]) -> None:
     if flags["step"] and settings.verifier:
         raise SystemExit(modes.step(report, output, settings.verifier))
     raise SystemExit(mode(report, output))
+
+
+def _repair(flags: dict[str, Any], discovery: Discovery, settings: Settings, contents: dict[Path, bytes]) -> int:
+    """Search for repairs of what the verifier refuses."""
+    from ebpffix.app import modes, repairs
+    from ebpffix.frontend.environment import NoTypes
+    from ebpffix.repair.registry import load_strategies
+
+    output = modes.Output(
+        format=flags["output_format"],
+        file=Path(flags["output_file"]) if flags["output_file"] else None,
+        stdin=bool(contents),
+    )
+    if output.format not in ("text", "json"):
+        raise click.UsageError("--repair reports as text or json")
+    mode: repairs.Mode = "diff" if flags["diff"] else "apply" if flags["apply"] else "list"
+    try:
+        strategies = list(load_strategies().values())
+        return repairs.run(discovery, settings, _verifier(flags, settings.cache), strategies, mode, output)
+    except (ValueError, OSError, NoTypes) as error:
+        fail(str(error))
 
 
 def _config(flags: dict[str, Any], known: Collection[str]) -> Config:
@@ -313,6 +351,7 @@ def _settings(
     )
     return Settings(
         transforms=chosen,
+        known=frozenset(known),
         environment=Environment(options),
         jobs=flags["jobs"] or len(os.sched_getaffinity(0)),
         cache=cache,

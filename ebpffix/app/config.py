@@ -15,7 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ebpffix.sources.files import git_root, inside, is_ours, is_pattern, reason, root_of, within
+from ebpffix.sources.files import git_root, inside, is_ours, is_pattern, reason, root_of
+from ebpffix.sources.reach import within
+from ebpffix.sources.reader import DATA, SETTINGS, read_file
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -93,7 +95,7 @@ def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Collection[
 def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
     """The table under `keys` of a TOML file; None if there is no such file, or no such table in it."""
     try:
-        data = path.read_bytes()
+        data = read_file(path, SETTINGS)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
@@ -272,7 +274,7 @@ class CompileCommands:
         import json
 
         try:
-            entries = json.loads(self.path.read_bytes())
+            entries = json.loads(read_file(self.path, DATA))
         except OSError as error:
             raise ConfigError(f"{self.path}: {reason(error)}; check the path") from None
         except (ValueError, RecursionError) as error:

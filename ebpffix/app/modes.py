@@ -18,6 +18,7 @@ from ebpffix.rewriting.patch import unified
 from ebpffix.run.analyse import Status
 from ebpffix.run.engine import Report, run
 from ebpffix.run.settings import Settings
+from ebpffix.shown import visible, visible_code
 from ebpffix.sources.discover import Discovery
 from ebpffix.sources.files import root_of
 from ebpffix.sources.git import GitError, git
@@ -53,7 +54,7 @@ def diff(report: Report, output: Output) -> int:
         _proofs_of(report, path) + unified(display(path), report.before[path], data)
         for path, data in sorted(report.changed.items())
     ]
-    code = _finish(report, output, b"".join(changes), bool(changes))
+    code = _finish(report, output, _on_terminal(b"".join(changes)), bool(changes))
     if output.format == "text":
         _say(_summary(report, "would be made", report.remaining))
     return code
@@ -66,11 +67,19 @@ def _proofs_of(report: Report, path: Path) -> bytes:
     return "".join(f"# {transform}: {text.proved(proof)}\n" for transform, proof in proofs).encode()
 
 
+def _on_terminal(result: bytes) -> bytes:
+    """Code for standard output: as it is, for programs; a terminal gets none of what it would obey."""
+    if not sys.stdout.isatty():
+        return result
+    lines = result.decode("utf-8", "surrogateescape").split("\n")
+    return "\n".join(visible_code(line.removesuffix("\r")) for line in lines).encode()
+
+
 def apply(report: Report, output: Output) -> int:
     """Write the new content of the files that change; of standard input, print it."""
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
-        return _finish(report, output, result, bool(_fixable(report.remaining)))
+        return _finish(report, output, _on_terminal(result), bool(_fixable(report.remaining)))
     failed: set[Path] = set()
     for path, data in sorted(report.changed.items()):
         try:
@@ -105,7 +114,7 @@ def step(report: Report, output: Output, verifier: Verifier) -> int:
         print(*text.lines(report, [found], colour=output.colour), sep="\n")
         if harm:
             report.dropped.append((found, f"undone: {proof.reason if proof else ''}"))
-            print(f"    undone: {proof.reason if proof else ''}")
+            print(f"    undone: {visible(proof.reason) if proof else ''}")
             continue
         made.append(found)
         changed = {path: apply_all(report.before, made)[path] for path in {e.path for e in found.fix.edits}}
@@ -136,7 +145,7 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
             series.append((f"{name}: {known.facts.summary}", body, files))
             contents |= report.changed
     try:
-        for path in write_series(folder, series):
+        for path in write_series(folder, series, author=_author()):
             print(path)
     except OSError as error:
         _say([f"ebpffix: {folder}: {error.strerror}; give a folder that can be written"])
@@ -157,10 +166,20 @@ def write_baseline(report: Report, found: Sequence[Found], path: Path) -> int:
     return _finish(report, Output(), b"", False)
 
 
+def _author() -> tuple[str, str] | None:
+    """Who git says the user is, in one line each; None if it does not say, or with an address that no mail has."""
+    try:
+        said = [git(root_of(os.getcwd()), "config", "--get", f"user.{key}").output for key in ("name", "email")]
+    except GitError:
+        return None
+    name, address = (" ".join(visible(text.decode(errors="replace")).split()) for text in said)
+    return (name, address) if name and address.isascii() else None
+
+
 def _described(report: Report) -> Iterable[str]:
     for found in report.applied:
         reason = f" ({found.fix.reason})" if found.fix.reason else ""
-        yield f"{display(found.fix.at.path)}: {found.fix.message}{reason}"
+        yield visible(f"{display(found.fix.at.path)}: {found.fix.message}{reason}")
         if proof := report.proofs.get(found.identity):
             yield f"    {text.proved(proof)}"
 
@@ -238,4 +257,4 @@ def _summary(report: Report, verb: str, left: Sequence[Found]) -> list[str]:
 
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)

@@ -12,6 +12,7 @@ from ebpffix.app.config import Config
 from ebpffix.report import rejection, text
 from ebpffix.run.engine import programs_to_load, run
 from ebpffix.run.settings import Settings
+from ebpffix.shown import visible
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.sources.files import HOSTS
 from ebpffix.sources.source import Source
@@ -57,7 +58,7 @@ def watch(paths: Sequence[str], found: Discovery, settings: Settings, config: Co
 def _print(lines: Iterable[str]) -> None:
     """Each line as soon as it is known: compiling takes longer than analysing."""
     for line in lines:
-        print(line, flush=True)
+        print(visible(line), flush=True)
 
 
 def _answer(found: Discovery, settings: Settings) -> Iterable[str]:

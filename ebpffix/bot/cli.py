@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ebpffix import __version__
+from ebpffix.shown import visible
 
 if TYPE_CHECKING:
     from ebpffix.bot.review import Host
@@ -21,7 +22,7 @@ _MAX_EVENT = 30_000_000  # bytes; GitHub's largest are 25 MB
 
 
 def _note(message: str) -> None:
-    click.echo(f"ebpffix-bot: {message}", err=True)
+    click.echo(f"ebpffix-bot: {visible(message)}", err=True)
 
 
 def _fail(message: str) -> NoReturn:
@@ -39,6 +40,8 @@ def main() -> None:
 
 
 _report = click.option("--report", "report_file", required=True, metavar="F", help="The JSON report.")
+_transforms = click.option("--transform", "transforms", multiple=True, metavar="T",
+                           help="A transform of another package that the report may name.")  # fmt: skip
 _dry_run = click.option("--dry-run", is_flag=True, help="Read from the host, and print the writes instead of sending.")
 
 
@@ -47,15 +50,18 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Read from the host, and
 @click.option("--repo", required=True, envvar="GITHUB_REPOSITORY", metavar="O/R", help="Else $GITHUB_REPOSITORY.")
 @click.option("--pr", type=click.IntRange(1), metavar="N", help="The pull request.")
 @click.option("--event", metavar="F", help="The event that started the workflow; the report must be of its commit.")
+@_transforms
 @_dry_run
-def github(report_file: str, repo: str, pr: int | None, event: str | None, dry_run: bool) -> None:
+def github(
+    report_file: str, repo: str, pr: int | None, event: str | None, transforms: tuple[str, ...], dry_run: bool
+) -> None:
     """Review a pull request. The token is $GITHUB_TOKEN."""
     if pr is None and event is None:
         raise click.UsageError("needs --pr or --event")
     with _one_line():
         from ebpffix.bot.github import GitHub
 
-        report = _read(report_file)
+        report = _read(report_file, transforms)
         host = GitHub(repo, _token("GITHUB_TOKEN"), click.echo if dry_run else None)
         if event is not None:
             _from_event(host, event, pr, report)
@@ -87,13 +93,14 @@ def _from_event(host: Any, event: str, pr: int | None, report: Report) -> None:
 @click.option("--project", required=True, envvar="CI_PROJECT_ID", metavar="P", help="Else $CI_PROJECT_ID.")
 @click.option("--mr", type=click.IntRange(1), required=True, envvar="CI_MERGE_REQUEST_IID", metavar="N",
               help="The merge request; else $CI_MERGE_REQUEST_IID.")  # fmt: skip
+@_transforms
 @_dry_run
-def gitlab(report_file: str, project: str, mr: int, dry_run: bool) -> None:
+def gitlab(report_file: str, project: str, mr: int, transforms: tuple[str, ...], dry_run: bool) -> None:
     """Review a merge request. The token is $GITLAB_TOKEN."""
     with _one_line():
         from ebpffix.bot.gitlab import GitLab
 
-        report = _read(report_file)
+        report = _read(report_file, transforms)
         host = GitLab(project, mr, _token("GITLAB_TOKEN"), click.echo if dry_run else None)
         _run(host, report, host.api.sleep, dry_run)
 
@@ -115,11 +122,11 @@ def _one_line() -> Iterator[None]:
         _fail(f"the host's answer cannot be understood ({type(error).__name__}); check the address of its API")
 
 
-def _read(name: str) -> Report:
+def _read(name: str, transforms: tuple[str, ...]) -> Report:
     from ebpffix.bot.validate import MAX_BYTES, BadReport, read
 
     try:
-        return read(_bytes(name, MAX_BYTES))
+        return read(_bytes(name, MAX_BYTES), transforms)
     except BadReport as error:
         _fail(f"{name}: {error}; nothing was posted")
 

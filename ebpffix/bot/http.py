@@ -8,11 +8,14 @@ default does that): `Unsure` tells the caller, who looks at what is there now an
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.utils import get_environ_proxies
 
 from ebpffix import __version__
 
@@ -21,6 +24,7 @@ LONGEST_WAIT = 900.0  # seconds
 _TIMEOUT = (10, 60)  # seconds to connect, and between bytes
 _PAGE = 100
 _PAGES = 100
+_REDIRECTS = 3
 
 
 class Problem(Exception):
@@ -36,7 +40,7 @@ class Refused(Exception):
 
 
 class _Bearer(requests.auth.AuthBase):
-    """The token. As an `auth` it also keeps requests from taking another one out of a .netrc."""
+    """The token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -66,6 +70,10 @@ class Api:
         self._show = show
         self.sleep = sleep
         self._session = requests.Session()
+        # No .netrc, whose password would go along; of the environment only what an administrator sets for all programs.
+        self._session.trust_env = False
+        self._session.proxies = dict(get_environ_proxies(self._base))
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
         self._session.auth = _Bearer(token)
         self._session.headers.update({"User-Agent": f"ebpffix-bot/{__version__}", **(headers or {})})
 
@@ -111,10 +119,14 @@ class Api:
                 self.sleep(max(wait, 2.0**attempt))
             wait = 0.0
             try:
-                # A redirect of a write would make it a GET: it is followed for reading only.
                 answer = self._session.request(
-                    method, url, params=params, json=body, timeout=_TIMEOUT, allow_redirects=method == "GET"
+                    method, url, params=params, json=body, timeout=_TIMEOUT, allow_redirects=False
                 )
+                # A redirect of a write would make it a GET: it is followed for reading only, and on the same host.
+                for _ in range(_REDIRECTS * (method == "GET")):
+                    if not answer.is_redirect or not _same_host(target := urljoin(answer.url, _location(answer)), url):
+                        break
+                    answer = self._session.get(target, timeout=_TIMEOUT, allow_redirects=False)
             except requests.ConnectionError as error:
                 trouble = f"no connection ({type(error).__name__})"
             except requests.RequestException as error:
@@ -155,6 +167,14 @@ class Api:
     def _clean(self, text: str) -> str:
         """One line of at most 300 characters, without the token whatever the host sends back."""
         return " ".join(text.replace(self._token, "***").split())[:300]
+
+
+def _location(answer: requests.Response) -> str:
+    return str(answer.headers["Location"])
+
+
+def _same_host(one: str, other: str) -> bool:
+    return urlsplit(one)[:2] == urlsplit(other)[:2]
 
 
 def _limited(answer: requests.Response) -> float | None:

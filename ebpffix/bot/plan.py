@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ebpffix.bot.changes import ChangedFile, Shown
-from ebpffix.bot.markdown import code, faithful, fenced, inline, shown_lines
 from ebpffix.bot.validate import Finding, Hunk, Program, Proof, Report
+from ebpffix.shown import code, faithful, fenced, inline, shown_lines
 
 MAX_COMMENTS = 30
 MAX_SUGGESTED = 60  # lines that one suggestion replaces

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -27,6 +27,16 @@ SAFETY = ("safe", "suggested", "advice")
 VERDICTS = ("fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried")
 STATUS = ("analysed", "partial", "skipped", "failed")
 LOADS = ("accepted", "rejected", "untried")
+
+# Transforms that a report may name, besides those of other packages that the caller names.
+TRANSFORMS = frozenset(
+    """
+    split-byteorder redundant-map-update padded-init builtin-memcpy libc-string kretprobe-args unsafe-deref
+    probe-read-result probe-read-space missing-kernel-struct stash-leak goroutine-key map-size
+    """.split()
+)
+# The files that ebpffix edits: C and what it includes, and host programs with C in their strings.
+SUFFIXES = (".c", ".h", ".inc", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".py", ".go", ".lua")
 
 _SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _TRANSFORM = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){0,7}")
@@ -93,8 +103,9 @@ class Report:
     unread: int
 
 
-def read(data: bytes) -> Report:
-    """The report in `data`; BadReport if it is not one, or not one that can be posted."""
+def read(data: bytes, transforms: Iterable[str] = ()) -> Report:
+    """The report in `data`; BadReport if it is not one, or not one that can be posted. `transforms` are those that it
+    may name besides the built-in ones."""
     if len(data) > MAX_BYTES:
         raise BadReport(f"larger than {MAX_BYTES} bytes")
     try:
@@ -111,6 +122,10 @@ def read(data: bytes) -> Report:
         raise BadReport("no head_sha: make the report in a git checkout")
     _matching(_SHA, head_sha, "report.head_sha")
     findings = _each(report, "findings", "report", MAX_FINDINGS, _finding)
+    known = TRANSFORMS.union(transforms)
+    for number, finding in enumerate(findings):
+        if finding.transform not in known:
+            raise BadReport(f"findings[{number}].transform: no transform {finding.transform}; --transform allows it")
     if len({finding.fingerprint for finding in findings}) < len(findings):
         raise BadReport("two findings have the same fingerprint")
     statuses = _each(report, "files", "report", MAX_FILES, _status)
@@ -185,12 +200,14 @@ def _program(entry: Any, where: str) -> Program:
 
 
 def _path(entry: dict[str, Any], where: str) -> str:
-    """A path inside the repository: relative, with slashes, and nothing in it that leads elsewhere."""
+    """A path inside the repository: relative, with slashes, nothing in it that leads elsewhere or is hidden (a host's
+    workflows are), and of a file that ebpffix edits."""
     path = _text(entry, "path", where)
-    parts = path.split("/")
-    inside = not any(part in ("", ".", "..") for part in parts) and parts[0].lower() != ".git"
+    inside = not any(not part or part.startswith(".") for part in path.split("/"))
     if not inside or len(path) > MAX_PATH or "\\" in path or _CONTROL.search(path):
         raise BadReport(f"{where}.path: not a path inside the repository")
+    if not path.lower().endswith(SUFFIXES):
+        raise BadReport(f"{where}.path: not a file that ebpffix edits")
     return path
 
 

@@ -10,15 +10,13 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ebpffix.fix import BCC
 from ebpffix.frontend import clang
+from ebpffix.frontend.owner import Owner
 from ebpffix.frontend.type import Field, Type, field_of
 from ebpffix.kernel.helpers import Helper, helper, method
-
-if TYPE_CHECKING:
-    from ebpffix.frontend.unit import Unit
 
 # Kinds that mean nothing to a reader of C: parentheses, and the conversions that the compiler adds.
 _MEMBER = re.compile(rb"\s*(->|\.)\s*(\w+)")
@@ -49,7 +47,7 @@ class Node:
         "unit",
     )
 
-    def __init__(self, unit: Unit, cursor: Any, parent: Node | None) -> None:
+    def __init__(self, unit: Owner, cursor: Any, parent: Node | None) -> None:
         self.unit = unit
         cursor._tu = unit.tu  # what cindex sets in its own walk, and its types and references need
         self._cursor = cursor

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ebpffix.frontend import clang
-
-if TYPE_CHECKING:
-    from ebpffix.frontend.unit import Unit
+from ebpffix.frontend.owner import Owner
 
 
 class Type:
@@ -23,7 +21,7 @@ class Type:
 
     __match_args__ = ("kind",)
 
-    def __init__(self, unit: Unit, type_: Any) -> None:
+    def __init__(self, unit: Owner, type_: Any) -> None:
         self._unit = unit
         self._type = type_
 
@@ -181,7 +179,7 @@ class Field:
         return 8 * self.type.size if self.width is None else self.width
 
 
-def field_of(unit: Unit, cursor: Any) -> Field:
+def field_of(unit: Owner, cursor: Any) -> Field:
     """The member that a FIELD_DECL of libclang declares."""
     offset, name = int(cursor.get_field_offsetof()), str(cursor.spelling or "")
     width = int(cursor.get_bitfield_width()) if cursor.is_bitfield() else None

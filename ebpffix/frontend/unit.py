@@ -19,7 +19,7 @@ from typing import Any
 from ebpffix.fix import Edit, Spanned
 from ebpffix.frontend import clang
 from ebpffix.frontend.node import Node
-from ebpffix.frontend.parse import MADE_UP
+from ebpffix.frontend.parse import MADE_UP, Parsed
 from ebpffix.frontend.type import Type
 from ebpffix.kernel.helpers import Helper, Role
 from ebpffix.sources import neighbours
@@ -66,14 +66,11 @@ class Unit:
 
     path: Path
     dialect: str
-    tu: Any
+    parsed: Parsed
     sources: Mapping[Path, Source]
     target_kernel: tuple[int, int] = (5, 10)
-    made_up: frozenset[str] = frozenset()  # names that no header had, declared to keep statements in the tree
-    missing: tuple[str, ...] = ()  # names that stayed unknown: the file is only partly analysed
     shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
-    errors: int = 0
     user_space: UserSpace = field(default_factory=UserSpace)  # what the project does beside the program
     notes: list[str] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
@@ -86,6 +83,26 @@ class Unit:
     @property
     def source(self) -> Source:
         return self.sources[self.path]
+
+    @property
+    def tu(self) -> Any:
+        """libclang's translation unit, for the frontend alone."""
+        return self.parsed.tu
+
+    @property
+    def made_up(self) -> frozenset[str]:
+        """Names that no header had, declared to keep statements in the tree."""
+        return self.parsed.made_up
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names that stayed unknown: the file is only partly analysed."""
+        return self.parsed.missing
+
+    @property
+    def errors(self) -> int:
+        """How many errors libclang has with the program and its headers."""
+        return len(self.parsed.errors)
 
     @property
     def partial(self) -> bool:

@@ -11,6 +11,7 @@ from ebpffix.transform import Registered
 
 _FIXTURES = "ebpffix_fixtures"
 _SHOWN = re.compile(rb"\A(?://|/\*) fixture: dialect=(\S+) expect=(\S+) [^\r\n]*\bexplain=yes")
+_EXPECTED = re.compile(rb" // expect: [^\r\n]*")  # for the fixture's test
 _LESSONS = "docs/lessons.md"
 
 
@@ -40,6 +41,6 @@ def examples(transform: str) -> Iterator[tuple[str, str]]:
             shown = _SHOWN.match(old)
             if shown and after.is_file():
                 dialect, safeties = shown[1].decode(), shown[2].decode().split(",")
-                diff = unified(before.name, old, after.read_bytes())
+                diff = unified(before.name, _EXPECTED.sub(b"", old), _EXPECTED.sub(b"", after.read_bytes()))
                 hunks = b"".join(diff.splitlines(keepends=True)[3:]).decode("utf-8", "replace")
                 yield f"{before.name[:-2]} ({', '.join([dialect, *dict.fromkeys(safeties)])})", hunks

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
+
+from ebpffix.shown import visible, visible_code
 
 _LEVELS = {"safe": "warning", "suggested": "warning", "advice": "notice"}
 _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
@@ -18,14 +19,16 @@ def render(report: dict[str, Any]) -> bytes:
 
 def _commands(report: dict[str, Any]) -> Iterator[str]:
     for error in report["summary"]["errors"]:
-        yield _command("error", {"title": "ebpffix"}, error)
+        yield _command("error", {"title": "ebpffix"}, visible(error))
     for file in report["files"]:
         if file["status"] in ("failed", "partial"):
             level = "error" if file["status"] == "failed" else "notice"
             title = "not analysed" if file["status"] == "failed" else "partly analysed"
-            yield _command(level, {"file": file["path"], "title": f"ebpffix: {title}"}, "\n".join(file["notes"]))
+            yield _command(
+                level, {"file": file["path"], "title": f"ebpffix: {title}"}, "\n".join(map(visible, file["notes"]))
+            )
     for dropped in report["summary"]["dropped"]:
-        message = f"{dropped['transform']}: a fix was left out: {dropped['reason']}"
+        message = f"{dropped['transform']}: a fix was left out: {visible(dropped['reason'])}"
         yield _command("notice", {"file": dropped["path"], "title": "ebpffix"}, message)
     for finding in report["findings"]:
         yield _command(_LEVELS[finding["safety"]], _place(finding), _message(finding))
@@ -40,13 +43,15 @@ def _place(finding: dict[str, Any]) -> dict[str, object]:
 
 def _message(finding: dict[str, Any]) -> str:
     """The message, why the fix is doubtful, what was proven, and the new lines: an annotation has no better place."""
-    lines = [finding["message"]]
+    lines = [visible(finding["message"])]
     if finding["reason"]:
-        lines.append(f"({finding['reason']})")
+        lines.append(f"({visible(finding['reason'])})")
     if finding["proof"]:
         lines.append(f"--verify: {finding['proof']['verdict']}")
     for hunk in finding["hunks"]:
-        lines += ["", *(f"-{line.rstrip()}" for line in hunk["old"]), *(f"+{line.rstrip()}" for line in hunk["new"])]
+        lines.append("")
+        for mark, side in (("-", hunk["old"]), ("+", hunk["new"])):
+            lines += (f"{mark}{visible_code(line.rstrip())}" for line in side)
     return "\n".join(lines)
 
 
@@ -56,6 +61,6 @@ def _command(level: str, properties: dict[str, object], message: str) -> str:
 
 
 def _escaped(text: str, escapes: dict[str, str]) -> str:
-    # Other characters that end a line for somebody, and control characters, must not reach a log either.
-    plain = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]", "\ufffd", text)
+    # What a file's name may have, and neither a log nor a terminal should get.
+    plain = "".join(c if c.isprintable() or c in "\r\n\t" else "\ufffd" for c in text)
     return "".join(escapes.get(character, character) for character in plain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ebpffix.report import plain
+from ebpffix.shown import visible
 
 _SEVERITIES = {"safe": "major", "suggested": "minor", "advice": "info"}
 
@@ -18,7 +19,7 @@ def render(report: dict[str, Any]) -> bytes:
 def _issue(finding: dict[str, Any]) -> dict[str, Any]:
     reason = f" ({finding['reason']})" if finding["reason"] else ""
     return {
-        "description": f"{finding['message']} [{finding['safety']}]{reason}",
+        "description": visible(f"{finding['message']} [{finding['safety']}]{reason}"),
         "check_name": finding["transform"],
         "fingerprint": finding["fingerprint"],
         "severity": _SEVERITIES[finding["safety"]],
@@ -28,7 +29,7 @@ def _issue(finding: dict[str, Any]) -> dict[str, Any]:
 
 def _failure(file: dict[str, Any]) -> dict[str, Any]:
     return {
-        "description": f"not analysed: {'; '.join(file['notes'])}",
+        "description": visible(f"not analysed: {'; '.join(file['notes'])}"),
         "check_name": "ebpffix",
         "fingerprint": f"not-analysed:{file['path']}",
         "severity": "critical",

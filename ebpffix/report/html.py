@@ -16,10 +16,6 @@ from html import escape
 from itertools import zip_longest
 from typing import Any
 
-# What is not seen, or makes what is seen another text than what the compiler reads; and bytes that are no UTF-8.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
 _TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
 _TOKENS = 300  # comparing is quadratic: in longer lines nothing is highlighted
 _SHOWN = 5  # files not wholly understood; more are folded up, so that the findings come first
@@ -176,8 +172,16 @@ def _digest(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Text for an element: escaped, and with what cannot be seen made visible."""
-    return _UNSEEN.sub(lambda match: f'<span class="odd">{_name(match[0])}</span>', escape(text))
+    """Text for an element: escaped, and with what cannot be seen, or makes what is seen another text than what the
+    compiler reads, made visible."""
+    shown = escape(text)
+    if shown.isprintable():
+        return shown
+    return "".join(c if _is_seen(c) else f'<span class="odd">{_name(c)}</span>' for c in shown)
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() or character in "\t\n"
 
 
 def _name(character: str) -> str:
@@ -264,7 +268,7 @@ def _files(report: dict[str, Any]) -> Iterator[str]:
 
 def _seen(path: str) -> str:
     """A path for an attribute: lone surrogates, which no encoding has, made readable."""
-    return _UNSEEN.sub(lambda match: _name(match[0]), path)
+    return "".join(c if _is_seen(c) else _name(c) for c in path)
 
 
 def _article(finding: dict[str, Any]) -> Iterator[str]:

@@ -59,7 +59,7 @@ def model(report: Report, *, head_sha: str = "") -> dict[str, Any]:
                 "dialect": file.dialect,
                 "status": str(file.status),
                 "encoding": file.encoding,
-                "notes": list(file.notes),
+                "notes": [*file.notes, *file.ignores],
             }
             for file in report.files
         ],

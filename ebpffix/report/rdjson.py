@@ -1,4 +1,5 @@
-"""Reviewdog's diagnostic format. Suggestions replace whole lines, which is what review comments can hold."""
+"""Reviewdog's diagnostic format. Suggestions replace whole lines, which is what review comments can hold. Messages
+become Markdown there."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 
 from ebpffix.report import plain
 from ebpffix.report.places import without_mark
+from ebpffix.shown import faithful, inline
 
 _SEVERITIES = {"safe": "WARNING", "suggested": "WARNING", "advice": "INFO"}
 
@@ -20,9 +22,9 @@ def render(report: dict[str, Any]) -> bytes:
 
 
 def _diagnostic(finding: dict[str, Any]) -> dict[str, Any]:
-    message = f"{finding['message']} [{finding['safety']}]"
+    message = f"{inline(finding['message'])} [{finding['safety']}]"
     if finding["reason"]:
-        message += f" ({finding['reason']})"
+        message += f" ({inline(finding['reason'])})"
     if len(finding["hunks"]) > 1:
         message += "; the fix changes several places, which `ebpffix --diff` shows"
     return {
@@ -39,11 +41,14 @@ def _diagnostic(finding: dict[str, Any]) -> dict[str, Any]:
 
 def _suggestions(finding: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The fix, if it is one change in the finding's own file: suggestions are taken one by one, and half a fix breaks
-    the program. Lines without columns are replaced whole, and none are left of an empty text."""
+    the program; and if all of it can be seen. Lines without columns are replaced whole, and none are left of an empty
+    text."""
     if len(finding["hunks"]) != 1 or finding["hunks"][0]["path"] != finding["path"]:
         return
     (hunk,) = finding["hunks"]
     old, new = without_mark(hunk)
+    if not faithful(new):
+        return
     start, end, text = hunk["start_line"], hunk["end_line"], "".join(new)
     if not old:
         yield {"range": _range((start, 1), (start, 1)), "text": text}
@@ -59,5 +64,5 @@ def _range(start: tuple[int, int], end: tuple[int, int]) -> dict[str, Any]:
 
 
 def _failure(file: dict[str, Any]) -> dict[str, Any]:
-    message = f"not analysed: {'; '.join(file['notes'])}"
+    message = f"not analysed: {inline('; '.join(file['notes']))}"
     return {"message": message, "location": {"path": file["path"]}, "severity": "ERROR", "code": {"value": "ebpffix"}}

@@ -5,11 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import count, islice
 from typing import BinaryIO
 
 from ebpffix.report.text import name
+from ebpffix.shown import visible
 from ebpffix.sources.source import Source
+from ebpffix.transform import Transform, load_transforms
+from ebpffix.verify.explain import cured_by
 from ebpffix.verify.lineinfo import line_of
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read
 from ebpffix.verify.objects import programs
@@ -31,7 +35,7 @@ def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes] =
     found = False
     for rejection in read(log, lambda: next(logs)):
         located = _from_objects(rejection, objects)
-        print("\n" * found + "\n".join(lines(located, sources)))
+        print("\n" * found + "\n".join(map(visible, lines(located, sources))))
         if objects and located.instruction and not (located.source and located.source.line):
             print("  no line for this instruction in the objects given: are they of another build?")
         found = True
@@ -83,10 +87,15 @@ def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
     for paragraph in (rejection.explanation, rejection.suggestion and f"The kernel suggests: {rejection.suggestion}"):
         if paragraph:
             yield from textwrap.wrap(paragraph, _WIDTH, initial_indent="  ", subsequent_indent="  ")
-    if rejection.transform:
-        yield f"  ebpffix --select {rejection.transform} looks for this; see ebpffix --explain {rejection.transform}"
+    if cure := cured_by(rejection.class_, rejection.context, _facts()):
+        yield f"  ebpffix --select {cure} looks for this; see ebpffix --explain {cure}"
     if len(places) > 1:
         yield f"  the same line stands in {len(places) - 1} more places: {', '.join(map(_at, places[1:4]))}"
+
+
+@cache
+def _facts() -> list[Transform]:
+    return [known.facts for known in load_transforms().values()]
 
 
 def _where(place: SourceLine | None) -> str:
@@ -101,6 +110,6 @@ def _at(place: SourceLine) -> str:
 
 def _marked(text: str) -> Iterator[str]:
     """The source line, and under it a mark from its first to its last visible character."""
-    bare = text.strip()
+    bare = visible(" ".join(text.split()))
     yield f"    {bare}"
     yield f"    ^{'~' * (len(bare) - 1)}"

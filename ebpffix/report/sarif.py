@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ebpffix.report import plain
 from ebpffix.report.places import encodings, unit_column, units, uri, without_mark
+from ebpffix.shown import visible
 
 if TYPE_CHECKING:
     from ebpffix.transform import Registered
@@ -152,6 +153,7 @@ def _location(path: str) -> dict[str, str]:
 
 def _message(text: str) -> dict[str, str]:
     """A message whose text comes from a program: no `[…](…)` in it may become a link."""
+    text = visible(text)
     return {"text": re.sub(r"[\[\]\\]", r"\\\g<0>", text) if re.search(r"\]\s*\(", text) else text}
 
 

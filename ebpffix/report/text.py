@@ -12,6 +12,7 @@ from ebpffix.fix import Safety
 from ebpffix.rewriting.found import Found
 from ebpffix.run.analyse import Status
 from ebpffix.run.engine import Report
+from ebpffix.shown import visible
 from ebpffix.sources.source import Source
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ _COLOURS = {Safety.SAFE: "32", Safety.SUGGESTED: "33", Safety.ADVICE: "36"}
 
 
 def name(path: Path) -> str:
-    """A file's name as a user in the current folder would type it."""
+    """A file's name as a user in the current folder would type it, if it is one that can be read."""
     relative = os.path.relpath(path)
-    return relative if not relative.startswith("..") else str(path)
+    return visible(relative if not relative.startswith("..") else str(path))
 
 
 def lines(report: Report, found: Sequence[Found], *, colour: bool, verbose: bool = False) -> Iterator[str]:
@@ -39,9 +40,9 @@ def lines(report: Report, found: Sequence[Found], *, colour: bool, verbose: bool
         if colour:
             place = f"\x1b[1m{place}\x1b[0m"
             safety = f"\x1b[{_COLOURS[one.fix.safety]}m{safety}\x1b[0m"
-        yield f"{place}: {one.transform}: {one.fix.message} [{safety}]{reason}"
+        yield f"{place}: {one.transform}: {visible(one.fix.message)} [{safety}]{visible(reason)}"
         if verbose:
-            yield from (f"    {way}" for way in one.fix.origin)
+            yield from (f"    {visible(way)}" for way in one.fix.origin)
         if proof := report.proofs.get(one.identity):
             yield f"    {proved(proof)}"
 
@@ -49,7 +50,7 @@ def lines(report: Report, found: Sequence[Found], *, colour: bool, verbose: bool
 def proved(proof: Proof) -> str:
     """A proof in one line: the verdict, what became of each program, and with what that was found."""
     programs = ", ".join(map(_program, proof.programs)) or proof.reason
-    return f"{proof.verdict}{': ' if programs else ''}{programs} (kernel {proof.kernel}, {proof.compiler})"
+    return visible(f"{proof.verdict}{': ' if programs else ''}{programs} (kernel {proof.kernel}, {proof.compiler})")
 
 
 def _program(program: ProgramProof) -> str:
@@ -93,16 +94,21 @@ def files_line(report: Report) -> str:
 
 
 def notes(report: Report) -> Iterator[str]:
-    """What was not understood, file by file, and the fixes that were dropped; notes that all files share only once."""
+    """What was not understood, file by file, ignore comments that silence nothing, and the fixes that were dropped.
+
+    Notes that all files share are told only once.
+    """
     shared = Counter(note for file in report.files for note in set(file.notes))
     common = {note for note, count in shared.items() if count > 1}
     for file in report.files:
         if file.status in (Status.PARTIAL, Status.FAILED):
             said = [note for note in file.notes if note not in common] or file.notes or ["see the files around it"]
             for note in said:
-                yield f"{name(file.path)}: {file.status}: {note}"
+                yield f"{name(file.path)}: {file.status}: {visible(note)}"
+    for file in report.files:
+        yield from (f"{name(file.path)}: {visible(note)}" for note in file.ignores)
     for found, reason in report.dropped:
-        yield f"{name(found.fix.at.path)}: {found.transform}: a fix was left out: {reason}"
+        yield f"{name(found.fix.at.path)}: {found.transform}: a fix was left out: {visible(reason)}"
 
 
 def statistics(found: Sequence[Found]) -> Iterator[str]:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ebpffix.sources.git import GitError, git
-
 # After so many differing lines the search for the shortest edit script settles on what it has: it is quadratic in them.
 _EXACT = 128
 
@@ -185,6 +183,19 @@ def hunks(old: bytes, new: bytes) -> list[Hunk]:
     ]
 
 
+def changed_spans(old: bytes, new: bytes) -> list[tuple[int, int, bytes]]:
+    """The bytes of `old` that differ, as (start, end, what stands there in `new`), in whole lines."""
+    matcher = _Matcher(None, _lines(old), _lines(new))
+    starts = [0]
+    for line in matcher.a:
+        starts.append(starts[-1] + len(line))
+    return [
+        (starts[i], starts[i_end], b"".join(matcher.b[j:j_end]))
+        for tag, i, i_end, j, j_end in matcher.get_opcodes()
+        if tag != "equal"
+    ]
+
+
 def _is_utf8(data: bytes) -> bool:
     try:
         data.decode()
@@ -259,18 +270,16 @@ def format_patch(
     *,
     author: tuple[str, str] | None = None,
     date: datetime | None = None,
-    repository: Path | None = None,
 ) -> list[Path]:
     """Write `0001-….patch` and so on into `directory`, each on top of the one before; the paths written.
 
     `series` holds (subject, body, [(path_name, old, new)]), each with a change, for `git am` refuses an empty patch.
-    The author (name, address) is what git is configured with in `repository`, unless given; the date is now, unless
-    given. A patch that has a CR, long lines or bytes that are not ASCII is encoded as quoted-printable, so that mail
-    does not touch them: `git am` then keeps CRLF files whole without `--keep-cr`. Nothing is written if `directory`
-    holds other numbered patches, which `git am` would take too: ValueError. OSError passes through; each file is
-    written whole or not at all.
+    `author` is (name, address), ebpffix unless given; the date is now, unless given. A patch that has a CR, long lines
+    or bytes that are not ASCII is encoded as quoted-printable, so that mail does not touch them: `git am` then keeps
+    CRLF files whole without `--keep-cr`. Nothing is written if `directory` holds other numbered patches, which `git am`
+    would take too: ValueError. OSError passes through; each file is written whole or not at all.
     """
-    author = author or _author(repository)
+    author = author or ("ebpffix", "ebpffix@localhost")
     date = date or datetime.now().astimezone()
     mails: dict[Path, bytes] = {}
     for number, (subject, body, files) in enumerate(series, 1):
@@ -322,19 +331,6 @@ def _quoted_printable(content: bytes) -> bytes:
     from binascii import b2a_qp
 
     return b"".join(b2a_qp(line.removesuffix(b"\n"), istext=False) + b"\n" for line in _lines(content))
-
-
-def _author(repository: Path | None) -> tuple[str, str]:
-    name, address = (_configured(key, repository or Path.cwd()) for key in ("user.name", "user.email"))
-    return name or "ebpffix", address if address and address.isascii() else "ebpffix@localhost"
-
-
-def _configured(key: str, repository: Path) -> str:
-    try:
-        said = git(repository, "config", "--get", key).output.decode(errors="replace")
-    except GitError:
-        return ""
-    return " ".join("".join(c if c.isprintable() else " " for c in said).split())
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ebpffix.fix import Fix, Safety, Span
-from ebpffix.frontend import Unit, clang
+from ebpffix.frontend import LoadError, Unit
 from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.parse import OutOfReach, parse
 from ebpffix.sources.source import Source
@@ -58,28 +58,30 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
 
-def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) -> Result:
-    """Parse one program and collect what the transforms of the job say of it."""
+def unit_of(job: Job, pch: Path | None) -> Unit:
+    """One program, parsed. clang.LoadError or OutOfReach where that cannot be."""
     source = Source(job.path, job.sources[job.path])
-    try:
-        parsed = parse(source, job.setup, job.virtual, pch=pch)
-    except clang.LoadError:
-        return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
-    except OutOfReach as error:
-        return Result(Status.FAILED, notes=[str(error)])
-    unit = Unit(
+    parsed = parse(source, job.setup, job.virtual, pch=pch)
+    return Unit(
         path=job.path,
         dialect=job.dialect,
-        tu=parsed.tu,
+        parsed=parsed,
         sources={path: source if path == job.path else Source(path, data) for path, data in job.sources.items()},
         target_kernel=job.target_kernel,
-        made_up=parsed.made_up,
-        missing=parsed.missing,
         shared_with_user_space=job.shared_with_user_space,
         btf_path=job.btf,
         user_space=job.user_space,
-        errors=len(parsed.errors),
     )
+
+
+def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) -> Result:
+    """Parse one program and collect what the transforms of the job say of it."""
+    try:
+        unit = unit_of(job, pch)
+    except LoadError:
+        return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
+    except OutOfReach as error:
+        return Result(Status.FAILED, notes=[str(error)])
     result = Result(Status.ANALYSED, errors=unit.errors, notes=list(job.setup.notes))
     wanted = [transforms[name] for name in job.transforms]
     for transform in wanted:

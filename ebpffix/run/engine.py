@@ -62,7 +62,7 @@ def run(discovery: Discovery, settings: Settings, progress: Callable[[int], obje
             lambda found: found.fix.safety in taken and settings.wanted(found),
         )
     report = Report(
-        files_of(jobs, analyser.results),
+        files_of(jobs, analyser.results, analyser.findings),
         jobs.before,
         outcome.files,
         outcome.applied,

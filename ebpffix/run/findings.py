@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +41,23 @@ class Findings:
         if key not in self._suppressions:
             self._suppressions[key] = Suppressions(source)
         return self._suppressions[key]
+
+    def unknown_ignores(self, source: Source) -> list[str]:
+        """The names in a file's ignore comments that are no transforms'."""
+        return self._ignores(source).unknown(self._names)
+
+    def idle_ignores(self, source: Source) -> list[str]:
+        """The ignore comments of a file as it was before the run that silenced nothing in any pass."""
+        ignores = self._ignores(source)
+        versions = [known for (path, _), known in self._suppressions.items() if path == source.path]
+        if any(len(version) != len(ignores) for version in versions):
+            return []  # a fix took one with it: which is which is not known
+        heeded = {one for version in versions for one in version.heeded}
+        return ignores.idle(self._jobs.settings.transforms.keys(), self._names, heeded)
+
+    @property
+    def _names(self) -> Set[str]:
+        return self._jobs.settings.known | self._jobs.settings.transforms.keys()
 
     def _doubted(self, fix: Fix) -> Fix:
         """A fix is only suggested in a header that user space compiles too: nobody here has seen that code."""

@@ -20,7 +20,7 @@ class Settings:
     """`wanted` says of a finding, where it stood before the run, whether it is of interest
     at all (changed lines, a baseline); `flags` are a file's compiler flags out of compile_commands.json."""
 
-    transforms: Mapping[str, Registered]
+    transforms: Mapping[str, Registered]  # those that look for something
     environment: Environment
     jobs: int = 1
     cache: Path | None = None
@@ -30,4 +30,5 @@ class Settings:
     contents: Mapping[Path, bytes] = field(default_factory=dict)  # what files hold instead of what is on disk
     verifier: Verifier | None = None  # proves the fixes that are made; those that do harm are left out
     precompile_from: int = 3  # how many programs must share headers before these are precompiled
+    known: frozenset[str] = frozenset()  # the names of all transforms that there are, if more than look for something
     stepwise: bool = False  # the fixes are proven one by one, by whoever makes them

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ebpffix.fix import BCC
 from ebpffix.run.analyse import Result, Status
+from ebpffix.run.findings import Findings
 from ebpffix.run.jobs import Jobs
 from ebpffix.sources.program import Header, Program
 from ebpffix.sources.source import Source
@@ -15,23 +16,44 @@ from ebpffix.sources.source import Source
 
 @dataclass
 class File:
-    """One file of the run and how far it was understood. Of a header: as the program that understood it best."""
+    """One file of the run and how far it was understood. Of a header: as the program that understood it best.
+    `ignores` are notes on comments that silence nothing."""
 
     path: Path
     dialect: str
     status: Status
     encoding: str
     notes: list[str] = field(default_factory=list)
+    ignores: list[str] = field(default_factory=list)
 
 
-def files_of(jobs: Jobs, results: Mapping[Path, Result]) -> list[File]:
+def files_of(jobs: Jobs, results: Mapping[Path, Result], findings: Findings) -> list[File]:
     """Every file of the run, in order of path; `results` are those of the first pass, by program."""
     by_file: dict[Path, list[Program]] = {path: [] for path in jobs.discovery.unread}
     for program in jobs.discovery.programs:
         by_file.setdefault(program.file, []).append(jobs.programs[program.path])
-    found = [_program_file(jobs, results, path, programs) for path, programs in by_file.items()]
-    found += (_header_file(jobs, results, header) for header in jobs.discovery.headers)
+    found = []
+    for path, programs in by_file.items():
+        file = _program_file(jobs, results, path, programs)
+        if programs:
+            sources = [program.source for program in programs if not program.on_disk]
+            file.ignores = [note for source in sources for note in findings.unknown_ignores(source)]
+            file.ignores += _ignores(findings, programs[0].whole, programs, results)
+        found.append(file)
+    for header in jobs.discovery.headers:
+        file = _header_file(jobs, results, header)
+        file.ignores = _ignores(findings, Source(header.path, jobs.before[header.path]), header.programs, results)
+        found.append(file)
     return sorted(found, key=lambda file: file.path)
+
+
+def _ignores(
+    findings: Findings, source: Source, programs: Sequence[Program], results: Mapping[Path, Result]
+) -> list[str]:
+    """What is wrong with a file's ignore comments; what was not understood may be what one silences."""
+    known = [results[program.path].status for program in programs if program.path in results]
+    understood = all(status is Status.ANALYSED for status in known)
+    return findings.unknown_ignores(source) + (findings.idle_ignores(source) if understood else [])
 
 
 def _program_file(jobs: Jobs, all_results: Mapping[Path, Result], path: Path, programs: Sequence[Program]) -> File:

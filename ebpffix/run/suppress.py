@@ -30,17 +30,24 @@ class Suppressions:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._ignores = list(_ignores(source)) if b"ebpffix:" in source.data else []
+        self.heeded: set[tuple[int, str]] = set()  # the number of an ignore in the file, and a transform it silenced
 
     def covers(self, transform: str, start: int, end: int) -> bool:
         """Is a finding of `transform` on bytes `start` to `end` (0-based, end exclusive) answered?"""
         if not self._ignores:
             return False
         first, last = self._source.line(start), self._source.line(max(start, end - 1))
-        return any(
-            (ignore.transforms is None or transform in ignore.transforms)
+        answers = [
+            number
+            for number, ignore in enumerate(self._ignores)
+            if (ignore.transforms is None or transform in ignore.transforms)
             and (ignore.lines is None or (ignore.lines[0] <= last and first <= ignore.lines[1]))
-            for ignore in self._ignores
-        )
+        ]
+        self.heeded |= {(number, transform) for number in answers}
+        return bool(answers)
+
+    def __len__(self) -> int:
+        return len(self._ignores)
 
     def unknown(self, transforms: Collection[str]) -> list[str]:
         """One note for each name in a list that is none of `transforms`, in order: "line 3: …"."""
@@ -50,6 +57,24 @@ class Suppressions:
             for ignore in self._ignores
             for name in sorted((ignore.transforms or frozenset()) - set(transforms))
         ]
+
+    def idle(
+        self, looked_for: Collection[str], transforms: Collection[str], heeded: Collection[tuple[int, str]]
+    ) -> list[str]:
+        """One note for each ignore that silenced nothing of what was looked for, in order. One without a list can only
+        be judged when all `transforms` were looked for. `heeded` is what the file's ignores, by number, silenced."""
+        numbers = {number for number, _ in heeded}
+        notes = []
+        for number, ignore in enumerate(self._ignores):
+            line = self._source.line(ignore.offset)
+            if ignore.transforms is None:
+                if number not in numbers and set(looked_for) >= set(transforms):
+                    notes.append(f"line {line}: this ignore silences nothing; remove it")
+                continue
+            for name in sorted(ignore.transforms & set(looked_for)):
+                if (number, name) not in heeded:
+                    notes.append(f"line {line}: ignore of {name!r} silences nothing; remove it")
+        return notes
 
 
 def _ignores(source: Source) -> Iterator[_Ignore]:

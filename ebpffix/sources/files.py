@@ -60,17 +60,6 @@ def inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-# Where compilers, kernels and packages have their headers, and kernels their types.
-_SYSTEM = ("/usr", "/lib", "/lib64", "/opt", "/nix/store", "/sys/kernel/btf")
-
-
-def within(path: str | os.PathLike[str], *trees: str | os.PathLike[str]) -> bool:
-    """Whether a path, its links followed, lies in one of `trees` or in a folder of the system: what a project names
-    elsewhere are the user's own files."""
-    real = os.path.realpath(path)
-    return any(inside(real, os.path.realpath(tree)) for tree in (*trees, *_SYSTEM))
-
-
 @dataclass
 class Listing:
     """The files of one tree, sorted; the git trees that lie below it and are none of its own; lines for the user."""

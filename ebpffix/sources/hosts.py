@@ -7,8 +7,9 @@ adjacent literals are one text. Each text knows for each of its bytes where that
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,32 +20,65 @@ from ebpffix.sources.source import Source
 
 # -- literals
 
-# No possessive quantifiers: Python 3.11 before 3.11.5 matches wrongly with them. Each loop can go one way only.
-_PYTHON = re.compile(
-    rb"#[^\r\n]*"
-    rb'|"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""'
-    rb"|'''[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''"
-    rb'|"[^"\\\r\n]*(?:\\(?:\r\n|.)[^"\\\r\n]*)*"'
-    rb"|'[^'\\\r\n]*(?:\\(?:\r\n|.)[^'\\\r\n]*)*'",
-    re.DOTALL,
-)
-_GO = re.compile(
-    rb'//[^\n]*|/\*.*?\*/|`[^`]*`|"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"' rb"|'[^'\\\r\n]*(?:\\.[^'\\\r\n]*)*'",
-    re.DOTALL,
-)
-_CPP = re.compile(
-    rb"//[^\n\\]*(?:\\(?:\r?\n)?[^\n\\]*)*|/\*.*?\*/"
-    rb'|(?<!\w)(?:u8|[uUL])?R"([^()\\\s]{0,16})\(.*?\)\1"'
-    rb'|"[^"\\\r\n]*(?:\\(?:\r\n|.)[^"\\\r\n]*)*"'
-    rb"|(?<!\w)'(?:[^'\\\r\n]|\\.)+'",
-    re.DOTALL,
-)
-_LUA = re.compile(
-    rb"--\[(=*)\[.*?\]\1\]|--[^\r\n]*|\[(=*)\[.*?\]\2\]"
-    rb'|"[^"\\\r\n]*(?:\\(?:\r\n|z\s*|.)[^"\\\r\n]*)*"'
-    rb"|'[^'\\\r\n]*(?:\\(?:\r\n|z\s*|.)[^'\\\r\n]*)*'",
-    re.DOTALL,
-)
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a token goes on behind its opening: up to and with `closing`; where that is empty, to the end of its line."""
+
+    closing: bytes
+    stop: re.Pattern[bytes]  # what is no plain character in it: an escape, the closing, a line's end if it ends there
+
+    def end(self, data: bytes, at: int) -> tuple[bool, int]:
+        """Whether it is closed, and where it ends or can go on no further."""
+        for match in self.stop.finditer(data, at):
+            found = match[0]
+            if found == self.closing:
+                return True, match.end()
+            if found in _BREAKS:
+                return not self.closing, match.start()
+        return not self.closing, len(data)
+
+
+_BREAKS = (b"\n", b"\r")
+
+
+def _of_line(quote: bytes, escape: bytes) -> _Kind:
+    """A literal that ends with its line at the latest."""
+    return _Kind(quote, re.compile(escape + rb"|[\r\n]|" + quote, re.DOTALL))
+
+
+def _line_comment(stop: bytes) -> _Kind:
+    return _Kind(b"", re.compile(stop))
+
+
+_PYTHON_LINES = {quote: _of_line(quote, rb"\\(?:\r\n|.)") for quote in (b'"', b"'")}
+_PYTHON = {
+    b"#": (_line_comment(rb"[\r\n]"),),
+    **{quote: (kind,) for quote, kind in _PYTHON_LINES.items()},
+    **{
+        quote * 3: (_Kind(quote * 3, re.compile(rb"\\.|" + quote * 3, re.DOTALL)), kind)
+        for quote, kind in _PYTHON_LINES.items()
+    },
+}
+_BLOCK_COMMENT = _Kind(b"*/", re.compile(rb"\*/"))
+_GO = {
+    b"//": (_line_comment(rb"\n"),),
+    b"/*": (_BLOCK_COMMENT,),
+    b"`": (_Kind(b"`", re.compile(b"`")),),
+    b'"': (_of_line(b'"', rb"\\."),),
+    b"'": (_of_line(b"'", rb"\\."),),
+}
+_CPP = {
+    b"//": (_line_comment(rb"\\\r?\n|\n"),),
+    b"/*": (_BLOCK_COMMENT,),
+    b'"': (_of_line(b'"', rb"\\(?:\r\n|.)"),),
+    b"'": (_of_line(b"'", rb"\\."),),
+}
+_LUA = {
+    b"--": (_line_comment(rb"[\r\n]"),),
+    b'"': (_of_line(b'"', rb"\\(?:\r\n|z\s*|.)"),),
+    b"'": (_of_line(b"'", rb"\\(?:\r\n|z\s*|.)"),),
+}
 
 
 class Literal(NamedTuple):
@@ -81,14 +115,59 @@ class Piece(NamedTuple):
 Decoded = tuple[bytes, list[Piece]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Language:
-    tokens: re.Pattern[bytes]  # a comment, or a literal, of characters too
+    opening: re.Pattern[bytes]  # of a comment, or a literal, of characters too
+    kinds: Mapping[bytes, tuple[_Kind, ...]]  # by the opening: what it may be the start of, the likeliest first
     comment: tuple[bytes, ...]  # how one begins
     literal: Callable[[bytes, int, int], Literal | None]  # of a token that is no comment; None for a character
     join: bytes  # what must stand between two literals that are one text, blanks and comments aside
     escape: re.Pattern[bytes]
     unescape: Callable[[bytes], bytes]  # of an escape without its backslash
+    # Where an opening chooses its closing: the closing for one, b"" for an ordinary opening; all that look like one.
+    closing: Callable[[bytes], bytes] = lambda opening: b""
+    closings: re.Pattern[bytes] = re.compile(rb"(?!)")
+
+    def tokens(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """The comments and literals of a file as (start, end), in order. What is not closed is none.
+
+        In time that grows with the file, whatever is in it: what has no end is looked for once, since all that opens
+        in the same way before that place has none either (what stands in its way is escaped there too).
+        """
+        at, barren = 0, dict[_Kind, int]()
+        places: dict[bytes, list[int]] | None = None
+        while match := self.opening.search(data, at):
+            start, at, opening = match.start(), match.start() + 1, match[0]
+            if closing := self.closing(opening):
+                if places is None:
+                    places = {}
+                    for found in self.closings.finditer(data):
+                        places.setdefault(found[1], []).append(found.start())
+                ends = places.get(closing, [])
+                if (number := bisect_left(ends, match.end())) < len(ends):
+                    at = ends[number] + len(closing)
+                    yield start, at
+                    continue
+                opening = opening[:2]
+            for kind in self.kinds.get(opening, ()):
+                if start < barren.get(kind, 0):
+                    continue
+                closed, end = kind.end(data, start + (len(kind.closing) or len(opening)))
+                if closed:
+                    yield start, end
+                    at = end
+                    break
+                barren[kind] = end
+
+
+def _cpp_closing(opening: bytes) -> bytes:
+    """Of R"x(."""
+    return b")" + opening[opening.index(b'"') + 1 : -1] + b'"' if opening[-1:] == b"(" else b""
+
+
+def _lua_closing(opening: bytes) -> bytes:
+    """Of [==[ and --[==[."""
+    return opening.removeprefix(b"--").replace(b"[", b"]") if opening[-1:] == b"[" else b""
 
 
 _PREFIX = re.compile(rb"(?<![A-Za-z0-9_])[rRbBuUfF]{1,2}\Z")
@@ -152,7 +231,10 @@ def _python_escape(code: bytes) -> bytes:
     if code[:1] == b"N" and len(code) > 1:
         import unicodedata
 
-        return unicodedata.lookup(code[2:-1].decode("latin-1")).encode()
+        try:
+            return unicodedata.lookup(code[2:-1].decode("latin-1")).encode()
+        except KeyError:
+            return b"\\" + code
     return code if code in (b"\\", b'"', b"'") else _NAMED.get(code, b"\\" + code)  # an unknown one stays
 
 
@@ -181,14 +263,16 @@ def _lua_escape(code: bytes) -> bytes:
 _HEX4 = rb"u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}"
 _LANGUAGES = {
     "python": _Language(
+        re.compile(rb'#|"""|\'\'\'|"|\''),
         _PYTHON,
         (b"#",),
         _python_literal,
         b"",
-        re.compile(rb"\\(?:\r\n|[0-7]{1,3}|x[0-9A-Fa-f]{2}|N\{[^}\r\n]*\}|" + _HEX4 + rb"|.)", re.DOTALL),
+        re.compile(rb"\\(?:\r\n|[0-7]{1,3}|x[0-9A-Fa-f]{2}|N\{[^}\r\n]{0,100}\}|" + _HEX4 + rb"|.)", re.DOTALL),
         _python_escape,
     ),
     "go": _Language(
+        re.compile(rb'//|/\*|`|"|\''),
         _GO,
         (b"//", b"/*"),
         _go_literal,
@@ -197,20 +281,26 @@ _LANGUAGES = {
         _c_escape,
     ),
     "cpp": _Language(
+        re.compile(rb'//|/\*|(?<!\w)(?:u8|[uUL])?R"[^()\\\s"]{0,16}\(|"|(?<!\w)\'(?!\')'),
         _CPP,
         (b"//", b"/*"),
         _cpp_literal,
         b"",
         re.compile(rb"\\(?:\r\n|[0-7]{1,3}|x[0-9A-Fa-f]+|" + _HEX4 + rb"|.)", re.DOTALL),
         _c_escape,
+        _cpp_closing,
+        re.compile(rb'(\)[^()\\\s"]{0,16}")'),
     ),
     "lua": _Language(
+        re.compile(rb'--\[=*\[|--|\[=*\[|"|\''),
         _LUA,
         (b"--",),
         _lua_literal,
         b"..",
         re.compile(rb"\\(?:\r\n|z\s*|\d{1,3}|x[0-9A-Fa-f]{2}|u\{[0-9A-Fa-f]+\}|.)", re.DOTALL),
         _lua_escape,
+        _lua_closing,
+        re.compile(rb"(?=(\]=*\]))"),
     ),
 }  # fmt: skip
 
@@ -219,10 +309,33 @@ _LANGUAGES = {
 
 
 @dataclass(frozen=True, eq=False)
+class _HostSource(Source):
+    """A host file; its comments are those of its own language."""
+
+    tokens: tuple[tuple[int, int, bool], ...] = ()  # (start, end, is it a comment)
+
+    @cached_property
+    def _opaque(self) -> list[tuple[int, int]]:
+        return [(start, end) for start, end, _ in self.tokens]
+
+    @cached_property
+    def comments(self) -> list[tuple[int, int]]:
+        return [(start, end) for start, end, comment in self.tokens if comment]
+
+    @cached_property
+    def formatted(self) -> frozenset[bytes]:
+        """The variables that a `%` stands behind, with something that goes into their text."""
+        return frozenset(_FORMATTED.findall(self.code))
+
+
+_FORMATTED = re.compile(rb"\b(\w+)\s*%\s*[\w({\[]")
+
+
+@dataclass(frozen=True, eq=False)
 class Text:
     """One literal of the host, or adjacent ones. `data` is what the program gets of it."""
 
-    host: Source
+    host: _HostSource
     language: _Language
     literals: tuple[Literal, ...]
     statement: bool  # it stands alone: a docstring, which nobody compiles
@@ -286,11 +399,13 @@ class Text:
     def fields(self) -> re.Pattern[bytes] | None:
         """What is no plain text in it, because the host formats it."""
         code = self.host.code
-        if _PERCENT_AFTER.match(code, self.end) or _PERCENT_BEFORE.search(code, max(self.start - 80, 0), self.start):
+        if _PERCENT_AFTER.match(code, self.end, self.end + _NEAR) or _PERCENT_BEFORE.search(
+            code, max(self.start - 80, 0), self.start
+        ):
             return PERCENT
-        if self.variable and b"%" in self.raw and re.search(rb"\b%s\s*%%\s*[\w({\[]" % self.variable, code):
+        if self.variable in self.host.formatted:
             return PERCENT
-        return BRACED if _FORMAT_AFTER.match(code, self.end) else None
+        return BRACED if _FORMAT_AFTER.match(code, self.end, self.end + _NEAR) else None
 
     @cached_property
     def complete(self) -> bool:
@@ -302,6 +417,7 @@ class Text:
         )
 
 
+_NEAR = 1000  # bytes of blanks and comments between a text and what is done with it
 _ASSIGNED = re.compile(rb"\b(\w+)\s*=[\s(\\]*\Z")
 _ADDED_AFTER = re.compile(rb"[ \t]*(?:\+|\.\.)")
 STAND_IN = b"1"  # what an expression of the host is read as: a number, or a text that is not known here
@@ -334,15 +450,23 @@ _STATEMENT_AFTER = re.compile(rb"[ \t]+\w")
 
 def is_alone(data: bytes, start: int, end: int) -> bool:
     """Does it stand alone in its line, as a statement?"""
-    line, line_end = data.rfind(b"\n", 0, start) + 1, data.find(b"\n", end)
-    rest = data[end : line_end if line_end >= 0 else len(data)]
-    return not data[line:start].strip() and not rest.strip(b" \t\r;")
+    return _begins_line(data, start) and _REST.match(data, end) is not None
+
+
+_REST = re.compile(rb"[ \t\r;]*(?:\n|\Z)")
+_BLANK = frozenset(b" \t\r\f\v")
+
+
+def _begins_line(data: bytes, start: int) -> bool:
+    """Are there only blanks before it in its line? Looked at are these alone: a line may hold very many fields."""
+    while start and data[start - 1] in _BLANK:
+        start -= 1
+    return not start or data[start - 1 : start] == b"\n"
 
 
 def _stand_in(data: bytes, start: int, end: int, number: int) -> bytes:
     """Nothing for a field that is a statement, a name for a part of one, else a number; names of functions differ."""
-    at_line_start = not data[data.rfind(b"\n", 0, start) + 1 : start].strip()
-    if is_alone(data, start, end) or (at_line_start and _STATEMENT_AFTER.match(data, end)):
+    if is_alone(data, start, end) or (_begins_line(data, start) and _STATEMENT_AFTER.match(data, end)):
         return b""
     if data[end : end + 1] == b"(":
         return b"x%d" % number
@@ -367,7 +491,8 @@ def _part(whole: Decoded, start: int, end: int) -> Decoded:
     """Bytes `start` to `end` of a decoded text."""
     found: list[Piece] = []
     data, pieces = whole
-    for piece in pieces[piece_index(pieces, start) if pieces else 0 :]:
+    for number in range(piece_index(pieces, start), len(pieces)):
+        piece = pieces[number]
         first, last = max(piece.at, start), min(piece.at + piece.length, end)
         if piece.at >= end:
             break
@@ -435,21 +560,6 @@ def _special(language: _Language, raw: bool, braces: bool) -> re.Pattern[bytes]:
 
 
 @dataclass(frozen=True, eq=False)
-class _HostSource(Source):
-    """A host file; its comments are those of its own language."""
-
-    tokens: tuple[tuple[int, int, bool], ...] = ()  # (start, end, is it a comment)
-
-    @cached_property
-    def _opaque(self) -> list[tuple[int, int]]:
-        return [(start, end) for start, end, _ in self.tokens]
-
-    @cached_property
-    def comments(self) -> list[tuple[int, int]]:
-        return [(start, end) for start, end, comment in self.tokens if comment]
-
-
-@dataclass(frozen=True, eq=False)
 class Host:
     """One host file, and its texts in order."""
 
@@ -460,15 +570,19 @@ class Host:
     def fills(self) -> dict[bytes, list[Text]]:
         """What the host puts in the place of a word, `text.replace("FILTER", "if (…) …")`: the literals, in order."""
         found: dict[bytes, list[Text]] = {}
-        assigned: dict[bytes, list[Text]] = {}
+        assigned: dict[bytes, deque[Text]] = {}  # the latest first
         code = self.source.code
         starts = {text.start: text for text in self.texts}
         for text in self.texts:
             if text.variable:
-                assigned.setdefault(text.variable, []).insert(0, text)
+                assigned.setdefault(text.variable, deque(maxlen=_MOST_VALUES)).appendleft(text)
             if not _REPLACES.search(code, max(text.start - 80, 0), text.start) or not _PLACEHOLDER.fullmatch(text.data):
                 continue
+            if len(found) == _MOST_FILLS and text.data not in found:
+                continue
             values = found.setdefault(text.data, [])
+            if len(values) > _MOST_VALUES:
+                continue
             glue, end = _COMMA, text.end
             while (match := glue.match(self.source.data, end)) and (following := starts.get(match.end())):
                 values.append(following)
@@ -477,6 +591,9 @@ class Host:
                 values += assigned.get(variable[1], [])
         return found
 
+
+# More than any program has; each is looked for in each of its texts.
+_MOST_FILLS, _MOST_VALUES = 100, 20
 
 _REPLACES = re.compile(rb"\b(?:replace|gsub|Replace|ReplaceAll)\s*\((?:\s*\w+\s*,)?\s*\Z")
 _PLACEHOLDER = re.compile(rb"(?=.*[A-Z#@$_])[\w#@$<>{}]{3,}")
@@ -490,23 +607,24 @@ def read(path: Path, data: bytes) -> Host:
     language = _LANGUAGES[HOSTS[path.suffix]]
     tokens: list[tuple[int, int, bool]] = []
     groups: list[tuple[list[Literal], bool]] = []
-    gap = b""  # the code since the last literal
+    parts: list[bytes] = []  # the code since the last literal
     depth = done = 0  # of brackets; where the last token ended
-    for match in language.tokens.finditer(data):
-        start, end = match.span()
+    for start, end in language.tokens(data):
         comment = data.startswith(language.comment, start)
         literal = None if comment else language.literal(data, start, end)
         start = literal.start if literal else start
-        gap += data[done:start]
+        parts.append(data[done:start])
         tokens.append((start, end, comment))
         done = end
         if comment:
             continue
+        if literal is None:
+            parts.append(b"'")
+            continue
+        gap = b"".join(parts)
+        parts.clear()
         depth = max(depth + sum(map(gap.count, _OPENING)) - sum(map(gap.count, _CLOSING)), 0)
         glue = _CONTINUED.sub(b"", gap)
-        if literal is None:
-            gap += b"'"
-            continue
         lines_end = language is _LANGUAGES["python"] and not depth
         joins = glue.strip() == language.join or _EXPRESSION.fullmatch(glue)
         if groups and joins and not (lines_end and b"\n" in glue):
@@ -514,7 +632,6 @@ def read(path: Path, data: bytes) -> Host:
         else:
             alone = lines_end and glue.rstrip(b" \t\f")[-1:] in (b"", b"\n", b"\r", b";", b"\xbf")  # the last of a BOM
             groups.append(([literal], alone))
-        gap = b""
     source = _HostSource(path, data, tuple(tokens))
     return Host(source, tuple(Text(source, language, tuple(group), alone) for group, alone in groups))
 

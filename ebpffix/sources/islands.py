@@ -8,6 +8,7 @@ findings in the host, and its edits edits of the host, escaped as the literal ne
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -48,6 +49,8 @@ _LEFT = re.compile(rb"^[ \t]*([A-Z_][A-Z0-9_]{2,})[ \t]*;?[ \t]*\r?$", re.MULTIL
 # More than a test that leaves the function: an assignment, a call.
 _ACTS = re.compile(rb"[^=!<>]=[^=]|\+\+|--|\b(?!if\b|return\b|sizeof\b|while\b|for\b|switch\b)\w+\s*\(")
 _NESTED = 3  # so many placeholders in the texts of placeholders
+_MOST_BYTES = 4 << 20  # of one program that a host puts together, and of all in one host
+_MOST_ABOVE = 100  # texts above one that may belong to its program
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,14 @@ class Island:
             return whole
         pattern = re.compile(b"|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)))
         found = ((match, self._value(whole, match)) for match in pattern.finditer(whole[0]))
-        cuts = [(*match.span(), value) for match, value in found if value]
+        cuts: list[tuple[int, int, Decoded]] = []
+        size = len(whole[0])
+        for match, value in found:
+            if value:
+                cuts.append((*match.span(), value))
+                size += len(value[0])
+                if size > _MOST_BYTES:  # texts that stand in each other many times
+                    return whole
         return spliced(whole, cuts) if cuts else whole
 
     def _value(self, whole: Decoded, match: re.Match[bytes]) -> Decoded | None:
@@ -354,8 +364,9 @@ def _next_literal(of: Text, literal: Literal) -> bytes:
 
 _INCLUDED = re.compile(rb"^[ \t]*#[ \t]*include\b", re.MULTILINE)
 _BODY = re.compile(rb"\)[ \t\r\n]*\{")
-_OTHERWISE = re.compile(rb"^[ \t]*#[ \t]*el.*?(?=^[ \t]*#[ \t]*endif)", re.MULTILINE | re.DOTALL)  # of an #if
-_BRACKETS = re.compile(rb"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
+_BRANCH = re.compile(rb"^[ \t]*#[ \t]*(el|endif)", re.MULTILINE)
+_BRACKET = re.compile(rb"[(){}\[\]]")
+_CLOSED_BY = {b"(": b")", b"{": b"}", b"[": b"]"}
 # Between the declarations of C no sentence ends, no line ends in a colon, and no three plain words stand in a row.
 _KEYWORD = (
     rb"(?:static|inline|unsigned|signed|long|short|int|char|bool"
@@ -374,7 +385,8 @@ def find(source: Source, root: Path, dialect: str, hints: Sequence[bytes]) -> tu
     unread: list[str] = []
     host = read(source.path, source.data)
     fills = {text for values in host.fills.values() for text in values}
-    before: list[tuple[int, _Names]] = []  # the texts above, nearest last, and what they declare
+    before: deque[tuple[int, _Names]] = deque(maxlen=_MOST_ABOVE)  # the texts above, nearest last; what they declare
+    size = 0  # of the programs so far
     for number, text in enumerate(host.texts):
         if text.statement or text in fills or not any(hint in text.raw for hint in hints):
             continue
@@ -385,15 +397,19 @@ def find(source: Source, root: Path, dialect: str, hints: Sequence[bytes]) -> tu
         if not (names.declared or has_body):
             continue
         outside = _outside(code)
-        whole = _is_whole(DIRECTIVE.sub(b"", _OTHERWISE.sub(b"", part.code)))
+        whole = _is_whole(DIRECTIVE.sub(b"", _first_branches(part.code)))
         island = Island(host, (*_missing(names, before), number))
         if whole and not text.has_fields:
             before.append((number, names))
         if _PROSE.search(outside) or not (has_body or _INCLUDED.search(part.uncommented)):
             continue
+        line = host.source.line(text.start)
+        size += len(island.data)
+        if size > _MOST_BYTES:
+            unread.append(f"line {line}: more eBPF C than {_MOST_BYTES >> 20} MB in one file is not read")
+            break
         made = Source(source.path.with_name(f"{source.path.name}@{len(found) + 1}.c"), island.data)
         own = dialect_of(made)
-        line = host.source.line(text.start)
         if own is None:
             continue
         if text.has_fields:
@@ -405,11 +421,37 @@ def find(source: Source, root: Path, dialect: str, hints: Sequence[bytes]) -> tu
     return found, unread
 
 
+def _first_branches(code: bytes) -> bytes:
+    """Without what an #else or #elif begins."""
+    parts, at, start = [], 0, -1
+    for match in _BRANCH.finditer(code):
+        if match[1] == b"el":
+            start = match.start() if start < 0 else start
+        elif start >= 0:
+            parts.append(code[at:start])
+            at, start = match.start(), -1
+    return b"".join((*parts, code[at:]))
+
+
 def _outside(code: bytes) -> bytes:
-    """What stands in no brackets."""
-    while (less := _BRACKETS.sub(b" ", code)) != code:
-        code = less
-    return code
+    """What stands in no brackets: each outermost pair is a blank. One that closes another than the last that is open
+    stays, and so does all around it."""
+    opened: list[tuple[bytes, int]] = []
+    pairs: list[tuple[int, int]] = []
+    for match in _BRACKET.finditer(code):
+        bracket, start = match[0], match.start()
+        if opened and bracket == _CLOSED_BY.get(opened[-1][0]):
+            start = opened.pop()[1]
+            while pairs and pairs[-1][0] > start:
+                pairs.pop()
+            pairs.append((start, match.end()))
+        else:
+            opened.append((bracket, start))
+    parts, at = [], 0
+    for start, end in pairs:
+        parts += [code[at:start], b" "]
+        at = end
+    return b"".join((*parts, code[at:]))
 
 
 def _is_whole(code: bytes) -> bool:

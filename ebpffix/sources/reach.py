@@ -27,6 +27,14 @@ def is_system(name: str) -> bool:
     return by_name or _SYSTEM.match(os.path.realpath(name)) is not None
 
 
+def within(path: str | os.PathLike[str], *trees: str | os.PathLike[str]) -> bool:
+    """Does a path that a project names lie, behind all links, in one of `trees`, where the system keeps headers, or
+    where the kernel shows its types? Elsewhere are the user's own files."""
+    real = os.path.realpath(path)
+    folders = (*trees, "/sys/kernel/btf")
+    return is_system(f"{real}/") or any(inside(real, os.path.realpath(folder)) for folder in folders)
+
+
 @dataclass(frozen=True)
 class Reach:
     """`home` is the project's folder, `given` are folders and files; all absolute."""

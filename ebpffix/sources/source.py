@@ -17,16 +17,17 @@ from pathlib import Path
 
 from ebpffix.sources.reader import read_file
 
-# A comment, a string or a character literal of C. A line comment goes on after a backslash at the line's end.
+# A comment, a string or a character literal of C. A line comment goes on after a backslash at the line's end. None of
+# them can fail once it began, and no character is a step of its own: a file is read in one go, whatever is in it.
 _OPAQUE = re.compile(
-    rb"""//(?:\\\r?\n|[^\n\\]|\\(?!\r?\n))*"""
+    rb"""//[^\n\\]*(?:\\(?:\r?\n)?[^\n\\]*)*"""
     rb"""|/\*.*?(?:\*/|\Z)"""
-    rb"""|"(?:\\(?:\r\n|.)|[^"\\\n])*(?:"|(?=\n)|\Z)"""
-    rb"""|'(?:\\.|[^'\\\n])*(?:'|(?=\n)|\Z)""",
+    rb"""|"[^"\\\n]*(?:\\(?:\r\n|.)[^"\\\n]*)*(?:"|(?=\n)|\\?\Z)"""
+    rb"""|'[^'\\\n]*(?:\\.[^'\\\n]*)*(?:'|(?=\n)|\\?\Z)""",
     re.DOTALL,
 )
 # A preprocessor directive, to the end of its last line; in text without comments.
-DIRECTIVE = re.compile(rb"^[ \t]*#(?:\\\r?\n|[^\n])*", re.MULTILINE)
+DIRECTIVE = re.compile(rb"^[ \t]*#[^\n]*(?:(?:(?<=\\)|(?<=\\\r))\n[^\n]*)*", re.MULTILINE)
 _BLANKED = bytes(byte if byte in b"\r\n" else ord(" ") for byte in range(256))
 _SLASH = ord("/")
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix.kernel.headers import build_folder, is_whole, split_packages
+from ebpffix.kernel.program_types import BCC_NAMES, Kind
 from ebpffix.sources.source import Source
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, unpack
@@ -39,15 +40,10 @@ _CGROUP_SKB, _CGROUP_SOCK, _SOCK_OPS, _SK_SKB, _SK_MSG, _RAW_TRACEPOINT = 8, 9, 
 _CGROUP_SOCK_ADDR, _TRACING, _LSM = 18, 26, 29
 
 # A function's name tells BCC what it is; any other can stand for what the host program attaches it to.
-_BY_NAME = {
-    "kprobe__": _KPROBE,
-    "kretprobe__": _KPROBE,
-    "tracepoint__": _TRACEPOINT,
-    "raw_tracepoint__": _RAW_TRACEPOINT,
-    "kfunc__": _TRACING,
-    "kretfunc__": _TRACING,
-    "lsm__": _LSM,
-}
+_OF_KIND = {
+    Kind.FUNCTION: _KPROBE, Kind.EVENT: _TRACEPOINT, Kind.RAW: _RAW_TRACEPOINT, Kind.TYPED: _TRACING,
+}  # fmt: skip
+_BY_NAME = {p: _LSM if p == "lsm__" else _OF_KIND[kind] for p, (kind, _) in BCC_NAMES.items()}
 _BY_CONTEXT = {
     "pt_regs": [_KPROBE],
     "xdp_md": [_XDP],

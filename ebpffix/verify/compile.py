@@ -120,10 +120,23 @@ def compile_libbpf(
     return CompileError((f"{path}: error: a changed file is reached by ever other names",))
 
 
-def _clang(path: Path, folder: Path, clang: Clang, args: Sequence[str], timeout: float) -> Finished:
+def precompile(
+    text: bytes, folder: Path, *, clang: Clang, args: Sequence[str] = (), timeout: float = 60
+) -> tuple[str, ...]:
+    """Arguments under which programs that begin with the includes of `text` compile in a fraction of the time, by a
+    file in `folder`; none where it cannot be made. The programs must be compiled with the same `args`."""
+    header = folder / "prefix.h"
+    header.write_bytes(text)
+    done = _clang(header, folder, clang, args, timeout, "c-header")
+    return ("-include-pch", str(folder / "object")) if done.code == 0 else ()
+
+
+def _clang(
+    path: Path, folder: Path, clang: Clang, args: Sequence[str], timeout: float, language: str = "c"
+) -> Finished:
     argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
     argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MT", "x", "-MF", str(folder / "deps")]
-    argv += ["-x", "c", "-c", os.path.abspath(path), "-o", str(folder / "object")]
+    argv += ["-x", language, "-c", os.path.abspath(path), "-o", str(folder / "object")]
     # Wherever it stands, clang takes it for the name of a file with more arguments, such as the name of a plugin.
     if expanded := next((word for word in argv if word.startswith("@")), ""):
         return Finished(1, b"", f"error: no argument may begin with @, as does {expanded}".encode())

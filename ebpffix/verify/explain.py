@@ -1,4 +1,4 @@
-"""What the verifier's messages mean: one class for each thing it could not prove, in plain words, with the cure.
+"""What the verifier's messages mean: one class for each thing it could not prove, in plain words.
 
 A message's words change from kernel to kernel ('inv' became 'scalar', "invalid indirect read from stack" became
 "invalid read from stack"), so a class has several patterns and none is anchored to a whole line. They are tried in
@@ -8,22 +8,19 @@ order and the first that is found anywhere in the message wins: the special ones
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from ebpffix.transform import Transform
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One class: its public key, the patterns of its messages (joined by "or"), and what to tell the user.
-
-    `transform` cures it in general; `cures` are (pattern, transform) pairs that are asked first, over the lines that
-    `cure` is given, and may name another one.
-    """
+    """One class: its public key, the patterns of its messages (joined by "or"), and what to tell the user."""
 
     key: str
     patterns: tuple[str, ...]
     text: str
-    transform: str | None = None
-    cures: tuple[tuple[str, str | None], ...] = ()
 
 
 CUT_OFF = Explanation(
@@ -52,11 +49,6 @@ OTHER = Explanation(
     "No explanation is known for this message. Look at the instruction and at what the log says of its registers.",
 )
 
-# Names that read bytes through a macro's argument, where BCC's rewriter does not look (split-byteorder).
-_BYTEORDER = r"(?<![\w])(?:ntoh[sl]|hton[sl]|(?:__)?[bl]e(?:16|32|64)_to_cpup?|(?:__)?cpu_to_[bl]e(?:16|32|64))\s*\("
-_COPY = r"(?:\b|_)mem(?:cpy|move|set|cmp)\s*\("
-_STRING = r"(?:\b|_)strn?(?:l?cpy|len|cmp)\s*\("
-
 TABLE: tuple[Explanation, ...] = (
     Explanation(
         "map-creation",
@@ -65,7 +57,6 @@ TABLE: tuple[Explanation, ...] = (
         "max_entries is missing (user space may set it with bpf_map__set_max_entries), or key and value have sizes "
         "that this type of map does not take. 'Operation not permitted' wants CAP_BPF, or before 5.11 a higher "
         "RLIMIT_MEMLOCK; 'Argument list too long' and 'Cannot allocate memory' mean that it is too big.",
-        cures=((r"failed to create.*: Invalid argument", "map-size"),),
     ),
     Explanation(
         "global-function",
@@ -140,7 +131,6 @@ TABLE: tuple[Explanation, ...] = (
         "A length given to a helper has no proven limits: it may be negative or greater than the buffer. Keep it in an "
         "unsigned 64-bit variable and clamp it right before the call, `if (len > sizeof(buf)) return 0;` or "
         "`len &= sizeof(buf) - 1`; with 32-bit variables some compilers check one register and pass another.",
-        cures=((_COPY, "builtin-memcpy"),),
     ),
     Explanation(
         "unclamped-index",
@@ -148,7 +138,6 @@ TABLE: tuple[Explanation, ...] = (
         "A variable index into an array on the stack has no proven limits; often it is a length that a probe read "
         "returned, which can be negative. Keep it signed, leave when it is not positive, and bound it from above "
         "before the access.",
-        "probe-read-result",
     ),
     Explanation(
         "uninit-stack",
@@ -161,8 +150,6 @@ TABLE: tuple[Explanation, ...] = (
         "Bytes of the stack are read that this program never wrote. With a struct they are usually padding, spare "
         "bits of a bitfield or members left unset; zero the whole object with __builtin_memset before its members "
         "are set.",
-        None,
-        ((r"\bcall \w|indirect read", "padded-init"),),
     ),
     Explanation(
         "stack-bounds",
@@ -222,13 +209,6 @@ TABLE: tuple[Explanation, ...] = (
         "A plain number is used as a pointer: to the verifier a kernel address that came out of a struct, a register "
         "or a helper is only that. Read through it with bpf_probe_read_kernel or BPF_CORE_READ. If it was a pointer "
         "to begin with, arithmetic or a path that left it unset has made it a number.",
-        "unsafe-deref",
-        (
-            (_COPY, "builtin-memcpy"),
-            (_STRING, "libc-string"),
-            (r"^@libbpf", "unsafe-deref"),
-            (_BYTEORDER, "split-byteorder"),
-        ),
     ),
     Explanation(
         "uninit-register",
@@ -255,8 +235,6 @@ TABLE: tuple[Explanation, ...] = (
         (r"R\d+ type=\w* ?expected=", r"R\d+ (?:must be|doesn't).* pointer", r"expected pointer to"),
         "A helper wants another kind of pointer than it got. Copy the data to a variable on the stack and give its "
         "address.",
-        None,
-        ((r"(?s)call bpf_map_update_elem.*R3 type=map_value", "redundant-map-update"),),
     ),
     Explanation(
         "helper-license",
@@ -288,8 +266,6 @@ TABLE: tuple[Explanation, ...] = (
         "This kernel does not offer the helper to this type of program: it is newer than the kernel, or made for "
         "other types. Take the variant for this type, move the work to another program, or raise the oldest kernel "
         "that you support.",
-        None,
-        ((r"bpf_probe_read(?:_str)?#", "probe-read-space"),),
     ),
     Explanation(
         "reference",
@@ -418,9 +394,8 @@ def explain(message: str) -> Explanation | None:
     return next((e for pattern, e in _PATTERNS if pattern.search(message)), None)
 
 
-def cure(explanation: Explanation, context: str) -> str | None:
-    """The transform for a rejection of this class; `context` is "@loader", instruction, source line, message."""
-    for pattern, transform in explanation.cures:
-        if re.search(pattern, context):
-            return transform
-    return explanation.transform
+def cured_by(refusal: str, context: str, transforms: Iterable[Transform]) -> str | None:
+    """The name of the transform that is about a refused load of this class; `context` is as for a `Cure`."""
+    cures = [(cure, facts.name) for facts in transforms for cure in facts.cures if cure.refusal == refusal]
+    special = (name for cure, name in cures if cure.pattern and re.search(cure.pattern, context))
+    return next(special, None) or next((name for cure, name in cures if not cure.pattern), None)

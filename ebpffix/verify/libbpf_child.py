@@ -113,10 +113,10 @@ class Opened:
             total += entries * copies * ((width + _HEAD if kind in _HASHES else width) or 1)  # a ring counts bytes
         return total
 
-    def load(self) -> tuple[int, str]:
-        """The error number (0: accepted) and the verifier's log."""
-        log = ctypes.create_string_buffer(LOG)
-        self.lib.bpf_program__set_log_buf(self.program, log, ctypes.c_size_t(LOG))
+    def load(self, most: int = LOG) -> tuple[int, str]:
+        """The error number (0: accepted) and `most` bytes of the verifier's log."""
+        log = ctypes.create_string_buffer(most)
+        self.lib.bpf_program__set_log_buf(self.program, log, ctypes.c_size_t(most))
         failed = self.lib.bpf_object__load(self.object)
         return -failed, log.value.decode(errors="replace")
 
@@ -128,7 +128,7 @@ def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
     if request["cap_bpf"]:
         drop_capabilities()
     maps = opened.definitions()  # loading may change them
-    number, log = opened.load()
+    number, log = opened.load(request["log_size"] or LOG)
     answer = {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
     return {**answer, "maps": maps} if number else answer
 

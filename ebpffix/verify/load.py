@@ -61,15 +61,22 @@ class TestRun:
     maps: dict[str, dict[bytes, bytes]]
 
 
-def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20) -> list[ProgramResult]:
-    """Load each program of an object by itself; in the order of the file. `timeout` is in seconds, per program.
+def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20, log_size: int = 0) -> list[ProgramResult]:
+    """Load each program of an object by itself; in the order of the file. `timeout` is in seconds, per program,
+    `log_size` the bytes that are kept of a verifier's log (0: as many as the kernel gives).
 
     `cap_bpf` loads with CAP_BPF and CAP_NET_ADMIN alone: without CAP_PERFMON the verifier refuses reads of stack that
     was never written. Tracing programs need CAP_PERFMON and are untried then.
     Raises CannotVerify without libbpf or privilege.
     """
     found = programs(made.data)
-    request = {"programs": [n for n, _ in found], "cap_bpf": cap_bpf, "timeout": timeout, "run": False}
+    request = {
+        "programs": [n for n, _ in found],
+        "cap_bpf": cap_bpf,
+        "timeout": timeout,
+        "run": False,
+        "log_size": log_size,
+    }
     answers = _ask(request, made.data, timeout * len(found)) if found else {}
     results = []
     for name, section in found:

@@ -1,4 +1,4 @@
-"""Verifier logs from anywhere: what was refused, where, what it means, and the transform that cures it.
+"""Verifier logs from anywhere: what was refused, where, and what it means.
 
 `read` takes the verifier's own text and whatever libbpf, bpftool, BCC or cilium/ebpf print around it, of any kernel,
 and keeps a few lines of it at a time. It leans on the shape of a log, which is stable: instructions are
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from ebpffix.sources.source import Source
-from ebpffix.verify.explain import CUT_OFF, EMPTY, NO_PRIVILEGE, OTHER, Explanation, cure, explain
+from ebpffix.verify.explain import CUT_OFF, EMPTY, NO_PRIVILEGE, OTHER, Explanation, explain
 
 _LINE_LIMIT = 4096  # bytes kept of a line; the longest that a verifier writes are register states of some 2,000
 _MESSAGE_LINES = 8
@@ -42,7 +42,8 @@ class SourceLine:
 
 @dataclass(frozen=True)
 class Rejection:
-    """One refused load. `class_` and `explanation` come from `explain.py`; "" and None are what the log does not tell.
+    """One refused load. `class_` and `explanation` come from `explain.py`; `context` is what a `transform.Cure`
+    looks at; "" and None are what the log does not tell.
 
     `message` is the verifier's own words, lines joined by "; ". `registers` is the last known state of the register
     that the message names, such as "R1=scalar()". `suggestion` is the kernel's own advice (7.3). `loader` is "libbpf",
@@ -53,7 +54,7 @@ class Rejection:
     message: str
     class_: str
     explanation: str
-    transform: str | None
+    context: str
     instruction: Instruction | None = None
     source: SourceLine | None = None
     registers: str = ""
@@ -225,7 +226,7 @@ class _Log:
             message=message,
             class_=found.key,
             explanation=found.text,
-            transform=cure(found, context),
+            context=context,
             instruction=instruction,
             source=source,
             registers=self._register(message),

@@ -111,6 +111,16 @@ def programs(data: bytes) -> list[tuple[str, str]]:
     return [(name, elf.place(n)) for n, _, name in sorted(found) if elf.place(n) != ".text"]
 
 
+def functions(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """The functions of an object as (name, code), those that others call among them. Raises NotAnObject."""
+    elf = _Elf(data)
+    for symbol in elf.symbols:
+        if symbol.kind == _FUNC and 0 < symbol.section < len(elf.sections):
+            section = elf.sections[symbol.section]
+            if section.flags & _EXECINSTR:
+                yield symbol.name, section.data[symbol.value : symbol.value + symbol.size]
+
+
 def same_object(a: bytes, b: bytes) -> bool:
     """Whether two objects are the same to the kernel. Raises NotAnObject."""
     return a == b or parts(a) == parts(b)

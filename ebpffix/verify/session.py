@@ -71,10 +71,12 @@ class Verifier:
 
     def target(self, loadable: Loadable) -> Target | None:
         """The way to compile and load one program; None, and a problem, where that cannot be had."""
-        target = self._target(loadable.program, loadable.args)
+        target = self.inner(loadable)
         return target if target is None or loadable.program.on_disk else PartTarget(loadable.program, target)
 
-    def _target(self, program: Program, args: tuple[str, ...]) -> Target | None:
+    def inner(self, loadable: Loadable) -> Target | None:
+        """The same for the C alone, whatever file it is part of."""
+        program, args = loadable.program, loadable.args
         path = _real(program.path)
         if program.dialect == BCC:
             bcc = self._tool(BCC, self._start_bcc)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 import pytest
+
+from ebpffix.sources.discover import Discovery
 
 from .support import Attack
 
@@ -61,3 +65,58 @@ def test_a_pipe_among_the_includes_is_not_waited_for(attack: Attack) -> None:
     done = attack.run("-I", attack.tree)
     assert done.out.count("padded-init") == 1 and done.code == 2
     assert "gives nothing" in done.err and done.seconds < 60
+
+
+# Texts whose scanning grew with the square of their size, by the kind of file: (what stands before, what is repeated).
+SCANS = {
+    "escaped quotes .py": b"BPF_HASH = '\x00\\'",
+    "escaped quotes .go": b'BPF_HASH = "\x00\\"',
+    "escaped quotes .cc": b"BPF_HASH = '\x00\\'",
+    "escaped quotes .lua": b"BPF_HASH = '\x00\\'",
+    "escaped quotes .bpf.c": b'SEC("xdp") "\x00\\"',
+    "open comments .go": b"BPF_HASH\x00/*",
+    "open comments .cc": b"BPF_HASH\x00/*",
+    "open comments .lua": b"BPF_HASH\x00--[[",
+    "open texts .py": b"BPF_HASH\x00\"\"\"'''\\",
+    "open texts .lua": b"BPF_HASH\x00[==[ [=[ [[",
+    "open raw texts .cc": b'BPF_HASH\x00R"x( R"yy( ',
+    "raw texts of many names .cc": b'BPF_HASH\x00R"%d(',
+    "comments alone .py": b"BPF_HASH\x00#\n",
+    "characters alone .go": b"BPF_HASH\x00'a'\n",
+    "texts alone .py": b"\x00'BPF_'\n",
+    "variables .py": b"\x00a%d='BPF_%%'\n",
+    "one variable .py": b"\x00a='BPF_'\n",
+    "names of characters .py": b"text = '''BPF_HASH(a); int f(struct pt_regs *ctx) {\x00\\N{",
+    "brackets .py": b"text = '''BPF_HASH(a); int f(struct pt_regs *ctx) {\x00(",
+    "branches .py": b"text = '''BPF_HASH(a); int f(struct pt_regs *ctx) {}\n\x00#el\n",
+    "fields .py": b"text = '''BPF_HASH(a); int f(struct pt_regs *ctx) {}\n''' % x; b = '''BPF_ \x00%%s",
+    "placeholders .py": b"t = '''BPF_HASH(a); int f(struct pt_regs *ctx) {FILTER}'''\n\x00t.replace('FILTER', '(')\n",
+    "words to replace .py": b"t = '''BPF_HASH(a); int f(struct pt_regs *ctx) { }\n'''\n\x00t.replace('FILTER%d', '')\n",
+    "programs .py": b"\x00a = '''BPF_HASH(m%d); int f%d(struct pt_regs *ctx) { g(); }'''\n",
+}
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_the_time_to_look_for_programs_grows_with_the_text_not_with_its_square(name: str, tmp_path: Path) -> None:
+    first, repeated = SCANS[name].split(b"\0")
+    path = tmp_path / f"file{name.split()[-1]}"
+
+    def seconds(size: int) -> float:
+        marks = repeated.count(b"%d")
+        each = (repeated.replace(b"%d", b"%06d" % n) if marks else repeated for n in range(size // len(repeated)))
+        text = first + b"".join(each).replace(b"%%", b"%")
+        began = time.process_time()
+        Discovery.of_text(path, text)
+        return time.process_time() - began
+
+    seconds(1000)
+    assert seconds(160_000) < 60 * max(seconds(10_000), 0.002)  # 16 times the text; 256 would be its square
+
+
+def test_texts_that_stand_in_each_other_do_not_multiply_without_an_end(tmp_path: Path) -> None:
+    text = "t = '''BPF_HASH(a);\nint f(struct pt_regs *ctx) {" + "AAA;" * 3000 + "}'''\n"
+    text += f"t.replace('AAA', '{'BBB;' * 3000}').replace('BBB', '{'CCC;' * 3000}').replace('CCC', 'x')\n"
+    began = time.process_time()
+    found = Discovery.of_text(tmp_path / "a.py", text.encode())
+    assert time.process_time() - began < 10
+    assert all(len(program.source.data) < 8 << 20 for program in found.programs)

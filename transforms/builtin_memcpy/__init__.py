@@ -34,9 +34,11 @@ from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_so
 from ebpffix.editing.statements import before, fresh_name, indent_step
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from .byteloop import LARGEST, ByteLoop, byte_loop, replacement
+
+_COPY = r"(?:\b|_)mem(?:cpy|move|set|cmp)\s*\("
 
 TRANSFORM = Transform(
     name="builtin-memcpy",
@@ -50,6 +52,14 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="memcpy and its like, which only the compiler's builtins can be in BPF",
+    shape="`memcpy` and its like are only the compiler's builtins",
+    safe="same object code; a constant byte loop; a kernel source that is refused today",
+    suggested="variable size",
+    advice="more than the stack has",
+    cures=(
+        Cure("unclamped-length", _COPY),
+        Cure("scalar-deref", _COPY),
+    ),
 )
 
 _COPIES = frozenset(("memcpy", "memmove", "bcopy"))

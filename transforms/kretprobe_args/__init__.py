@@ -36,13 +36,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ebpffix.analysis.programs import By, Kind, Program
 from ebpffix.editing.statements import add_include, has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.transform import Transform
 
 from . import returns, signature
-from .returns import Program, Read
+from .returns import Read
 from .signature import Parameter, Use
 from .stash import Argument, Existing, Stash, before_function, body_of, declare, fresh, head, open_body
 
@@ -58,13 +59,16 @@ TRANSFORM = Transform(
         rb"struct\s+pt_regs\s*\*\s*\w+\s*,",
     ),
     summary="arguments read from registers when a function returns",
+    shape="a return probe reads arguments, which are gone by then",
+    suggested="an entry probe that stores them",
+    advice="it cannot be rewritten",
 )
 
 
 def find(unit: Unit) -> Iterator[Fix]:
     taken: set[bytes] = set()
     told: set[int] = set()
-    programs = list(returns.programs(unit))
+    programs = list(returns.return_probes(unit))
     returning = {program.function.decl for program in programs}
     for program in programs:
         yield from _Pair(unit, program, taken).fixes()
@@ -117,8 +121,8 @@ class _Pair:
     def _message(self, reads: list[Read], what: str) -> str:
         names = list(dict.fromkeys(f"`{r.parameter.name}`" if r.parameter else f"`{r.written}`" for r in reads))
         shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-        function = self.program.target.decode("latin-1") or "the function"
-        if self.unit.dialect == BCC and self.program.by_loader:
+        function = self.program.target or "the function"
+        if self.unit.dialect == BCC and self.program.by is By.HOST:
             return f"{shown} and PT_REGS_RC are read in one program: on entry nothing is returned yet, on return " + (
                 "the argument is gone" if len(names) == 1 else "the arguments are gone"
             )
@@ -131,16 +135,16 @@ class _Pair:
 
     def _modern(self, parameters: list[Parameter] | None) -> str:
         unit, program = self.unit, self.program
-        if unit.dialect == BCC or program.is_user or parameters is None or unit.target_kernel < (5, 5):
+        if unit.dialect == BCC or program.kind is Kind.USER or parameters is None or unit.target_kernel < (5, 5):
             return ""
-        return f"; or make it one `fexit/{program.target.decode()}` program, which gets arguments and return value"
+        return f"; or make it one `fexit/{program.target}` program, which gets arguments and return value"
 
     # -- the rewrite
 
     def _rewrite(self, reads: list[Read]) -> Fix:
         unit, program = self.unit, self.program
         self._check(reads)
-        parameters = signature.of(unit, program.target) if not program.is_user else None
+        parameters = signature.of(unit, program.target) if program.kind is not Kind.USER else None
         returned = [r for r in reads if r.parameter and self._is_return_value(r, parameters)]
         groups = self._groups([r for r in reads if r not in returned], parameters)
         entry = returns.entry_of(unit, program)
@@ -215,22 +219,22 @@ class _Pair:
     def _check(self, reads: list[Read]) -> None:
         unit, program = self.unit, self.program
         body = body_of(program.function)
-        if program.is_syscall:
+        if returns.is_syscall(program):
             raise _Cannot("a system call's wrapper has its arguments behind a pointer: store them in a probe on entry")
-        if program.by_loader and unit.dialect == BCC:
+        if program.by is By.HOST and unit.dialect == BCC:
             raise _Cannot(
-                f"if the host program attaches `{program.name.decode()}` to the return, store them in an entry probe "
+                f"if the host program attaches `{program.name}` to the return, store them in an entry probe "
                 "that it attaches too, keyed by bpf_get_current_pid_tgid(); if to the entry, PT_REGS_RC is in vain"
             )
-        if program.by_loader:
+        if program.by is By.HOST:
             raise _Cannot(
-                f"user space attaches `{program.name.decode()}`: store them in an entry probe that it attaches too, "
+                f"user space attaches `{program.name}`: store them in an entry probe that it attaches too, "
                 "keyed by bpf_get_current_pid_tgid()"
             )
         if any(r.hidden for r in reads):
             raise _Cannot("a macro's body hides the read: store the argument in an entry probe")
         written = unit.source_of(body).code[head(unit, program.function) : body.start]
-        if (program.name if unit.dialect == BCC else b"SEC") not in written:
+        if (program.name.encode() if unit.dialect == BCC else b"SEC") not in written:
             raise _Cannot("an #if is in the function's head: store the argument in an entry probe")
 
     def _is_return_value(self, read: Read, parameters: list[Parameter] | None) -> bool:
@@ -376,12 +380,12 @@ class _Pair:
         return Stash(
             unit,
             program.function,
-            program.target,
-            program.name,
+            program.target.encode("latin-1"),
+            program.name.encode(),
             arguments,
             entry_signature,
             self.taken,
-            section=returns.entry_section(program),
+            section=returns.entry_section(program).encode("latin-1"),
             macro=macro,
         )
 

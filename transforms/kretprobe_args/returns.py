@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ebpffix.analysis.programs import By, Kind, Program, Role, context, programs
 from ebpffix.editing.statements import delete_statement, statement_end
 from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
-from ebpffix.frontend.unit import Macro
 from ebpffix.kernel.machine import ARGUMENTS, SAVED
 
 from .signature import Use
@@ -18,41 +18,15 @@ from .stash import body_of, head
 
 RETURN_NAMES = frozenset("ret retval retv rc rv err error res result ret_val retcode status".split())
 
-_SECTION = re.compile(rb"(\?)?([ku])ret(probe|syscall)((?:\.\w+)?)(?:/(.*))?\Z")
 _CASTS = re.compile(rb"(?:\(\s*(?:const\s+)?(?:(?:struct|union|enum)\s+)?\w+(?:\s+\w+)*[\s*]*\)\s*)*\Z")
 # main.handle, net/http.(*conn).serve: only Go has symbols like these.
-_GO = re.compile(rb"\A[\w/.\-]*\w\.(?:\(\*?\w+\)\.)?\w+\Z")
+_GO = re.compile(r"\A[\w/.\-]*\w\.(?:\(\*?\w+\)\.)?\w+\Z")
 # Up to the value: the declaration of a variable and its name.
 _DECLARED = re.compile(rb"([^=\n]*?\b(\w+))\s*=\s*(?:\([^()]*\)\s*)*")
 _PURPOSE = re.compile(
     rb"(?i)on purpose|deliberate|intention|callee[- ]saved|still (?:has|holds|in)\b|survive|preserved"
 )
-_WRAPPER = re.compile(rb"\A(?:__\w+?_)?(?:sys|compat_sys)_")
-
-
-@dataclass(frozen=True)
-class Program:
-    """A return probe. `target` is the probed function's name, b"" where user space chooses it; `by_loader` says that
-    neither the section nor the name attaches it, so that a second program needs code in user space."""
-
-    function: Node
-    name: bytes
-    target: bytes
-    section: bytes  # b"" in BCC
-    macro: Macro | None  # its BPF_KRETPROBE, BPF_KPROBE, …
-    by_loader: bool
-
-    @property
-    def is_user(self) -> bool:
-        return self.section.lstrip(b"?").startswith(b"u")
-
-    @property
-    def is_syscall(self) -> bool:
-        return b"syscall" in self.section or _WRAPPER.match(self.target) is not None
-
-    @property
-    def context(self) -> Node | None:
-        return next(iter(self.function.parameters), None)
+_WRAPPER = re.compile(r"\A(?:__\w+?_)?(?:sys|compat_sys)_")
 
 
 @dataclass(frozen=True)
@@ -73,62 +47,41 @@ class Read:
         return body_of(self.function).path
 
 
-def programs(unit: Unit) -> Iterator[Program]:
+def return_probes(unit: Unit) -> Iterator[Program]:
     """The return probes of the files of the run, those of Go binaries aside."""
-    for function in unit.functions:
-        found = _of_bcc(unit, function) if unit.dialect == BCC else _of_libbpf(unit, function)
-        if found is not None:
-            yield found
+    for program in programs(unit):
+        is_probe = program.kind in (Kind.FUNCTION, Kind.USER, Kind.SYSTEM_CALL)
+        if unit.dialect == BCC and program.by is By.HOST:
+            # Attached by the host program: it reads the return value, so it is a return probe.
+            is_return = "pt_regs" in context(program.function) and _asks_for_result(unit, program)
+        else:
+            is_return = program.role is Role.RETURN
+        if is_probe and is_return and not (program.kind is Kind.USER and _GO.match(program.target)):
+            yield program
 
 
-def _of_bcc(unit: Unit, function: Node) -> Program | None:
-    name = function.name.encode()
-    if name.startswith(b"kretprobe__"):
-        return Program(function, name, name.removeprefix(b"kretprobe__"), b"", None, False)
-    # Attached by the host program: it reads the return value, so it is a return probe.
-    first = next(iter(function.parameters), None)
-    if function.is_static or first is None or "pt_regs" not in first.type.spelling or name.startswith(b"kprobe__"):
-        return None
-    body = body_of(function)
-    returned = [m for m in unit.macros("PT_REGS_RC", path=body.path) if body.start < m.start < body.end]
-    return Program(function, name, b"", b"", None, True) if returned else None
+def _asks_for_result(unit: Unit, program: Program) -> bool:
+    body = body_of(program.function)
+    return any(body.start < m.start < body.end for m in unit.macros("PT_REGS_RC", path=body.path))
 
 
-def _of_libbpf(unit: Unit, function: Node) -> Program | None:
-    section = unit.program_section(function)
-    match = _SECTION.match(section)
-    if not match:
-        return None
-    target = (match[5] or b"").rpartition(b":")[2] if match[2] == b"u" else match[5] or b""
-    if match[2] == b"u" and _GO.match(target):
-        return None
-    name = function.name.encode().removeprefix(b"____")
-    by_loader = not target or bool(match[1]) or match[4] in (b".multi", b".session")
-    if match[2] == b"u" and b":" not in (match[5] or b""):
-        by_loader = True
-    return Program(function, name, re.sub(rb"\+.*", b"", target), section, _macro_of(unit, function), by_loader)
-
-
-def _macro_of(unit: Unit, function: Node) -> Macro | None:
-    """The BPF_KPROBE-like macro that a function's head is."""
-    body = body_of(function)
-    code = unit.source_of(body).code
-    heads = [m for m in unit.macros(path=body.path) if m.end <= body.start and m.args]
-    return next((m for m in reversed(heads) if not code[m.end : body.start].strip()), None)
+def is_syscall(program: Program) -> bool:
+    """Whether the probed function is a system call, or its wrapper, whose arguments lie elsewhere."""
+    return program.kind is Kind.SYSTEM_CALL or _WRAPPER.match(program.target) is not None
 
 
 def entry_of(unit: Unit, program: Program) -> Node | None:
     """The entry probe of the same function, if the program has exactly one."""
     if unit.dialect == BCC:
-        found = [f for f in unit.functions if f.name.encode() == b"kprobe__" + program.target]
+        found = [f for f in unit.functions if f.name == f"kprobe__{program.target}"]
     else:
         section = entry_section(program)
-        found = [f for f in unit.functions if unit.program_section(f) == section]
+        found = [p.function for p in programs(unit) if p.section == section]
     return found[0] if len(found) == 1 else None
 
 
-def entry_section(program: Program) -> bytes:
-    return program.section.replace(b"ret", b"", 1)
+def entry_section(program: Program) -> str:
+    return program.section.replace("ret", "", 1)
 
 
 def is_return_value(parameter: bytes) -> bool:

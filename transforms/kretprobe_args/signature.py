@@ -68,9 +68,9 @@ class Use:
         return self.fits(parameter) and self.type.endswith("*") == parameter.type.endswith("*")
 
 
-def of(unit: Unit, function: bytes) -> list[Parameter] | None:
+def of(unit: Unit, function: str) -> list[Parameter] | None:
     """The parameters of a kernel function; None where no BTF knows it."""
-    return _read(unit.btf_path, function.decode("latin-1")) if unit.btf_path and function else None
+    return _read(unit.btf_path, function) if unit.btf_path and function else None
 
 
 @functools.lru_cache(maxsize=64)

@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from ebpffix.editing import statements as edits
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from . import escapes, initialiser, layout
 from .escapes import Event
@@ -44,6 +44,11 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=escapes.TRIGGERS,
     summary="padding of a map key, map value or event that is left as it was on the stack",
+    shape="padding or spare bits of a key, value or event are never written",
+    safe="the object escapes with such bytes",
+    suggested="bitfields that fill their unit; all values constant",
+    advice="macros, compound literals in odd places",
+    cures=(Cure("uninit-stack", r"\bcall \w|indirect read"),),
 )
 
 _OLD_BITFIELDS = "compilers and kernels of 2020 refused bitfields in an initialiser, today's take them"

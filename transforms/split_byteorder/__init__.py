@@ -38,9 +38,15 @@ from ebpffix.editing.hoist import Place, place, statement_of
 from ebpffix.editing.statements import after, before, local_name
 from ebpffix.fix import BCC, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from .tracked import Root, root
+
+# Names that read bytes through a macro's argument; libbpf has no rewriter that could miss it.
+_READ_BY_A_MACRO = (
+    r"(?s)\A(?!@libbpf).*(?<!\w)"
+    r"(?:ntoh[sl]|hton[sl]|(?:__)?[bl]e(?:16|32|64)_to_cpup?|(?:__)?cpu_to_[bl]e(?:16|32|64))\s*\("
+)
 
 TRANSFORM = Transform(
     name="split-byteorder",
@@ -50,6 +56,10 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="kernel memory read inside a macro's argument, where BCC does not rewrite it",
+    shape="`ntohs(sk->…)`, `min_t(…, t->…)`: BCC does not rewrite a macro's argument, the verifier refuses it",
+    safe="split, or `bpf_ntohs` inside an expression; an explicit read where BCC does not follow the pointer",
+    advice="a macro's body hides the access",
+    cures=(Cure("scalar-deref", _READ_BY_A_MACRO),),
 )
 
 # Conversions that are macros in BCC, and the function that does the same there.

@@ -30,6 +30,8 @@ from dataclasses import dataclass
 
 from ebpffix.analysis.flow import Edge, Effect, Flow, Step, Use
 from ebpffix.analysis.probes import Probes
+from ebpffix.analysis.programs import program_of
+from ebpffix.analysis.values import taker
 from ebpffix.editing.statements import after, before
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
@@ -43,6 +45,9 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"bpf_get_current_pid_tgid\s*\(",),
     summary="what an entry probe stored is not deleted on every path of the return probe",
+    shape="what an entry probe stored stays on a path out of the return probe",
+    suggested="delete it",
+    advice="nested calls overwrite it",
 )
 
 # Functions that overlayfs and its like enter again for the file below.
@@ -67,8 +72,8 @@ def _nesting(unit: Unit, stash: ThreadMap) -> Fix | None:
         function = store.call.function
         if function is None:
             continue
-        section = unit.program_section(function).decode("latin-1")
-        symbol = section.rpartition("/")[2] if section else function.name.removeprefix("kprobe__")
+        program = program_of(unit, function)
+        symbol = program.target if program is not None and program.target else function.name
         if _STACKED.match(symbol):
             return Fix(
                 store.call,
@@ -272,15 +277,8 @@ def _delete_left_out(unit: Unit, function: Node) -> bool:
 
 def _given_to(call: Node) -> int:
     """The variable that gets what a call returns; 0 if it goes elsewhere."""
-    node = call.outer
-    while node is not None and node.kind == "CSTYLE_CAST_EXPR":
-        node = node.outer
-    if node is None:
-        return 0
-    if node.kind == "VAR_DECL":
-        return node.decl
-    is_assignment = node.kind == "BINARY_OPERATOR" and node.operator == "=" and node.children[1].uncast is call
-    return node.children[0].bare.decl if is_assignment and node.children[0].bare.kind == "DECL_REF_EXPR" else 0
+    target = taker(call)
+    return target.decl if target is not None and target.kind in ("VAR_DECL", "DECL_REF_EXPR") else 0
 
 
 def _only_from(flow: Flow, variable: int, step: Step) -> bool:

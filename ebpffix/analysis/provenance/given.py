@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ebpffix.analysis.programs import Kind as Place
+from ebpffix.analysis.provenance.attached import Attached
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, unknown
-from ebpffix.analysis.provenance.programs import Program, Setting
 from ebpffix.fix import BCC
 from ebpffix.frontend import Type, Unit
 from ebpffix.kernel import user_space
@@ -55,34 +56,34 @@ class Given:
 
     # -- arguments
 
-    def parameter(self, program: Program, index: int, type_: Type, text: bytes, what: str) -> Ways:
+    def parameter(self, program: Attached, index: int, type_: Type, text: bytes, what: str) -> Ways:
         """A parameter of a program behind its context, counted from 0; `text` is its declaration."""
         found = self.argument(program, index, type_, what)
         if found[0].space is Space.UNKNOWN and b"__user" in text:
             return self._one(Space.USER, Kind.MARKED, what)
         return found
 
-    def argument(self, program: Program, index: int, type_: Type, what: str) -> Ways:
+    def argument(self, program: Attached, index: int, type_: Type, what: str) -> Ways:
         """An argument of what a program is attached to, where it is used as `type_` (a number for not known)."""
-        setting, target = program.setting, program.target
-        if setting is Setting.SYSTEM_CALL:
+        kind, target = program.kind, program.target
+        if kind is Place.SYSTEM_CALL:
             return self._one(Space.USER, Kind.SYSTEM_CALL, what)
-        if setting is Setting.USER:
+        if kind is Place.USER:
             return self._one(Space.USER, Kind.USER_PROBE, what)
-        if setting is Setting.RAW:
+        if kind is Place.RAW:
             return self._raw(program, index, type_, what)
-        if setting is Setting.TYPED:
+        if kind is Place.TYPED:
             return self._typed(program, index, type_, what)
-        if setting not in (Setting.FUNCTION, Setting.UNKNOWN):
-            return unknown(f"{what} of a program on {setting.value}")
+        if kind is not None and kind is not Place.FUNCTION:
+            return unknown(f"{what} of a program on {kind.value}")
         wanted = self._name(type_)
         if user_space.is_wrapper(target) or (user_space.is_system_call(target) and wanted in REGISTERS):
             none = f"{what} of `{target}`, which has one argument"
             return self._kernel(Kind.REGISTERS, what) if index == 0 else unknown(none)
         side = user_space.argument(target, index) if target else None
         if side is Side.USER:
-            kind = Kind.SYSTEM_CALL if user_space.is_system_call(target) else Kind.ARGUMENT
-            return self._one(Space.USER, kind, f"{what} of `{target}`")
+            link = Kind.SYSTEM_CALL if user_space.is_system_call(target) else Kind.ARGUMENT
+            return self._one(Space.USER, link, f"{what} of `{target}`")
         if side is Side.EITHER:
             return self._number(f"{what} of `{target}`, of user space in some kernels only")
         if of_kernel(self.unit, type_) and wanted not in REGISTERS:
@@ -98,14 +99,14 @@ class Given:
     def _name(self, type_: Type) -> str:
         return type_.pointee.name if type_.is_pointer else ""
 
-    def _raw(self, program: Program, index: int, type_: Type, what: str) -> Ways:
+    def _raw(self, program: Attached, index: int, type_: Type, what: str) -> Ways:
         if program.target in ("sys_enter", "sys_exit"):
             return self._kernel(Kind.REGISTERS, what) if index == 0 else unknown(f"{what} is no pointer")
         if of_kernel(self.unit, type_):
             return self._kernel(Kind.EVENT, what)
         return self._kernel(Kind.LIKELY_EVENT, what, plain=True) if type_.is_pointer else unknown(what)
 
-    def _typed(self, program: Program, index: int, type_: Type, what: str) -> Ways:
+    def _typed(self, program: Attached, index: int, type_: Type, what: str) -> Ways:
         target = program.target
         registers = target in ("sys_enter", "sys_exit") or user_space.is_wrapper(target)
         if registers and index == 0:
@@ -122,7 +123,7 @@ class Given:
 
     # -- the context
 
-    def context_field(self, program: Program | None, record: str, name: str, index: int | None, type_: Type) -> Ways:
+    def context_field(self, program: Attached | None, record: str, name: str, index: int | None, type_: Type) -> Ways:
         """What a field of the context holds (an element of one, where `index` is known), used as `type_`."""
         what = f"ctx->{name}" + (f"[{index}]" if index is not None else "")
         if record in _NETWORK:
@@ -135,27 +136,27 @@ class Given:
             return unknown(f"{what}: of which program is not known")
         if record in REGISTERS:
             return self._register(program, name, index, type_, what)
-        if record == "bpf_raw_tracepoint_args" or program.setting in (Setting.RAW, Setting.TYPED):
+        if record == "bpf_raw_tracepoint_args" or program.kind in (Place.RAW, Place.TYPED):
             return self.argument(program, index, type_, what) if index is not None else unknown(what)
-        if program.setting is Setting.SYSTEM_CALL_EVENT:
+        if program.kind is Place.SYSTEM_CALL_EVENT:
             return self._one(Space.USER, Kind.SYSTEM_CALL, what)
-        if program.setting is Setting.EVENT:
+        if program.kind is Place.EVENT:
             if of_kernel(self.unit, type_):
                 return self._kernel(Kind.EVENT, what, plain=True)
             return self._kernel(Kind.LIKELY_EVENT, what, plain=True) if type_.is_pointer else unknown(what)
-        if type_.is_pointer and not is_plain(type_) and program.setting is Setting.OTHER:
+        if type_.is_pointer and not is_plain(type_) and program.kind is Place.OTHER:
             return self._one(Space.KERNEL, Kind.ARGUMENT, what, trusted=True)
         return unknown(what)
 
-    def _register(self, program: Program, name: str, index: int | None, type_: Type, what: str) -> Ways:
-        if program.setting is Setting.USER:
+    def _register(self, program: Attached, name: str, index: int | None, type_: Type, what: str) -> Ways:
+        if program.kind is Place.USER:
             return self._one(Space.USER, Kind.USER_PROBE, what)
         number = _ARGUMENTS.get(name, index if name in _ARRAYS else None)
         if number is not None:
             return self.argument(program, number, type_, what)
         if of_kernel(self.unit, type_) and self._name(type_) not in REGISTERS:
             return self._kernel(Kind.ARGUMENT, what)
-        if name in _STACK and program.setting is Setting.FUNCTION:
+        if name in _STACK and program.kind is Place.FUNCTION:
             return self._kernel(Kind.STACK_POINTER, what, plain=True)
         return unknown(f"{what}: what the register holds is not known")
 

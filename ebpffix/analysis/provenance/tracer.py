@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from ebpffix.analysis.maps import describe, map_decl
+from ebpffix.analysis.programs import context
+from ebpffix.analysis.provenance.attached import HOSTS, Attached, attached
 from ebpffix.analysis.provenance.given import REGISTERS, Given, of_kernel
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, join, unknown
-from ebpffix.analysis.provenance.programs import HOSTS, Program, Programs, context
 from ebpffix.analysis.provenance.stores import CALLBACKS, READ, Path, Store, Stores, field, path_of
 from ebpffix.fix import BCC
 from ebpffix.frontend import MapCall, Node, Type, Unit
@@ -39,7 +40,7 @@ class Tracer:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.stores = Stores(unit)
-        self.programs = Programs(unit)
+        self._attached: dict[int, Attached | None] = {}
         self.given = Given(unit)
         self._known: dict[object, Ways] = {}
         self._assumed: dict[object, Ways] = {}  # of what is being followed, as far as it is known
@@ -67,6 +68,12 @@ class Tracer:
         if not self._leaned_on:  # else it may lack what the others bring
             self._known[key] = found
         return found
+
+    def attached(self, function: Node) -> Attached | None:
+        """What a function is attached to as a program; None for one that is none."""
+        if function.decl not in self._attached:
+            self._attached[function.decl] = attached(self.unit, function)
+        return self._attached[function.decl]
 
     # -- expressions
 
@@ -130,7 +137,7 @@ class Tracer:
         found = []
         for where in self.value(node.children[0], depth) if number is not None else ():
             function = self.stores.functions.get(where.object)
-            program = self.programs.of(function) if where.space is Space.CTX and function is not None else None
+            program = self.attached(function) if where.space is Space.CTX and function is not None else None
             if program is not None and number is not None:
                 index = int(number.name.removeprefix("PT_REGS_PARM")[0]) - 1
                 found.append(self.given.argument(program, index, _wanted(node), number.name))
@@ -251,7 +258,7 @@ class Tracer:
         """What a parameter of a function is given: by the kernel where it is a program, and by all that call it."""
         parameters = function.parameters
         index = next((i for i, p in enumerate(parameters) if p.decl == decl), -1)
-        program = self.programs.of(function)
+        program = self.attached(function)
         found: list[Ways] = []
         if program is not None:
             found.append(self._of_program(program, index, parameters, target))
@@ -270,7 +277,7 @@ class Tracer:
             return unknown(f"nothing is seen to call `{function.name}`")
         return join(found)
 
-    def _of_program(self, program: Program, index: int, parameters: list[Node], target: Node) -> Ways:
+    def _of_program(self, program: Attached, index: int, parameters: list[Node], target: Node) -> Ways:
         if index == 0:
             return _own(Space.CTX, "the context", program.function.decl)
         return self.given.parameter(program, index - 1, target.type, parameters[index].text, target.name)
@@ -312,7 +319,7 @@ class Tracer:
             if one.decl in seen:
                 continue
             seen.add(one.decl)
-            if self.programs.of(one) is not None or one.decl in self.stores.tabled:
+            if self.attached(one) is not None or one.decl in self.stores.tabled:
                 return True
             if not one.is_static and not self._has_programs:
                 return True
@@ -321,7 +328,7 @@ class Tracer:
 
     @cached_property
     def _has_programs(self) -> bool:
-        return any(self.programs.of(f) is not None for f in self.stores.functions.values())
+        return any(self.attached(f) is not None for f in self.stores.functions.values())
 
     # -- memory
 
@@ -386,7 +393,7 @@ class Tracer:
 
     def _from_context(self, where: Origin, path: Path, type_: Type, at: Node) -> Ways:
         function = self.stores.functions.get(where.object)
-        program = self.programs.of(function) if function is not None else None
+        program = self.attached(function) if function is not None else None
         index = None
         if at.kind == "ARRAY_SUBSCRIPT_EXPR":
             index = at.children[1].constant

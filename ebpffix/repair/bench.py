@@ -1,0 +1,80 @@
+"""The bench of a libbpf program: its compiler, with the includes precompiled, and the kernel."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ebpffix.frontend import Unit
+from ebpffix.repair.search import Built, Files
+from ebpffix.sources.source import Source
+from ebpffix.verify.compile import Clang, CompileError, compile_libbpf, precompile
+from ebpffix.verify.load import load
+from ebpffix.verify.proof import Target
+
+LOG = 4 << 20  # bytes of a log that are kept: the path's end is in them
+_SECONDS = 10.0  # for one load: a program that is too large takes the verifier so long
+_LINE = re.compile(rb"[^\n]*(?:\n|\Z)")
+_INCLUDE = re.compile(rb"[ \t]*#[ \t]*include[ \t]*([<\"])([^>\"]+)[>\"]")
+
+
+class ClangBench:
+    """Compiles and loads the states of one program file; `unit` parses one. Used as a context manager."""
+
+    def __init__(
+        self, path: Path, clang: Clang, args: Sequence[str], unit: Callable[[Files], Unit], *, cap_bpf: bool = False
+    ) -> None:
+        self.path = path
+        self.clang = clang
+        self.args = tuple(args)
+        self.unit = unit
+        self.cap_bpf = cap_bpf
+        self._folder = tempfile.TemporaryDirectory(prefix="ebpffix-", ignore_cleanup_errors=True)
+        self._prefix: tuple[str, ...] | None = None
+
+    def __enter__(self) -> ClangBench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def build(self, files: Files) -> Built:
+        if self._prefix is None:
+            text = _first_includes(files[self.path], {path.name for path in files})
+            here = ("-iquote", str(self.path.parent))
+            folder = Path(self._folder.name)
+            args = (*self.args, *here)
+            self._prefix = precompile(text, folder, clang=self.clang, args=args) if text else ()
+        made = compile_libbpf(self.path, clang=self.clang, args=(*self._prefix, *self.args), overlay=files)
+        if isinstance(made, CompileError):
+            return Built(error=str(made))
+        programs = load(made, cap_bpf=self.cap_bpf, timeout=_SECONDS, log_size=LOG)
+        return Built(tuple(programs), "", made.data)
+
+
+def _first_includes(data: bytes, own: set[str]) -> bytes:
+    """The includes that a file begins with, with nothing but comments between them; up to the first of a file that may
+    be edited. Nothing where macros that they may ask for come first."""
+    found = []
+    for line in _LINE.findall(Source(Path(), data).uncommented):
+        if match := _INCLUDE.match(line):
+            if match[2].decode(errors="replace").rpartition("/")[2] in own:
+                break
+            found.append(line)
+        elif line.strip():
+            break
+    return b"".join(found)
+
+
+class TargetBench:
+    """The bench of any other program, such as BCC's: compiled and loaded by its target alone."""
+
+    def __init__(self, target: Target, unit: Callable[[Files], Unit]) -> None:
+        self.target = target
+        self.unit = unit
+
+    def build(self, files: Files) -> Built:
+        made = self.target.compile(files)
+        return Built(error=str(made)) if isinstance(made, CompileError) else Built(tuple(made.load()))

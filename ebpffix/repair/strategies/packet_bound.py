@@ -1,0 +1,90 @@
+"""Bytes of the packet are read or written that were not shown to lie inside it.
+
+In front of the access the end of what it touches is compared with the packet's end:
+
+    if ((void *)(udp + 1) > data_end)
+        return XDP_PASS;
+    if (udp->dest == bpf_htons(53))
+
+A packet that ends inside that header leaves there; it could not have been read. Where the end of the packet is not at
+hand, a check that is there, and too short, is widened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ebpffix.editing.hoist import Place
+from ebpffix.editing.hoist import place as evaluated
+from ebpffix.fix import Edit, Span
+from ebpffix.frontend import Node
+from ebpffix.repair import locate, packet, place
+from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
+
+STRATEGY = Strategy(
+    "packet-bound",
+    r"invalid access to packet",
+    "Compares the end of an access with the end of the packet",
+    10,
+)
+_ACCESS = re.compile(r"off=(-?\d+) size=(\d+), R\d+\(id=\d+,off=-?\d+,r=(\d+)\)")
+
+
+def propose(refusal: Refusal) -> Iterator[Candidate]:
+    """A guard in front of the access, in the helper or in its callers; then a wider check."""
+    step = refusal.step
+    statement = locate.statement_at(refusal.unit, step)
+    if step is None or statement is None:
+        return
+    if step.call:
+        yield from _argument(refusal, step.call)
+    nodes = locate.expressions(refusal.unit, step, *packet.ACCESS)
+    for access in packet.accesses(refusal.unit, nodes):
+        yield from _guarded(refusal, statement, access.node, access.past, access.whole)
+    yield from _wider(refusal)
+
+
+def _argument(refusal: Refusal, name: str) -> Iterator[Candidate]:
+    """A helper reads or writes the packet: its length argument says how much."""
+    call = locate.call_at(refusal.unit, refusal.step, name)
+    register = refusal.registers[0] if refusal.registers else 0
+    if call is None or not 1 <= register < len(call.arguments):
+        return
+    pointer, length = call.arguments[register - 1], call.arguments[register]
+    past = b"(void *)" + pointer.uncast.text + b" + " + length.text
+    yield from _guarded(refusal, call.statement, call, past, True)
+
+
+def _guarded(refusal: Refusal, statement: Node, node: Node, past: bytes, whole: bool) -> Iterator[Candidate]:
+    unit = refusal.unit
+    end = packet.end_of(unit, statement)
+    target = place.standing(statement)
+    if end is None:
+        return
+    at = Span(statement.path, statement.start, statement.end)
+    for action in place.leaving(unit, target):
+        if edits := place.guard(unit, target, past + b" > " + end, action):
+            always = target is statement and evaluated(node, statement) is Place.ONCE
+            says = f"packets that end before `{past.decode(errors='replace')}`: `{action.decode()}`"
+            yield Candidate(tuple(edits), Effect.EXACT if whole and always else Effect.EARLY, says, at)
+
+
+def _wider(refusal: Refusal) -> Iterator[Candidate]:
+    """A check of the same pointer that is too short, by a constant."""
+    unit, trace = refusal.unit, refusal.trace
+    match = _ACCESS.search(refusal.message)
+    position = trace.last_check(refusal.registers[0]) if refusal.registers else None
+    if match is None or position is None:
+        return
+    missing = int(match[1]) + int(match[2]) - int(match[3])
+    for node in locate.expressions(unit, trace.steps[position], "BINARY_OPERATOR"):
+        if node.operator not in (">", ">=", "<", "<=") or node.from_macro_body or b"end" not in node.text:
+            continue
+        side = node.children[0 if b"end" not in node.children[0].text else 1]
+        if not side.text or missing <= 0 or not unit.editable(side.path, side.start, side.end):
+            continue
+        text = side.text if packet.is_bytewise(side) else b"(void *)(" + side.text + b")"
+        edit = Edit(side.path, side.start, side.end, text + b" + %d" % missing)
+        says = f"packets that are up to {missing} bytes shorter than what is read fail the check that is there"
+        yield Candidate((edit,), Effect.EARLY, says, Span(node.path, node.start, node.end))

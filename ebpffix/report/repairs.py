@@ -1,0 +1,124 @@
+"""Repairs for people and as data: what the verifier could not prove, where that was lost, what is different now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ebpffix import __version__
+from ebpffix.repair.model import Effect
+from ebpffix.repair.search import Made
+from ebpffix.report.model import VERSION, display
+from ebpffix.report.text import name
+from ebpffix.rewriting.patch import hunks
+from ebpffix.run.repairs import Repair, Repairs
+from ebpffix.verify.explain import OTHER, explain
+from ebpffix.verify.load import kernel_release
+
+
+def lines(repair: Repair) -> Iterator[str]:
+    """What became of one program file, for a terminal."""
+    if repair.status in ("uncompilable", "untried"):
+        yield f"{name(repair.program)}: cannot be repaired here: {repair.reason}"
+    if repair.found is None:
+        return
+    for made in repair.found.made:
+        yield from _made(made)
+    for other in repair.found.others:
+        yield f"    or, accepted too: {other.says} [{other.strategy}, {other.effect}]"
+    yield from _ending(repair)
+
+
+def _made(made: Made) -> Iterator[str]:
+    place = f"{name(made.path)}:{made.line}" if made.line else name(made.path)
+    yield f"{place}: {made.program}: refused: {made.message} [{_class(made.message)}]"
+    if made.lost_line and (made.lost_path, made.lost_line) != (made.path, made.line):
+        yield f"    lost at {name(made.lost_path)}:{made.lost_line}"
+    candidate = made.candidate
+    yield f"    {candidate.strategy}: {candidate.says} [{candidate.effect}]"
+
+
+def _ending(repair: Repair) -> Iterator[str]:
+    found = repair.found
+    assert found is not None
+    if repair.status == "repaired":
+        programs = ", ".join(f"{p.name} ({p.insns} instructions)" for p in found.built.programs if p.insns)
+        yield f"    {name(repair.program)}: accepted now by kernel {kernel_release()}: {programs}"
+        return
+    explanation = explain(found.left) or OTHER
+    verb = "what stands in the way now" if repair.status == "partial" else "no repair was found"
+    yield f"{name(repair.program)}: {verb}: {found.left} [{explanation.key}]"
+    yield f"    {explanation.text}"
+
+
+def _class(message: str) -> str:
+    return (explain(message) or OTHER).key
+
+
+def headed(repair: Repair) -> bytes:
+    """The same as lines that git and patch pass over."""
+    return "".join(f"# {line.strip()}\n" for line in lines(repair)).encode("utf-8", "surrogateescape")
+
+
+def summary(repairs: Repairs) -> str:
+    """The counts in one line."""
+    counts = {s: sum(r.status == s for r in repairs.repairs) for s in ("repaired", "partial", "stuck", "accepted")}
+    words = {"repaired": "repaired", "partial": "repaired in part", "stuck": "refused, no repair found"}
+    parts = [f"{counts[s]} {word}" for s, word in words.items() if counts[s]]
+    parts.append(f"{counts['accepted']} accepted as they are")
+    held = [r for r in repairs.repairs if r.found and r.found.repaired and r.found.effect is Effect.CHANGING]
+    more = f"; {len(held)} change values (--unsafe-fixes takes them)" if held else ""
+    return f"program files: {', '.join(parts)}{more}."
+
+
+def as_json(repairs: Repairs) -> bytes:
+    """The JSON report: version 1 with the key "repairs"."""
+    document = {
+        "version": VERSION,
+        "tool": {"name": "ebpffix", "version": __version__},
+        "repairs": [_entry(repair, repairs.before) for repair in repairs.repairs],
+        "problems": list(repairs.problems),
+    }
+    return (json.dumps(document, indent=2) + "\n").encode("utf-8", "surrogateescape")
+
+
+def _entry(repair: Repair, before: Mapping[Path, bytes]) -> dict[str, Any]:
+    found = repair.found
+    return {
+        "path": display(repair.program),
+        "status": repair.status,
+        "reason": repair.reason,
+        "left": found.left if found else "",
+        "tried": found.tried if found else 0,
+        "effect": str(found.effect) if found and found.made else None,
+        "steps": [_step(made) for made in found.made] if found else [],
+        "alternatives": [
+            {"strategy": o.strategy, "effect": str(o.effect), "says": o.says} for o in (found.others if found else ())
+        ],
+        "programs": [
+            {"name": p.name, "section": p.section, "verdict": p.verdict, "insns": p.insns}
+            for p in (found.built.programs if found else ())
+        ],
+        "kernel": kernel_release(),
+        "hunks": [
+            {"path": display(path), "start_line": h.start_line, "end_line": h.end_line, "old": h.old, "new": h.new}
+            for path, data in repair.changed.items()
+            for h in hunks(before[path], data)
+        ],
+    }
+
+
+def _step(made: Made) -> dict[str, Any]:
+    return {
+        "program": made.program,
+        "obligation": made.message,
+        "class": _class(made.message),
+        "path": display(made.path),
+        "line": made.line,
+        "lost": {"path": display(made.lost_path), "line": made.lost_line},
+        "strategy": made.candidate.strategy,
+        "effect": str(made.candidate.effect),
+        "says": made.candidate.says,
+    }
