@@ -125,7 +125,7 @@ class Given:
 
     def context_field(self, program: Attached | None, record: str, name: str, index: int | None, type_: Type) -> Ways:
         """What a field of the context holds (an element of one, where `index` is known), used as `type_`."""
-        what = f"ctx->{name}" + (f"[{index}]" if index is not None else "")
+        what = f"`ctx->{name}" + (f"[{index}]`" if index is not None else "`")
         if record in _NETWORK:
             if name in _PACKET:
                 return self._one(Space.PACKET, Kind.OWN, "the packet")
@@ -162,8 +162,9 @@ class Given:
 
     # -- kernel memory
 
-    def member(self, where: Origin, record: str, name: str, type_: Type, *, declared: bool) -> Ways:
-        """What a member of a structure in kernel memory holds; `type_` is its own if it is `declared`, else as used."""
+    def member(self, where: Origin, record: str, name: str, own: Type | None, used: Type) -> Ways:
+        """What a member of a structure in kernel memory holds; `own` is its type, where clang knows it, `used` that of
+        what it is used as."""
         what = f"{record.partition('___')[0]}.{name}"
         if record in REGISTERS:
             kind = Kind.USER_REGISTER if where.has_registers else Kind.LIKELY_REGISTER
@@ -173,11 +174,12 @@ class Given:
             return self._one(Space.USER, Kind.USER_MEMBER, what)
         if side is Side.EITHER:
             return unknown(f"`{what}` may hold either")
-        if not type_.is_pointer and (declared or type_.size < 8):
+        type_ = own if own is not None and own.is_pointer else used
+        if (own is not None and not own.is_pointer and not of_kernel(self.unit, used)) or type_.size < 8:
             return unknown(f"`{what}` is a number")
         plain = is_plain(type_)
         trusted = where.trusted and not plain
-        certain = type_.is_pointer and not type_.is_void_pointer
+        certain = (own is None or own.is_pointer) and type_.is_pointer and not type_.is_void_pointer
         tracked = where.tracked and self.unit.dialect == BCC
         kind = Kind.MEMBER if certain else Kind.LIKELY_MEMBER
         return self._one(Space.KERNEL, kind, what, trusted=trusted, tracked=tracked)

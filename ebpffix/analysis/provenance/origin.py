@@ -62,7 +62,7 @@ class Kind(Enum):
     ARGUMENT = "{}, an argument of a kernel function", True
     STACK_POINTER = "{}, the kernel's stack", True
     LIKELY_ARGUMENT = "{}, a plain pointer that a kernel function gets", False
-    MARKED = "`{}` is marked __user", False
+    MARKED = "{} is marked __user", False
     SYSTEM_CALL = "{}, an argument of a system call", True
     REGISTERS = "{}, the registers of a system call", True
     USER_REGISTER = "{}, a register of user space", True

@@ -30,6 +30,7 @@ _TYPED = re.compile(
     r"|bpf_tcp_sock\Z|bpf_kptr_xchg\Z|bpf_sock_from_file\Z|bpf_obj_new\w*\Z|bpf_rdonly_cast\Z"
 )
 _PARAMETER = re.compile(r"PT_REGS_PARM[1-6]\Z")
+_ITSELF = frozenset((Kind.SET, Kind.GIVEN, Kind.RETURNED, Kind.NUMBER))  # links that hand an argument on as it is
 _SAME = frozenset(("__builtin_preserve_access_index", "__builtin_expect", "bpf_kptr_deref", "__builtin_assume_aligned"))
 _BACK = re.compile(r"inet_sk|inet_csk|tcp_sk|udp_sk|unix_sk|raw_sk|inet_reqsk|inet_twsk|inet6_sk|ipv6_sk")
 
@@ -92,6 +93,8 @@ class Tracer:
             return _NOTHING
         find = getattr(self, "_" + bare.kind.lower(), None)
         found: Ways = find(bare, depth - 1) if find else unknown(f"`{_short(bare)}`")
+        if bare.operator == "&" and bare.kind == "UNARY_OPERATOR":
+            return found  # what a member is says nothing of where the structure around it lies
         return self._typed(node, found)
 
     def _typed(self, node: Node, found: Ways) -> Ways:
@@ -140,7 +143,7 @@ class Tracer:
             program = self.attached(function) if where.space is Space.CTX and function is not None else None
             if program is not None and number is not None:
                 index = int(number.name.removeprefix("PT_REGS_PARM")[0]) - 1
-                found.append(self.given.argument(program, index, _wanted(node), number.name))
+                found.append(self.given.argument(program, index, _wanted(node), f"`{number.name}`"))
         return join(found) or unknown(f"`{_short(node)}` was not understood")
 
     def _unary_operator(self, node: Node, depth: int) -> Ways:
@@ -280,7 +283,7 @@ class Tracer:
     def _of_program(self, program: Attached, index: int, parameters: list[Node], target: Node) -> Ways:
         if index == 0:
             return _own(Space.CTX, "the context", program.function.decl)
-        return self.given.parameter(program, index - 1, target.type, parameters[index].text, target.name)
+        return self.given.parameter(program, index - 1, target.type, parameters[index].text, f"`{target.name}`")
 
     def _from_call(self, call: Node, index: int, function: Node, depth: int) -> Ways:
         if len(call.arguments) <= index:
@@ -380,9 +383,7 @@ class Tracer:
 
     def _from_kernel(self, where: Origin, path: Path, type_: Type, name: str) -> Ways:
         if path:
-            last, declared = path[-1], path[-1].type
-            used = declared if declared is not None and (declared.is_pointer or not type_.is_pointer) else type_
-            found = self.given.member(where, last.record, last.name, used, declared=declared is not None)
+            found = self.given.member(where, path[-1].record, path[-1].name, path[-1].type, type_)
             known = [w for w in found if w.space is not Space.UNKNOWN]
             return tuple(Origin(w.space, (*w.chain, *where.chain), w.trusted, w.tracked) for w in known) or found
         if type_.is_pointer and of_kernel(self.unit, type_):
@@ -656,8 +657,8 @@ def _own(space: Space, what: str, object_: int = 0) -> Ways:
 def _as_kernel(way: Origin, structure: str) -> Origin:
     """A way that is not known, of a pointer to a structure of the kernel's own: certain of what a kernel function got,
     else likely."""
-    end = way.chain[-1]
-    last = Link(Kind.ARGUMENT, end.what) if end.kind is Kind.NUMBER else Link(Kind.TYPE, f"struct {structure}")
+    end, is_itself = way.chain[-1], all(link.kind in _ITSELF for link in way.chain)
+    last = Link(Kind.ARGUMENT, end.what) if is_itself else Link(Kind.TYPE, f"struct {structure}")
     return Origin(Space.KERNEL, (*way.chain[:-1], last))
 
 
