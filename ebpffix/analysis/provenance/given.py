@@ -142,8 +142,8 @@ class Given:
             return self._one(Space.USER, Kind.SYSTEM_CALL, what)
         if program.kind is Place.EVENT:
             if of_kernel(self.unit, type_):
-                return self._kernel(Kind.EVENT, what, plain=True)
-            return self._kernel(Kind.LIKELY_EVENT, what, plain=True) if type_.is_pointer else unknown(what)
+                return self._kernel(Kind.EVENT, what)
+            return self._kernel(Kind.LIKELY_EVENT, what) if type_.is_pointer else unknown(what)
         if type_.is_pointer and not is_plain(type_) and program.kind is Place.OTHER:
             return self._one(Space.KERNEL, Kind.ARGUMENT, what, trusted=True)
         return unknown(what)

@@ -585,7 +585,7 @@ class Tracer:
             found = tuple(way.after(Kind.USER_SPACE_WRITES, name) for way in found)
         if squeezed(name) in self.unit.user_space.programs and self._is_shared(where.object):
             found = tuple(way.after(Kind.OTHERS_WRITE, name) for way in found)
-        followed = self.unit.dialect == BCC and not path
+        followed = self.unit.dialect == BCC
         return tuple(
             Origin(w.space, w.chain, False, w.tracked and followed, w.object).after(Kind.IN_MAP, what) for w in found
         )
