@@ -9,10 +9,11 @@ import contextlib
 import dataclasses
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -103,8 +104,17 @@ def command(**given: Any) -> None:
     click.get_current_context().exit(_print(_run(flags)))
 
 
+def _end(number: int, _frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is short
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
-    """The command; whatever is wrong is one line on standard error, and exit 2."""
+    """The command; whatever is wrong is one line on standard error, and exit 2. A signal that ends it lets it end
+    what it started, and remove what it put on the disk for a while."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     try:
         code = command.main(prog_name="ebpffix", standalone_mode=False)
     except Problem as problem:
@@ -171,10 +181,11 @@ def _log(name: str, flags: Flags) -> Said:
 
 def _object(path: str) -> bytes:
     """A compiled program with a line table."""
+    from ebpffix.sources.reader import read_file
     from ebpffix.verify import lineinfo, objects
 
     try:
-        data = Path(path).read_bytes()
+        data = read_file(path)
         lineinfo.check(data)
         objects.programs(data)
     except OSError as error:
