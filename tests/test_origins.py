@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -213,7 +214,7 @@ PROGRAM = (
 )
 
 
-def _findings(tree: Path, *args: str) -> list[dict[str, object]]:
+def _findings(tree: Path, *args: str) -> list[dict[str, Any]]:
     made = ebpffix("--no-cache", "--output-format", "json", "--select", "probe-read-space", *args, ".", cwd=tree)
     return list(json.loads(made.out.encode("latin-1"))["findings"])
 
@@ -252,7 +253,7 @@ def test_a_loader_may_make_a_probe_one_of_user_space(tmp_path: Path) -> None:
 def test_a_chain_is_shown(tmp_path: Path) -> None:
     (tmp_path / "p.bpf.c").write_bytes(PROGRAM)
     (finding,) = _findings(tmp_path)
-    (chain,) = finding["origin"]  # type: ignore[misc]
+    (chain,) = finding["origin"]
     assert chain == (
         "kept in map `calls`, member `buf` ← `c.buf = (const char *)ctx->args[1]` ← `ctx->args[1]`, an argument of a "
         "system call: user space"

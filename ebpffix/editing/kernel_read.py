@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ebpffix.editing.chain import Chain, arguments, by_locals, chain
 from ebpffix.editing.hoist import can_move, takes_braces
+from ebpffix.editing.settle import NoEdit, first_of
 from ebpffix.editing.statements import add_include, after, before, has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit
 from ebpffix.frontend import Macro, Node, Unit
@@ -52,7 +53,10 @@ class KernelRead:
     @property
     def made(self) -> tuple[str, list[Edit]] | None:
         """What becomes of it, in words, and the edits, the header that they need among them."""
-        found = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
+        try:
+            found = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
+        except NoEdit:
+            return None
         return (found[0], with_header(self.unit, found[1])) if found else None
 
     @property
@@ -160,26 +164,23 @@ class KernelRead:
                 return None
             links = links[:-1]
         core = self._prefix if self.unit.dialect == LIBBPF else None
-        made = by_locals(Chain(self.unit, self.chain.root, links), first, b"bpf_probe_read_kernel", core, self.names)
-        if made is None:
-            return None
-        lines, value = made
+        chain_ = Chain(self.unit, self.chain.root, links)
+        lines, value = by_locals(chain_, first, b"bpf_probe_read_kernel", core, self.names)
         if bitfield:
             value = b"BPF_CORE_READ_BITFIELD_PROBED(" + arguments(value, self.chain.links[-1:]) + b")"
         return self._placed(statement, lines, value)
 
-    def _placed(self, statement: Node, lines: list[bytes], value: bytes) -> tuple[str, list[Edit]] | None:
-        how = "read it into a local by a probe read"
-        edits = self._in_declaration(statement, lines, value)
-        if edits is None:
-            added = before(self.unit, statement, lines)
-            edits = [*added, self.unit.edit(self.node, value)] if added else None
-        return (how, edits) if edits else None
+    def _placed(self, statement: Node, lines: list[bytes], value: bytes) -> tuple[str, list[Edit]]:
+        edits = first_of(
+            lambda: self._in_declaration(statement, lines, value),
+            lambda: [*before(self.unit, statement, lines), self.unit.edit(self.node, value)],
+        )
+        return "read it into a local by a probe read", edits
 
-    def _in_declaration(self, statement: Node, lines: list[bytes], value: bytes) -> list[Edit] | None:
+    def _in_declaration(self, statement: Node, lines: list[bytes], value: bytes) -> list[Edit]:
         """`T x = p->m;` as `T x;` and a read into x itself, where a read into `value` ends the lines."""
         if statement.kind != "DECL_STMT" or len(statement.children) != 1 or not lines[-1].startswith(b"bpf_"):
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         target = statement.children[0]
         source = self.unit.sources[self.path]
         written = re.compile(rb"[^;{}=]*?\b" + target.name.encode() + rb"(\s*=\s*)\Z").match(
@@ -188,15 +189,13 @@ class KernelRead:
         same = target.type.size == self.node.type.size
         ends = re.compile(rb"\s*;").match(source.code, self.node.end)
         if not written or not ends or not same or target.type.is_const or target.kind != "VAR_DECL":
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         if has_comment(self.unit, self.path, written.start(1), self.node.end):
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         name = target.name.encode()
         own = re.sub(rb"\(&" + value + rb", sizeof\(" + value + rb"\)", b"(&%s, sizeof(%s)" % (name, name), lines[-1])
         added = before(self.unit, statement, lines[:-2]) if lines[:-2] else []
         behind = after(self.unit, statement, [own])
-        if added is None or behind is None:
-            return None
         self.names.discard(value)
         return [*added, Edit(self.path, written.start(1), self.node.end, b""), *behind]
 
@@ -276,5 +275,4 @@ def with_header(unit: Unit, edits: list[Edit]) -> list[Edit]:
     used = any(re.search(rb"BPF_(?:CORE|PROBE)_READ|_CORE", e.text) for e in edits)
     if not used or b"bpf_core_read.h" in b"".join(s.uncommented for s in unit.sources.values()):
         return edits
-    include = add_include(unit, unit.path, b"bpf/bpf_core_read.h")
-    return [include, *edits] if include else edits
+    return [*add_include(unit, unit.path, b"bpf/bpf_core_read.h"), *edits]

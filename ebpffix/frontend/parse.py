@@ -10,8 +10,8 @@ import contextlib
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,14 @@ class OutOfReach(Exception):
 @dataclass(frozen=True)
 class Parsed:
     """A translation unit, its errors, the names that were made up to get there, and what the file still lacks, one
-    phrase each, without repeats."""
+    phrase each, without repeats. `renamed` are the things of the program that libclang knows by another name, since
+    the kernel's types have that name too: what libclang calls each, and what it is called."""
 
     tu: Any
     errors: tuple[Diagnostic, ...]
     made_up: frozenset[str]
     missing: tuple[str, ...]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
@@ -108,6 +110,7 @@ def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Pa
 
 def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path | None) -> Parsed:
     made_up: dict[str, bytes] = {}
+    tags: set[bytes] = set()
     flags = list(setup.args)
     if pch:
         flags += ["-include-pch", str(pch)]
@@ -115,8 +118,9 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         flags += [part for header in setup.prefix for part in ("-include", header)]
     known = {MADE_UP, str(source.path), *virtual}
     best: tuple[Any, tuple[Diagnostic, ...], frozenset[str]] | None = None
+    texts: dict[str, bytes] = {}
     for _ in range(_ROUNDS):
-        files = list(virtual.items())
+        files = list((_with_own_tags(virtual, texts, tags) if tags else virtual).items())
         extra: list[str] = []
         if made_up:
             files.append((MADE_UP, b"\n".join(made_up.values()) + b"\n"))
@@ -132,12 +136,58 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
             # Headers that give up on a machine that they do not know mean the one that runs the program.
             flags += _MACHINE
             continue
-        new = {n: d for n, d in _declare(source, errors).items() if n not in made_up}
-        if not new or best[0] is not tu:
+        texts = texts or _own_texts(source, virtual, tu, setup.reach) if errors else texts
+        new_tags = _own_tags(errors, texts) - tags
+        new = {n: d for n, d in _declare(source, errors, new_tags).items() if n not in made_up}
+        if not (new or new_tags) or best[0] is not tu:
             break
         made_up.update(new)
+        tags |= new_tags
     assert best is not None
-    return Parsed(*best, _missing(best[1], virtual, clang.files_read(best[0]), setup.reach))
+    own = {OWN + name: name for name, text in made_up.items() if OWN.encode() in text}
+    renamed = own | {_apart(tag).decode(): tag.decode() for tag in tags}
+    return Parsed(*best, _missing(best[1], virtual, clang.files_read(best[0]), setup.reach), renamed)
+
+
+def _own_texts(source: Source, virtual: Mapping[str, bytes], tu: Any, reach: Reach) -> dict[str, bytes]:
+    """The texts of the project's files that were read, by name."""
+    texts = {str(source.path): source.data, **virtual}
+    for name in clang.files_read(tu):
+        if name not in texts and reach.owns(name):
+            with contextlib.suppress(OSError):
+                texts[name] = read_file(name)
+    return texts
+
+
+_TAG = rb"\b(struct|union|enum)(\s+)"
+
+
+def _own_tags(errors: Sequence[Diagnostic], texts: Mapping[str, bytes]) -> set[bytes]:
+    """The structs, unions and enums of the program's own that the kernel's types have too."""
+    found = set()
+    for error in errors:
+        text = texts.get(error.file)
+        match = _TAG_AT_END.search(text, max(0, error.offset - 200), error.offset) if text is not None else None
+        if match and (name := _NAME.match(text or b"", error.offset)) and _REDEFINED.match(error.message):
+            found.add(name[0])
+    return found
+
+
+_TAG_AT_END = re.compile(_TAG + rb"\Z")
+
+
+def _apart(tag: bytes) -> bytes:
+    """Another name of the same length for a tag, so that all places stay. A macro would rename members called so as
+    well, of the kernel's structs too."""
+    return b"$" + tag[1:]
+
+
+def _with_own_tags(
+    virtual: Mapping[str, bytes], texts: Mapping[str, bytes], tags: Collection[bytes]
+) -> Mapping[str, bytes]:
+    """`virtual` and the project's texts with these tags under names apart."""
+    tag = re.compile(_TAG + rb"(%s)\b" % b"|".join(tags))
+    return {**virtual, **{name: tag.sub(lambda m: m[1] + m[2] + _apart(m[3]), text) for name, text in texts.items()}}
 
 
 def _missing(
@@ -170,17 +220,19 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
     return tuple(found)
 
 
-def _declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, bytes]:
-    """A declaration for each name that the errors say nobody declared. First the types: without the type of a variable
-    clang does not know the variable either."""
+def _declare(source: Source, errors: Sequence[Diagnostic], tags: Collection[bytes]) -> dict[str, bytes]:
+    """A declaration for each name that the errors say nobody declared, `tags` aside. First the types: without the type
+    of a variable clang does not know the variable either."""
     types = {}
     for error in errors:
         if own := _own_name(source, error):
+            if own.encode() in tags:
+                continue
             # The program has a thing of its own where the kernel's types have one too: it keeps it, under a name apart.
             types[own] = b"#define %s %s%s" % (own.encode(), OWN.encode(), own.encode())
         elif declared := _declare_type(source, error):
             types[declared[0]] = declared[1]
-    if types:
+    if types or tags:
         return types
     values = {}
     for error in errors:

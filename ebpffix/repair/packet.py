@@ -56,7 +56,7 @@ def accesses(unit: Unit, nodes: list[Node]) -> Iterator[Access]:
     for node in nodes:
         if node.kind not in ACCESS or (base := pointer(node)) is None:
             continue
-        if not {way.space for way in prove(unit, base).ways} & {Space.PACKET, Space.UNKNOWN}:
+        if not any(way.space in (Space.PACKET, Space.UNKNOWN) for way in prove(unit, base).ways):
             continue
         if made := _access(node, base):
             known = found.get(made.base.text)

@@ -27,11 +27,14 @@ Limits: a pointer whose origin is not known counts as the program's own memory, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ebpffix.analysis.flow import Flow
 from ebpffix.analysis.provenance import HOSTS, Proof, Space, prove
+from ebpffix.editing.c import statements
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
-from ebpffix.editing.statements import before, fresh_name, indent_step
+from ebpffix.editing.settle import Made, NoEdit, settle
+from ebpffix.editing.statements import before, fresh_name
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Unit
 from ebpffix.transform import Cure, Transform
@@ -64,6 +67,11 @@ TRANSFORM = Transform(
 
 _COPIES = frozenset(("memcpy", "memmove", "bcopy"))
 _STACK = 512  # bytes
+_CLAMPED = """
+    {type} {size} = {length};
+    if ({size} > {room})
+    \t{size} = {room};
+"""
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -77,9 +85,8 @@ def find(unit: Unit) -> Iterator[Fix]:
         if flow is not None:
             loops = [found for head in heads if (found := byte_loop(unit, head, flow)) is not None]
             for found in loops:
-                edits = replacement(unit, found, loops, flow)
-                if edits is not None:
-                    yield _loop(found, edits)
+                with suppress(NoEdit):
+                    yield _loop(found, replacement(unit, found, loops, flow))
 
 
 def _loop(found: ByteLoop, edits: list[Edit]) -> Fix:
@@ -130,17 +137,19 @@ def _read(unit: Unit, call: LibcCall, source: Proof, from_: int, to: int) -> Fix
     what = f"`{_show(call.arguments[from_].text)}` is {space} memory, which {call.name} cannot read"
     if prove(unit, call.arguments[to]).space in (Space.KERNEL, Space.USER, Space.CTX):
         return None
-    found = readable_source(unit, call, from_)
-    if not call.is_statement or found is None or call.arguments[2].constant is None:
-        why = "its result is used" if not call.is_statement else "its source or size must be rewritten by hand"
-        reason = f"{why}: use {helper.decode()}(to, size, from)"
-        return Fix(call.node, what, Safety.ADVICE, reason=reason, origin=source.chains)
-    text, includes = found
-    edits = [call.renamed(helper), call.argument(1, call.text(2)), call.argument(2, text), *includes]
-    if to == 1:
-        edits.append(call.argument(0, call.text(1)))
-    safety, reason = (Safety.SAFE, "") if source.is_certain else (Safety.SUGGESTED, source.doubt)
-    return Fix(call.node, f"{what}; `{helper.decode()}` can", safety, edits, reason, source.chains)
+
+    def made() -> Made:
+        if not call.is_statement:
+            raise NoEdit(f"its result is used: use {helper.decode()}(to, size, from)")
+        if call.arguments[2].constant is None:
+            raise NoEdit(f"its size is not constant: use {helper.decode()}(to, size, from)")
+        text, includes = readable_source(unit, call, from_)
+        edits = [call.renamed(helper), call.argument(1, call.text(2)), call.argument(2, text), *includes]
+        if to == 1:
+            edits.append(call.argument(0, call.text(1)))
+        return Made(edits, f"; `{helper.decode()}` can", "" if source.is_certain else source.doubt)
+
+    return settle(call.node, what, made, origin=source.chains)
 
 
 def _large(unit: Unit, call: LibcCall, size: int, own: bool) -> Fix:
@@ -161,14 +170,19 @@ def _variable(unit: Unit, call: LibcCall, own: bool, to: int) -> Fix:
     if call.name == "memcpy" and call.is_statement and own and room:
         name = fresh_name(unit, call.node, b"size")
         kind = b"u64" if unit.dialect == BCC else b"__u64"
-        step = indent_step(unit.source_of(call.node))
-        newline, indent = unit.source_of(call.node).newline, unit.source_of(call.node).indent(call.node.start)
-        clamp = b"if (%s > %s)%s%s%s%s = %s;" % (name, room, newline, indent, step, name, room)
-        lines = before(unit, call.node.statement, [kind + b" " + name + b" = " + length + b";", clamp])
-        if lines is not None:
-            edits = [*lines, call.renamed(helper), call.argument(1, name), call.argument(2, call.text(1))]
-            reason = f"at most {room.decode()} bytes are copied, which the program may not expect"
-            return Fix(call.node, f"{what}; `{helper.decode()}` does", Safety.SUGGESTED, edits, reason)
+        lines = statements(unit.source_of(call.node), _CLAMPED, type=kind, size=name, length=length, room=room)
+
+        def made() -> Made:
+            edits = [
+                *before(unit, call.node.statement, lines),
+                call.renamed(helper),
+                call.argument(1, name),
+                call.argument(2, call.text(1)),
+            ]
+            doubt = f"at most {room.decode()} bytes are copied, which the program may not expect"
+            return Made(edits, f"; `{helper.decode()}` does", doubt)
+
+        return settle(call.node, what, made)
     reason = f"hold the size down to the room there is, through a u64, then use {helper.decode()}(to, size, from)"
     if call.name not in _COPIES:
         reason = "set the whole object, whose size is constant"

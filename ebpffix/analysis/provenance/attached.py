@@ -23,11 +23,11 @@ _EVENT = re.compile(rb"event\s*=\s*b?[\"'](\w+)[\"']|\(?\s*b?[\"'](\w+)[\"']")
 
 @dataclass(frozen=True)
 class Attached:
-    """A program, what it is attached to (None: a probe of the kernel or of user space, not known which), and the
+    """A program, what it is attached to (UNKNOWN: a probe of the kernel or of user space, not known which), and the
     function or event by name, "" where that is not known."""
 
     function: Node
-    kind: Kind | None
+    kind: Kind
     target: str = ""
 
 
@@ -42,9 +42,9 @@ def attached(unit: Unit, function: Node) -> Attached | None:
     if kind is Kind.EVENT and program.where.startswith(("syscalls", "raw_syscalls")):
         kind = Kind.SYSTEM_CALL_EVENT
     if kind is Kind.FUNCTION and unit.user_space.may_attach(program.name):
-        return Attached(function, None)
+        return Attached(function, Kind.UNKNOWN)
     if kind is Kind.OTHER and record in _REGISTERS:
-        return Attached(function, None)
+        return Attached(function, Kind.UNKNOWN)
     return Attached(function, kind, program.target.partition("+")[0])
 
 
@@ -64,5 +64,5 @@ def _by_host(unit: Unit, function: Node) -> Attached:
             found.add((kind, "" if target == function.name else target))
     kinds = {kind for kind, _ in found}
     if len(kinds) != 1:
-        return Attached(function, None)
+        return Attached(function, Kind.UNKNOWN)
     return Attached(function, kinds.pop(), found.pop()[1] if len(found) == 1 else "")

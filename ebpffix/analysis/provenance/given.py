@@ -74,7 +74,7 @@ class Given:
             return self._raw(program, index, type_, what)
         if kind is Place.TYPED:
             return self._typed(program, index, type_, what)
-        if kind is not None and kind is not Place.FUNCTION:
+        if kind not in (Place.FUNCTION, Place.UNKNOWN):
             return unknown(f"{what} of a program on {kind.value}")
         wanted = self._name(type_)
         if user_space.is_wrapper(target) or (user_space.is_system_call(target) and wanted in REGISTERS):
