@@ -92,6 +92,7 @@ def told(text: str, dialect: str = LIBBPF) -> list[str]:
         # Members of kernel structures.
         (KPROBE % ("x", "struct task_struct *t", "see((void *)t->mm->arg_start); see((void *)t->mm->env_start);"
                    " see((void *)t->mm->start_stack); see(t->mm); see(t->stack);"), "USER USER USER KERNEL KERNEL?"),
+        (KPROBE % ("x", "struct css_set *c", "see(c->subsys[0]);"), "KERNEL"),
         (KPROBE % ("x", "struct vm_area_struct *v", "see((void *)v->vm_start); see(v->vm_file);"), "USER KERNEL"),
         (KPROBE % ("x", "struct msghdr *m", "see(&m->msg_iter);"), "UNKNOWN"),
         (KPROBE % ("x", "struct task_struct *t", "see((void *)t->start_time);"), "UNKNOWN"),

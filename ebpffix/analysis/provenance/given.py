@@ -174,6 +174,8 @@ class Given:
             return self._one(Space.USER, Kind.USER_MEMBER, what)
         if side is Side.EITHER:
             return unknown(f"`{what}` may hold either")
+        while own is not None and own.is_array:
+            own = own.pointee
         type_ = own if own is not None and own.is_pointer else used
         if (own is not None and not own.is_pointer and not of_kernel(self.unit, used)) or type_.size < 8:
             return unknown(f"`{what}` is a number")
