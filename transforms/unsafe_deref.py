@@ -15,16 +15,17 @@ the offsets to those of the kernel that runs.
 
 Safe where the pointer is certainly such a one: bpf_get_current_task(), arguments of kprobes and raw tracepoints,
 PT_REGS_PARM1(ctx), what was read by probe reads, pointers to kernel structures in maps, and what is reached from these.
-Suggested where a function gets such a pointer from some callers and another, or one of unknown origin, from others; in
-a header that user space includes too.
+Suggested where a link of the pointer's way is only likely, where a function gets such a pointer from some callers and
+one that the verifier knows from others, and in a header that user space includes too.
 Advice for writes, which no rewriting can make possible, for accesses in a macro's body, and where a local would be
 needed and can be put nowhere.
 
 Left alone: tp_btf, fentry, fexit, iterators, LSM, struct_ops and bpf_get_current_task_btf(), whose pointers may be read
-directly; context, packets, map values, ring buffer, stack; `&p->member`, sizeof, typeof, `bpf_core_field_exists(…)`.
+directly; context, packets, map values, ring buffer, stack; `&p->member`, sizeof, typeof, `bpf_core_field_exists(…)`;
+the argument of a macro that reads by its address (`READ(p->m)`); code that no program reaches.
 Where only the process's cgroup has to be told from others, `bpf_get_current_cgroup_id()` needs no chain at all.
 
-Limits: a pointer whose origin the file does not tell is left alone; so is a BTF pointer that was cast to another type.
+Limits: a pointer that a caller or a writer brings who cannot be judged is left alone; so is a BTF pointer that was cast to another type.
 """
 
 from __future__ import annotations
