@@ -11,16 +11,16 @@ program into an older kernel.
 Safe where each link of the pointer's way is certain and the target kernel is 5.5 or newer: through variables, members,
 all callers of a function and all writers of a map, back to the program's own memory (`_kernel`), the current task, what
 a probed kernel function gets by its prototype, what a system call or a probe in user space gets.
-Suggested where a link is only likely, which the reason names: a structure that only the kernel has behind a pointer of
-unknown origin, a `void *` in the kernel, a map that user space or another program writes too; where the target kernel is
-older than 5.5; in a header that user space includes too. Advice where a caller or a writer cannot be judged, where the
-ways differ, and for a macro of the project that calls the old helper. `-v` and the JSON report show the way.
+Suggested where a link is only likely, which the reason names: a structure that only the kernel has behind a pointer
+of unknown origin, a `void *` in the kernel, a map that user space or another program writes too; where the target
+kernel is older than 5.5; in a header that user space includes too. Advice where a caller or a writer cannot be judged,
+where the ways differ, and for a macro of the project that calls the old helper. `-v` and the JSON report show the way.
 
-Left alone: a call whose other branch (`if`/`else`, `?:`) calls a new helper already: a test for old kernels; code that no
-program reaches.
+Left alone: a call whose other branch (`if`/`else`, `?:`) calls a new helper already: a test for old kernels; code that
+no program reaches.
 
-Limits: a type is no origin: a `char *`, `void *` or `struct sockaddr *` argument of a kernel function whose prototype is
-not known may point at either, so it is advice.
+Limits: a type is no origin: a `char *`, `void *` or `struct sockaddr *` argument of a kernel function whose prototype
+is not known may point at either, so it is advice.
 """
 
 from __future__ import annotations

@@ -22,10 +22,11 @@ needed and can be put nowhere.
 
 Left alone: tp_btf, fentry, fexit, iterators, LSM, struct_ops and bpf_get_current_task_btf(), whose pointers may be read
 directly; context, packets, map values, ring buffer, stack; `&p->member`, sizeof, typeof, `bpf_core_field_exists(…)`;
-the argument of a macro that reads by its address (`READ(p->m)`); code that no program reaches.
-Where only the process's cgroup has to be told from others, `bpf_get_current_cgroup_id()` needs no chain at all.
+the argument of a macro that reads by its address (`READ(p->m)`); code that no program reaches. Where only the
+process's cgroup has to be told from others, `bpf_get_current_cgroup_id()` needs no chain at all.
 
-Limits: a pointer that a caller or a writer brings who cannot be judged is left alone; so is a BTF pointer that was cast to another type.
+Limits: a pointer that a caller or a writer brings who cannot be judged is left alone; so is a BTF pointer that was
+cast to another type.
 """
 
 from __future__ import annotations
