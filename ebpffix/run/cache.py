@@ -135,7 +135,13 @@ def _encode(result: Result) -> dict[str, Any]:
         }
         for name, fix in result.findings
     ]
-    return {"status": result.status, "errors": result.errors, "notes": result.notes, "findings": findings}
+    return {
+        "status": result.status,
+        "errors": result.errors,
+        "notes": result.notes,
+        "guessed": result.guessed,
+        "findings": findings,
+    }
 
 
 def _decode(data: dict[str, Any]) -> Result:
@@ -145,4 +151,4 @@ def _decode(data: dict[str, Any]) -> Result:
         edits = [Edit(Path(p), a, b, text.encode("latin-1")) for p, a, b, text in found["edits"]]
         fix = Fix(Span(Path(path), start, end), found["message"], Safety(found["safety"]), edits, found["reason"])
         findings.append((found["transform"], fix))
-    return Result(Status(data["status"]), findings, data["errors"], data["notes"])
+    return Result(Status(data["status"]), findings, data["errors"], data["notes"], data["guessed"])

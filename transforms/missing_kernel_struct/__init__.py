@@ -39,7 +39,7 @@ from pathlib import Path
 from ebpffix.editing.definitions import insert_definition
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Type, Unit
-from ebpffix.frontend.parse import OWN
+from ebpffix.frontend.made_up import OWN
 from ebpffix.kernel import headers as kernel_headers
 from ebpffix.kernel.btf import Btf, BtfError, load, of_module
 from ebpffix.kernel.btf_c import stub
