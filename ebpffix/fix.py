@@ -55,7 +55,8 @@ class Fix:
     """One finding, with its edits if it has any.
 
     `at` is what the finding points at. `edits` may touch several places and files; they are made together or not at
-    all. `reason` says why a fix is only suggested or only advice, and is required then.
+    all. `reason` says why a fix is only suggested or only advice, and is required then. `origin` says where a pointer
+    came from, on which the finding rests: one line for each way that it may have come.
     """
 
     at: Spanned
@@ -63,6 +64,7 @@ class Fix:
     safety: Safety
     edits: list[Edit] = field(default_factory=list)
     reason: str = ""
+    origin: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.safety is not Safety.SAFE and not self.reason:

@@ -37,8 +37,8 @@ class Cure:
 class Transform:
     """The facts of one transform.
 
-    `pattern` is the lesson's number; `triggers` are regexes over the bytes of a file with comments and literals
-    blanked: a file in which none matches is not parsed for this transform. Best they begin with letters:
+    `pattern` is the number of the lesson (0: none). `triggers` are regexes over the bytes of a file with comments and
+    literals blanked: a file in which none matches is not parsed for this transform. Best they begin with letters:
     a `\\b` in front makes the search several times slower. `kernel` says which kernels the form before the change
     concerns. `neighbours` are the endings of files next to the program that the transform reads
     (`Unit.neighbours`): a result is kept only as long as these stay the same. `from_errors` says that what it finds is
@@ -64,6 +64,10 @@ class Transform:
     safe: str = ""
     suggested: str = ""
     advice: str = ""
+
+    def cures_of(self, refusal: str) -> list[Cure]:
+        """The cures that are about one class of `verify.explain`."""
+        return [cure for cure in self.cures if cure.refusal == refusal]
 
     @cached_property
     def trigger(self) -> Trigger:

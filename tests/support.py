@@ -163,7 +163,7 @@ def analysed(path: Path, text: bytes, *names: str, dialect: str = LIBBPF, kernel
     jobs = Jobs(discovery, Settings(chosen, environment((), kernel), contents={path: text}))
     job = as_it_is(jobs.prepare(program, jobs.before).job)
     store, key = PrecompiledHeaders(CACHE / "pch"), (job.setup.prefix, job.setup.prefix_args, job.setup.digest)
-    pch = store.find(*key) or store.build(*key) if job.setup.prefix else None
+    pch = store.find(*key) or store.build(*key, job.setup.reach) if job.setup.prefix else None
     return analyse(job, transforms(), pch)
 
 

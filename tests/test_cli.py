@@ -20,7 +20,9 @@ from ebpffix.app import cli
 from ebpffix.app.cli import command
 from ebpffix.report.rejection import _text_of
 from ebpffix.rewriting.patch import changed_lines
+from ebpffix.shown import visible
 from ebpffix.sources.discover import Discovery, discover
+from ebpffix.sources.source import Source
 from ebpffix.verify.compile import Clang
 from ebpffix.verify.logs import SourceLine
 
@@ -82,7 +84,7 @@ def test_apply_of_a_file_that_cannot_be_written(tree: Path, monkeypatch: pytest.
     path = tree / "src" / "count.bpf.c"
     monkeypatch.setattr(modes, "replace_content", refuse)
     report = Report([], {path: PROGRAM}, {path: FIXED}, [], [], [], [])
-    assert modes.apply(report, modes.Output()) == 2
+    assert modes.apply(report, modes.Output()).code == 2
     assert path.read_bytes() == PROGRAM
 
 
@@ -505,7 +507,10 @@ def test_log_and_an_object_of_another_build(tree: Path, object_of: Callable[...,
 
 def test_text_of_a_line_that_the_object_has_only_by_number(tree: Path) -> None:
     (tree / "x.c").write_text("int a;\n\tint b;\n")
-    assert [_text_of(SourceLine(str(tree / name), 2, "")) for name in ("x.c", "no.c")] == ["int b;", ""]
+    (tree / "y.c").write_text("int a;\n\tint secret;\n")
+    sources = [Source.read(tree / "x.c")]  # what is no source of the run is not shown
+    said = [_text_of(SourceLine(str(tree / name), line, ""), sources) for name in ("x.c", "y.c") for line in (2, 9)]
+    assert said == ["int b;", "", "", ""]
 
 
 def test_bad_object_for_a_log(tree: Path, object_of: Callable[..., str]) -> None:
@@ -580,7 +585,7 @@ def test_names_that_are_not_plain_text(tree: Path, name: bytes) -> None:
     os.rename(tree / "src" / "count.bpf.c", path)
     done = ebpffix(cwd=tree)
     assert (done.code, done.out.count("redundant-map-update")) == (1, 1), done
-    assert done.out.encode("latin-1").startswith(name + b":20:2: ")
+    assert done.out.encode("latin-1").startswith(visible(os.fsdecode(name)).encode() + b":20:2: ")
     diff = ebpffix("--diff", cwd=tree)
     subprocess.run(["git", "apply"], cwd=tree, input=diff.out.encode("latin-1"), check=True)
     with open(path, "rb") as fixed:

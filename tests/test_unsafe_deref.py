@@ -102,12 +102,6 @@ def test_two_locals_of_one_pass_have_two_names() -> None:
             "",
         ),
         (
-            "if (key) task = x; out = task->pid;",
-            Safety.SUGGESTED,
-            "`task->pid` reads kernel memory directly, which the verifier refuses: `BPF_CORE_READ` reads every link",
-            "not every way that leads here is certain to bring an untyped kernel pointer",
-        ),
-        (
             "task->pid++;",
             Safety.ADVICE,
             "`task->pid` writes kernel memory, which no program may: the verifier refuses it",

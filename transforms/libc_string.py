@@ -25,9 +25,10 @@ import re
 from collections.abc import Callable, Iterator
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.analysis.provenance import Space, prove
 from ebpffix.analysis.values import taker
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
+from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.editing.statements import has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
@@ -61,6 +62,7 @@ TRANSFORM = Transform(
 )
 
 _STRNCMP = HELPERS["bpf_strncmp"]
+_COUNTED = "the helper that read the string returns its size, with the NUL"
 _LONGEST = 8  # bytes that are compared one by one in an expression
 
 
@@ -102,30 +104,28 @@ def _copy(unit: Unit, call: LibcCall) -> Fix:
     room = _length(target)
     if _literal(source):
         return _copy_literal(call, room, _length(source))
-    where = origin(unit, source)
-    helper = read_helper(unit, "user" if where is Origin.USER else "kernel", string=True)
+    helper = read_helper(unit, "user" if prove(unit, source).space is Space.USER else "kernel", string=True)
     simple = target.uncast.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR")
     if not room or not simple or not call.is_statement:
         why = "the size of what it writes is not known" if call.is_statement else "its result is used"
         return _advice(call, f"{why}: use {helper.decode()}(to, size, from)")
-    found = readable_source(unit, call, 1)
-    if found is None:
-        return _advice(call, f"its source must be read link by link: use {helper.decode()}(to, size, from)")
-    text, includes = found
-    size = b"sizeof(" + call.arguments[0].text + b")"
-    limit = call.arguments[2].constant if len(call.arguments) == 3 else None
-    if limit is not None and 0 < limit <= room:
-        size = call.text(2)
-    edits = [call.renamed(helper), *includes]
-    if len(call.arguments) == 3:
-        edits += [call.argument(1, size), call.argument(2, text)]
-    else:
-        edits.append(call.argument(1, size + b", " + text))
-    message = (
-        f"there is no {call.name} in BPF; `{helper.decode()}` reads a string into `{target.text.decode('latin-1')}`"
-    )
-    reason = "the string is cut to fit and always ends in NUL; what was behind it in the buffer stays"
-    return Fix(call.node, message, Safety.SUGGESTED, edits, reason)
+
+    def made() -> Made:
+        text, includes = readable_source(unit, call, 1)
+        size = b"sizeof(" + call.arguments[0].text + b")"
+        limit = call.arguments[2].constant if len(call.arguments) == 3 else None
+        if limit is not None and 0 < limit <= room:
+            size = call.text(2)
+        edits = [call.renamed(helper), *includes]
+        if len(call.arguments) == 3:
+            edits += [call.argument(1, size), call.argument(2, text)]
+        else:
+            edits.append(call.argument(1, size + b", " + text))
+        how = f"; `{helper.decode()}` reads a string into `{target.text.decode('latin-1')}`"
+        doubt = "the string is cut to fit and always ends in NUL; what was behind it in the buffer stays"
+        return Made(edits, how, doubt)
+
+    return settle(call.node, f"there is no {call.name} in BPF", made, ": the program will not load")
 
 
 def _copy_literal(call: LibcCall, room: int, size: int) -> Fix:
@@ -156,40 +156,41 @@ def _strlen(unit: Unit, call: LibcCall) -> Fix:
     buffer = call.arguments[0].uncast
     if buffer.kind == "STRING_LITERAL":
         return _builtin(call, "there is no libc in BPF: `strlen` of a literal is only what the compiler makes of it")
-    edits = _length_of_read(unit, call, buffer)
-    if edits is None:
-        return _advice(call, "the helper that read the string returns its size, with the NUL")
-    message = f"there is no strlen in BPF; the read of `{buffer.text.decode('latin-1')}` returned its size"
-    return Fix(call.node, message, Safety.SUGGESTED, edits, "it is negative where the read failed")
+    how = f"; the read of `{buffer.text.decode('latin-1')}` returned its size"
+
+    def made() -> Made:
+        return Made(_length_of_read(unit, call, buffer), how, "it is negative where the read failed")
+
+    return settle(call.node, "there is no strlen in BPF", made, ": the program will not load")
 
 
-def _length_of_read(unit: Unit, call: LibcCall, buffer: Node) -> list[Edit] | None:
+def _length_of_read(unit: Unit, call: LibcCall, buffer: Node) -> list[Edit]:
     """The result of the only `_str` read into a local array, kept in a variable that nothing else sets."""
     function = call.node.function
     if function is None or buffer.kind != "DECL_REF_EXPR" or not _length(buffer):
-        return None
+        raise NoEdit(_COUNTED)
     flow = Flow(function)
     here = flow.step(call.node)
     writes = [u for u in flow.changes(buffer.decl) if u.node.kind != "VAR_DECL" and not _is_strlen(u.call)]
     if flow.opaque or here is None or len(writes) != 1:
-        return None
+        raise NoEdit(_COUNTED)
     read = writes[0].call
     step = flow.step(writes[0].node)
     does = helper(read.name) if read is not None else None
     if read is None or step is None or does is None or not does.reads_string or not flow.dominates(step, here):
-        return None
+        raise NoEdit(_COUNTED)
     if read.arguments[0].uncast.text.lstrip(b"&") != buffer.text:
-        return None
+        raise NoEdit(_COUNTED)
     variable = taker(read)
     if variable is None or variable.type.is_pointer or len(flow.changes(variable.decl)) > 1 + _is_plain(flow, variable):
-        return None
+        raise NoEdit(_COUNTED)
     value = variable.name.encode() + b" - 1"
     outer = call.node.outer
     alone = outer is not None and (outer.kind in ("VAR_DECL", "RETURN_STMT") or outer.operator == "=")
     if not unit.editable(call.at.path, call.node.start, call.node.end):
-        return None
+        raise NoEdit("a macro's body holds it")
     if has_comment(unit, call.at.path, call.node.start, call.node.end):
-        return None
+        raise NoEdit("a comment in it would be lost")
     return [unit.edit(call.node, value if alone else b"(" + value + b")")]
 
 
@@ -207,7 +208,7 @@ def _is_plain(flow: Flow, variable: Node) -> int:
 
 
 def _memcmp(unit: Unit, call: LibcCall) -> Fix:
-    if any(origin(unit, a).is_kernel for a in call.arguments[:2]):
+    if any(prove(unit, a).is_untrusted_kernel for a in call.arguments[:2]):
         return _advice(call, "read the kernel's memory with bpf_probe_read_kernel first")
     size = call.arguments[2].constant
     if size is None:
@@ -225,7 +226,7 @@ def _compare(unit: Unit, call: LibcCall) -> Fix:
     if literal < 0 or (_literal(first) and _literal(second)):
         return _advice(call, "compare in a loop of a constant number of steps")
     buffer, text = call.arguments[1 - literal], call.text(literal)
-    if origin(unit, buffer).is_kernel:
+    if prove(unit, buffer).is_untrusted_kernel:
         return _advice(call, f"read the string with {read_helper(unit, 'kernel', string=True).decode()} first")
     size = _length(call.arguments[literal])
     if call.name == "strncmp":
@@ -252,11 +253,13 @@ def _compare(unit: Unit, call: LibcCall) -> Fix:
         return Fix(call.node, message, Safety.SUGGESTED, edits, "needs Linux 5.17 wherever the program runs")
     if test is None or size > _LONGEST:
         return _advice(call, "compare in a loop of a constant number of steps, or with bpf_strncmp from Linux 5.17 on")
-    edit = test.byte_by_byte(unit, buffer.uncast, call.arguments[literal].uncast, size)
-    if edit is None:
-        return _advice(call, "compare byte by byte")
-    message = f"there is no {call.name} in BPF; the bytes of `{name}` can be compared one by one"
-    return Fix(call.node, message, Safety.SUGGESTED, [edit], "a longer string needs a loop, or bpf_strncmp (5.17)")
+
+    def made() -> Made:
+        edit = test.byte_by_byte(unit, buffer.uncast, call.arguments[literal].uncast, size)
+        how = f"; the bytes of `{name}` can be compared one by one"
+        return Made([edit], how, "a longer string needs a loop, or bpf_strncmp (5.17)")
+
+    return settle(call.node, f"there is no {call.name} in BPF", made, ": the program will not load")
 
 
 class _Test:
@@ -280,17 +283,17 @@ class _Test:
             return cls(call, False)
         return None
 
-    def byte_by_byte(self, unit: Unit, buffer: Node, literal: Node, size: int) -> Edit | None:
-        """The expression written out over the first `size` bytes of the literal, None where that cannot be."""
+    def byte_by_byte(self, unit: Unit, buffer: Node, literal: Node, size: int) -> Edit:
+        """The expression written out over the first `size` bytes of the literal. NoEdit where that cannot be."""
         plain = re.fullmatch(rb'"([^"\\\n]*)"', literal.text)
         if plain is None or buffer.kind not in ("DECL_REF_EXPR", "MEMBER_REF_EXPR"):
-            return None
+            raise NoEdit("compare byte by byte")
         node = self.node
         if not unit.editable(node.path, node.start, node.end) or has_comment(unit, node.path, node.start, node.end):
-            return None
+            raise NoEdit("compare byte by byte")
         letters = [b"'\\''" if c == 39 else b"'%c'" % c for c in plain[1]] + [b"'\\0'"]
         if any(c > 126 for c in plain[1]):
-            return None
+            raise NoEdit("compare byte by byte")
         sign, glue = (b"==", b" && ") if self.equal else (b"!=", b" || ")
         tests = [b"%s[%d] %s %s" % (buffer.text, i, sign, letter) for i, letter in enumerate(letters[:size])]
         text = glue.join(tests)

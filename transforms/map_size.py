@@ -32,6 +32,7 @@ import re
 from collections.abc import Iterator
 
 from ebpffix.analysis.maps import defined_number, describe, map_decl
+from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
 from ebpffix.frontend.unit import Macro
@@ -146,27 +147,27 @@ def _missing(unit: Unit, variable: Node) -> Iterator[Fix]:
     if any(_sizes(text, name) for text in unit.neighbours(*TRANSFORM.neighbours)):
         return
     message = f"map `{name}` has no max_entries: it cannot be made (-EINVAL), and nothing of the object loads"
-    size = _size(known)
-    edit = _added(unit, source, variable, size) if size else None
-    if edit is None:
-        reason = "how many entries it needs is not known here: add `__uint(max_entries, …)` by hand"
-        yield Fix(variable, message, Safety.ADVICE, reason=reason)
-        return
-    reason = f"{size.decode()} is a guess, and user space may set the size before it loads the object"
-    yield Fix(variable, f"{message}; the fix adds one", Safety.SUGGESTED, [edit], reason)
+
+    def made() -> Made:
+        size = _size(known)
+        doubt = f"{size.decode()} is a guess, and user space may set the size before it loads the object"
+        return Made([_added(unit, source, variable, size)], "; the fix adds one", doubt)
+
+    yield settle(variable, message, made)
 
 
 def _size(type_: MapType | None) -> bytes:
-    """The size to give a map of a type; b"" where that depends on what the program does with it."""
-    depends = type_ is None or type_.name.endswith("_of_maps")
-    return b"" if depends or type_ is None else _ADDED.get(type_.shape, b"")
+    """The size to give a map of a type. NoEdit where that depends on what the program does with it."""
+    if type_ is None or type_.name.endswith("_of_maps") or type_.shape not in _ADDED:
+        raise NoEdit("how many entries it needs is not known here: add `__uint(max_entries, …)` by hand")
+    return _ADDED[type_.shape]
 
 
-def _added(unit: Unit, source: Source, variable: Node, size: bytes) -> Edit | None:
+def _added(unit: Unit, source: Source, variable: Node, size: bytes) -> Edit:
     """A line behind the one that states the type."""
     typed = re.compile(rb"__uint\s*\(\s*type\s*,[^()]*\)\s*;").search(source.code, variable.start, variable.end)
     if typed is None or not unit.editable(variable.path, typed.start(), typed.end()):
-        return None
+        raise NoEdit("a macro's body holds the definition: add `__uint(max_entries, …)` by hand")
     line = b"__uint(max_entries, " + size + b");"
     before = source.data[source.line_start(typed.start()) : typed.start()]
     glue = b" " if before.strip(b" \t") else source.newline + before

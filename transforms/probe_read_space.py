@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.provenance import Origin, origins
+from ebpffix.analysis.provenance import is_reached, prove
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.transform import Cure, Transform
@@ -46,13 +46,14 @@ TRANSFORM = Transform(
 _OLD = ("bpf_probe_read", "bpf_probe_read_str")
 _NEW = re.compile(r"bpf_probe_read_(?:kernel|user)")
 _SINCE = (5, 5)
-_USER_PROGRAM = re.compile(rb"\??(?:ksyscall|kretsyscall|u(?:ret)?probe|usdt|(?:tp|tracepoint)/syscalls/)")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
     macros: set[str] = set()
     for call in unit.calls:
         if call.name not in _OLD or len(call.arguments) < 3 or _is_fallback(call):
+            continue
+        if not is_reached(unit, call.function):
             continue
         callee, name = call.callee, call.name.encode()
         if callee is not None and callee.text == name and unit.editable(callee.path, callee.start, callee.end):
@@ -67,51 +68,18 @@ def find(unit: Unit) -> Iterator[Fix]:
 
 
 def _fix(unit: Unit, call: Node, callee: Node) -> Fix:
-    space, reason = _space(unit, call)
-    if space is None:
+    proof = prove(unit, call.arguments[2])
+    space = proof.reader
+    if not space:
         message = f"`{call.name}` does not say whose memory it reads: name it, `_kernel` or `_user`"
-        return Fix(callee, message, Safety.ADVICE, reason=reason)
+        return Fix(callee, message, Safety.ADVICE, reason=proof.unknown, origin=proof.chains)
     better = call.name.replace("bpf_probe_read", "bpf_probe_read_" + space)
+    reason = "" if proof.is_certain else f"it is not certain: {proof.doubt}"
     if unit.target_kernel < _SINCE:
         reason = f"`{better}` came with Linux 5.5, and the target kernel is older"
     message = f"`{call.name}` does not say whose memory it reads: `{better}`"
     edit = Edit(callee.path, callee.start, callee.end, better.encode())
-    return Fix(callee, message, Safety.SUGGESTED if reason else Safety.SAFE, [edit], reason)
-
-
-def _space(unit: Unit, call: Node) -> tuple[str | None, str]:
-    """Whose memory a call reads, "kernel" or "user", and what is not certain of that; None if nothing tells."""
-    source = call.arguments[2]
-    kinds = origins(unit, source)
-    if all(k.is_kernel or k.is_bpf or k is Origin.BTF for k in kinds):
-        return "kernel", ""
-    if kinds == {Origin.USER}:
-        return "user", ""
-    known = kinds - {Origin.UNKNOWN}
-    if not known and _in_kernel_structure(unit, source):
-        return "kernel", "the address is that of a member of a kernel structure, but the pointer's way is not known"
-    function = call.function
-    if not known and function is not None and _USER_PROGRAM.match(unit.program_section(function)):
-        return "user", "the program runs for user space, but the pointer's way is not known"
-    # Where some ways bring memory of the program itself, the others may well bring that of user space.
-    if Origin.USER not in known and any(k.is_kernel or k is Origin.BTF for k in known):
-        return "kernel", "the pointer is not known on every way"
-    return None, "the source does not tell whose memory the address is of"
-
-
-def _in_kernel_structure(unit: Unit, source: Node) -> bool:
-    """Whether an address is `&p->member` of a structure that the files of the run do not declare, or an array in it."""
-    node = source.uncast
-    if node.kind == "UNARY_OPERATOR" and node.operator == "&":
-        node = node.children[0].bare
-    elif not node.type.is_array:
-        return False
-    while node.kind in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR") and node.children and not node.arrow:
-        node = node.children[0].bare
-    if not node.arrow:
-        return False
-    where = node.children[0].type.pointee.declared_in
-    return where is not None and where not in unit.sources
+    return Fix(callee, message, Safety.SUGGESTED if reason else Safety.SAFE, [edit], reason, proof.chains)
 
 
 def _is_fallback(call: Node) -> bool:

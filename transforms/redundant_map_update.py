@@ -35,6 +35,7 @@ from dataclasses import dataclass
 
 from ebpffix.analysis.flow import Effect, Flow, Step, Use, same_expression
 from ebpffix.analysis.maps import Map, MapEffects, deletes, describe, map_decl
+from ebpffix.editing.settle import Made, NoEdit, first_of, settle
 from ebpffix.editing.statements import delete_statement, has_comment, in_block
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
@@ -182,15 +183,14 @@ class _Update:
         message = f"`{_text(call)}` writes back the entry that lookup returned; writes through `{name}` are in the map"
         if not self.map.array:
             message += " already, and the update could only put back what user space deleted meanwhile"
-        edit = _removal(self.unit, call.statement)
-        if edit is None:
-            reason = "a comment or a macro's body is in the way: take the update out by hand"
-            return Fix(call, message, Safety.ADVICE, reason=reason)
+        return settle(call, message, self._without)
+
+    def _without(self) -> Made:
+        edit = _removal(self.unit, self.update.call.statement)
         if other := self._missed_key():
-            reason = f"`{name}` was looked up under `{_text(other)}` first: is the entry meant to be stored there?"
-            return Fix(call, message, Safety.ADVICE, reason=reason)
-        reason = self._doubt()
-        return Fix(call, message, Safety.SUGGESTED if reason else Safety.SAFE, [edit], reason)
+            name = self.value.name
+            raise NoEdit(f"`{name}` was looked up under `{_text(other)}` first: is the entry meant to be stored there?")
+        return Made([edit], doubt=self._doubt())
 
     def _missed_key(self) -> Node | None:
         """Another key under which the pointer was looked up before, in the same map: a fallback whose result the
@@ -224,10 +224,10 @@ class _Update:
         return ""
 
 
-def _removal(unit: Unit, statement: Node) -> Edit | None:
+def _removal(unit: Unit, statement: Node) -> Edit:
     """Take the update out, and with it an if or else that has nothing else to do and whose condition does nothing."""
     if unit.macros_around(statement.path, statement.start, statement.end):
-        return None
+        raise NoEdit("a macro holds it: take the update out by hand")
     owner = statement
     while (parent := owner.parent) is not None:
         if parent.kind == "COMPOUND_STMT":
@@ -238,9 +238,11 @@ def _removal(unit: Unit, statement: Node) -> Edit | None:
             break
         owner = parent
     if owner is not statement and not has_comment(unit, owner.path, owner.start, owner.end):
-        edit = delete_statement(unit, owner) if in_block(owner) else _without_else(unit, owner)
-        if edit is not None:
-            return edit
+        return first_of(lambda: _cut(unit, owner), lambda: _cut(unit, statement))
+    return _cut(unit, statement)
+
+
+def _cut(unit: Unit, statement: Node) -> Edit:
     return delete_statement(unit, statement) if in_block(statement) else _without_else(unit, statement)
 
 
@@ -251,11 +253,11 @@ def _acts(condition: Node) -> bool:
 _EFFECTS = frozenset("= += -= *= /= %= &= |= ^= <<= >>= ++ -- ++post --post".split())
 
 
-def _without_else(unit: Unit, branch: Node) -> Edit | None:
+def _without_else(unit: Unit, branch: Node) -> Edit:
     """Cut ` else …` off an if whose else branch is `branch`."""
     owner = branch.parent
     if owner is None or owner.kind != "IF_STMT" or len(owner.children) != 3 or branch is not owner.children[2]:
-        return None
+        raise NoEdit("it is all that stands behind a label or a condition: take the update out by hand")
     source = unit.source_of(branch)
     end = branch.end
     if branch.kind != "COMPOUND_STMT":
@@ -264,7 +266,7 @@ def _without_else(unit: Unit, branch: Node) -> Edit | None:
     start = source.code.rfind(b"else", owner.start, branch.start)
     begin = len(source.data[:start].rstrip())
     if start < 0 or has_comment(unit, branch.path, begin, end) or not unit.editable(branch.path, begin, end):
-        return None
+        raise NoEdit("a comment or a macro's body is in the way: take the update out by hand")
     return Edit(branch.path, begin, end, b"")
 
 

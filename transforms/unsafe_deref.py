@@ -35,9 +35,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Origin, is_load, is_written, memory, pointer
+from ebpffix.analysis.provenance import Proof, is_load, is_reached, is_written, pointer, prove_place
 from ebpffix.editing.chain import ACCESS, Chain, arguments, by_locals, chain
 from ebpffix.editing.hoist import can_move, takes_braces
+from ebpffix.editing.settle import NoEdit, first_of
 from ebpffix.editing.statements import add_include, after, before, has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
@@ -65,6 +66,8 @@ _READER = re.compile(r"bpf_(?:probe|core)_read(?:_kernel)?(_str)?\Z")
 
 def find(unit: Unit) -> Iterator[Fix]:
     for function in unit.functions:
+        if not is_reached(unit, function):
+            continue
         done: set[tuple[Path, int, int]] = set()
         names: set[bytes] = set()
         for node in function.find(*ACCESS):
@@ -84,28 +87,25 @@ def _access(unit: Unit, node: Node, names: set[bytes]) -> _Access | None:
     """The refused access that a node is, if it is one."""
     if pointer(node) is None or not (is_load(node) or is_written(node)):
         return None
-    kinds = _kernel(unit, node)
-    if not kinds or (unit.dialect == BCC and unit.macros_around(node.path, node.start, node.end)):
+    if not _kernel(unit, node) or (unit.dialect == BCC and unit.macros_around(node.path, node.start, node.end)):
         return None  # in macros BCC's accesses belong to split-byteorder
-    return _Access(unit, node, chain(unit, node, lambda inner: bool(_kernel(unit, inner))), kinds, names)
+    return _Access(unit, node, chain(unit, node, lambda inner: _kernel(unit, inner)), prove_place(unit, node), names)
 
 
-def _kernel(unit: Unit, node: Node) -> frozenset[Origin]:
-    """Whose memory an access may reach, if that of the kernel, untyped, is among it; else nothing."""
-    kinds = memory(unit, node)
-    if unit.dialect == BCC and Origin.KERNEL_TRACKED in kinds:
-        return frozenset()
-    return kinds if Origin.KERNEL in kinds else frozenset()
+def _kernel(unit: Unit, node: Node) -> bool:
+    """Whether an access reaches kernel memory on every way, and on some of them such as the verifier refuses."""
+    proof = prove_place(unit, node)
+    return proof.is_refused and not any(way.tracked for way in proof.ways)
 
 
 @dataclass(frozen=True)
 class _Access:
-    """A refused access `node`, the last of a chain; `kinds` is whose memory it may reach."""
+    """A refused access `node`, the last of a chain; `proof` says whose memory it reaches."""
 
     unit: Unit
     node: Node
     chain: Chain
-    kinds: frozenset[Origin]
+    proof: Proof
     names: set[bytes]  # of the locals put in so far
 
     @property
@@ -135,7 +135,10 @@ class _Access:
             return Fix(
                 self.node, message, Safety.ADVICE, reason="only helpers and kfuncs of the kernel change its memory"
             )
-        made = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
+        try:
+            made = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
+        except NoEdit:
+            made = None
         if made is None:
             if _is_bitfield(self.node) and self.unit.dialect == BCC:
                 return self._advice("read the word that holds it", "no address can be taken of a bit-field")
@@ -147,14 +150,14 @@ class _Access:
 
     def _found(self, at: Node | Span, message: str, edits: list[Edit]) -> Fix:
         reason = ""
-        if self.kinds != {Origin.KERNEL}:
-            reason = "not every way that leads here is certain to bring an untyped kernel pointer"
+        if any(way.trusted for way in self.proof.ways):
+            reason = "on some ways that lead here the verifier knows the pointer's type, and lets it be read directly"
+        elif not self.proof.is_certain:
+            reason = f"it is not certain: {self.proof.doubt}"
         if b"bpf_core_read.h" not in b"".join(s.uncommented for s in self.unit.sources.values()):
-            include = (
-                add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if self._needs_header(edits) else None
-            )
-            edits = [include, *edits] if include else edits
-        return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
+            needed = self._needs_header(edits)
+            edits = [*(add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if needed else []), *edits]
+        return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, edits, reason, self.proof.chains)
 
     def _needs_header(self, edits: list[Edit]) -> bool:
         return any(re.search(rb"BPF_(?:CORE|PROBE)_READ|_CORE", e.text) for e in edits)
@@ -291,26 +294,23 @@ class _Access:
                 return None
             links = links[:-1]
         core = self._prefix if self.unit.dialect == LIBBPF else None
-        made = by_locals(Chain(self.unit, self.chain.root, links), first, b"bpf_probe_read_kernel", core, self.names)
-        if made is None:
-            return None
-        lines, value = made
+        chain_ = Chain(self.unit, self.chain.root, links)
+        lines, value = by_locals(chain_, first, b"bpf_probe_read_kernel", core, self.names)
         if bitfield:
             value = b"BPF_CORE_READ_BITFIELD_PROBED(" + arguments(value, self.chain.links[-1:]) + b")"
         return self._placed(statement, lines, value)
 
-    def _placed(self, statement: Node, lines: list[bytes], value: bytes) -> tuple[str, list[Edit]] | None:
-        how = "read it into a local by a probe read"
-        edits = self._in_declaration(statement, lines, value)
-        if edits is None:
-            added = before(self.unit, statement, lines)
-            edits = [*added, self.unit.edit(self.node, value)] if added else None
-        return (how, edits) if edits else None
+    def _placed(self, statement: Node, lines: list[bytes], value: bytes) -> tuple[str, list[Edit]]:
+        edits = first_of(
+            lambda: self._in_declaration(statement, lines, value),
+            lambda: [*before(self.unit, statement, lines), self.unit.edit(self.node, value)],
+        )
+        return "read it into a local by a probe read", edits
 
-    def _in_declaration(self, statement: Node, lines: list[bytes], value: bytes) -> list[Edit] | None:
+    def _in_declaration(self, statement: Node, lines: list[bytes], value: bytes) -> list[Edit]:
         """`T x = p->m;` as `T x;` and a read into x itself, where a read into `value` ends the lines."""
         if statement.kind != "DECL_STMT" or len(statement.children) != 1 or not lines[-1].startswith(b"bpf_"):
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         target = statement.children[0]
         source = self.unit.sources[self.path]
         written = re.compile(rb"[^;{}=]*?\b" + target.name.encode() + rb"(\s*=\s*)\Z").match(
@@ -319,15 +319,13 @@ class _Access:
         same = target.type.size == self.node.type.size
         ends = re.compile(rb"\s*;").match(source.code, self.node.end)
         if not written or not ends or not same or target.type.is_const or target.kind != "VAR_DECL":
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         if has_comment(self.unit, self.path, written.start(1), self.node.end):
-            return None
+            raise NoEdit("it is not all that a declaration sets its variable to")
         name = target.name.encode()
         own = re.sub(rb"\(&" + value + rb", sizeof\(" + value + rb"\)", b"(&%s, sizeof(%s)" % (name, name), lines[-1])
         added = before(self.unit, statement, lines[:-2]) if lines[:-2] else []
         behind = after(self.unit, statement, [own])
-        if added is None or behind is None:
-            return None
         self.names.discard(value)
         return [*added, Edit(self.path, written.start(1), self.node.end, b""), *behind]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpffix.app.said import Said
 from ebpffix.fix import Safety
 from ebpffix.report import FORMATS, render, text
 from ebpffix.report.model import display, model
@@ -35,11 +36,12 @@ class Output:
     format: str = "text"
     file: Path | None = None
     statistics: bool = False
+    verbose: bool = False
     colour: bool = False
     stdin: bool = False
 
 
-def check(report: Report, output: Output) -> int:
+def check(report: Report, output: Output) -> Said:
     """List the findings."""
     found = report.findings
     looked = bool(report.files) or not report.errors
@@ -47,16 +49,14 @@ def check(report: Report, output: Output) -> int:
     return _finish(report, output, _listing(report, output, found) + summary, bool(_fixable(found)))
 
 
-def diff(report: Report, output: Output) -> int:
+def diff(report: Report, output: Output) -> Said:
     """Print what --apply would write, as one diff."""
     changes = [
         _proofs_of(report, path) + unified(display(path), report.before[path], data)
         for path, data in sorted(report.changed.items())
     ]
-    code = _finish(report, output, _on_terminal(b"".join(changes)), bool(changes))
-    if output.format == "text":
-        _say(_summary(report, "would be made", report.remaining))
-    return code
+    said = _finish(report, output, _on_terminal(b"".join(changes)), bool(changes))
+    return said.more(_summary(report, "would be made", report.remaining)) if output.format == "text" else said
 
 
 def _proofs_of(report: Report, path: Path) -> bytes:
@@ -74,27 +74,29 @@ def _on_terminal(result: bytes) -> bytes:
     return "\n".join(visible_code(line.removesuffix("\r")) for line in lines).encode()
 
 
-def apply(report: Report, output: Output) -> int:
+def apply(report: Report, output: Output) -> Said:
     """Write the new content of the files that change; of standard input, print it."""
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
         return _finish(report, output, _on_terminal(result), bool(_fixable(report.remaining)))
-    failed: set[Path] = set()
+    failed: dict[Path, str] = {}
     for path, data in sorted(report.changed.items()):
         try:
             replace_content(path, data)
         except OSError as error:
-            failed.add(path)
-            _say([f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"])
-    _take_back(report, failed)
+            failed[path] = _unwritten(path, error)
+    _take_back(report, failed.keys())
     listing = _listing(report, output, report.applied, done=True) + _listing(report, output, report.remaining)
-    code = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
-    if output.format == "text":
-        _say(_summary(report, "made", report.remaining))
-    return 2 if failed else code
+    said = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
+    said = said.more(_summary(report, "made", report.remaining)) if output.format == "text" else said
+    return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
 
 
-def _take_back(report: Report, failed: set[Path]) -> None:
+def _unwritten(path: Path, error: OSError) -> str:
+    return f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"
+
+
+def _take_back(report: Report, failed: Set[Path]) -> None:
     """Count the fixes in files that could not be written among those that remain."""
     lost = [one for one in report.applied if not failed.isdisjoint(e.path for e in one.fix.edits)]
     report.applied = [one for one in report.applied if one not in lost]
@@ -102,18 +104,18 @@ def _take_back(report: Report, failed: set[Path]) -> None:
     report.changed = {path: data for path, data in report.changed.items() if path not in failed}
 
 
-def step(report: Report, output: Output, verifier: Verifier) -> int:
-    """Make one fix at a time, compile and load after each, and undo one that does harm."""
+def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str], object]) -> Said:
+    """Make one fix at a time, compile and load after each, and undo one that does harm. `say` is told of each line as
+    soon as it is known: a step takes seconds."""
     made: list[Applied] = []
     steps = report.applied
     for number, found in enumerate(steps, 1):
         (proof,) = verifier.prove([found], report.before, report.programs, made)
         harm = proof is not None and proof.verdict == "worse"
-        print(f"{number}/{len(steps)} ", end="")
-        print(*text.lines(report, [found], colour=output.colour), sep="\n")
+        say(f"{number}/{len(steps)} " + "\n".join(text.lines(report, [found], colour=output.colour)))
         if harm:
             report.dropped.append((found, f"undone: {proof.reason if proof else ''}"))
-            print(f"    undone: {visible(proof.reason) if proof else ''}")
+            say(f"    undone: {visible(proof.reason) if proof else ''}")
             continue
         made.append(found)
         changed = {path: apply_all(report.before, made)[path] for path in {e.path for e in found.fix.edits}}
@@ -121,48 +123,43 @@ def step(report: Report, output: Output, verifier: Verifier) -> int:
             try:
                 replace_content(path, data)
             except OSError as error:
-                _say([f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"])
-                return 2
+                return Said(2, err=(_unwritten(path, error),))
         if proof:
-            print(f"    {text.proved(proof)}")
+            say(f"    {text.proved(proof)}")
     report.applied = made
     return _finish(report, output, b"", bool(_fixable(report.remaining) or report.dropped))
 
 
-def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> int:
+def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> Said:
     """Write one patch for each transform that has something to change, each on top of the one before."""
     contents = dict(settings.contents)
-    series, code = [], 0
+    series, failed, err = [], False, list[str]()
     for name, known in settings.transforms.items():
         report = run(discovery, replace(settings, transforms={name: known}, contents=contents))
         if any(file.status is Status.FAILED for file in report.files):
-            _say(text.notes(report))
-            code = 2
+            err += text.notes(report)
+            failed = True
         if report.changed:
             files = [(display(p), report.before[p], data) for p, data in sorted(report.changed.items())]
             body = "\n".join(_described(report))
             series.append((f"{name}: {known.facts.summary}", body, files))
             contents |= report.changed
     try:
-        for path in write_series(folder, series, author=_author()):
-            print(path)
+        written = write_series(folder, series, author=_author())
     except OSError as error:
-        _say([f"ebpffix: {folder}: {error.strerror}; give a folder that can be written"])
-        return 2
-    return code or int(bool(series))
+        return Said(2, err=(*err, f"ebpffix: {folder}: {error.strerror}; give a folder that can be written"))
+    return Said(2 if failed else int(bool(series)), _encoded(map(str, written)), tuple(err))
 
 
-def write_baseline(report: Report, found: Sequence[Found], path: Path) -> int:
+def write_baseline(report: Report, found: Sequence[Found], path: Path) -> Said:
     """Write down all that was found, advice too: none of it is told of with --baseline."""
     from ebpffix.app import baseline
 
     try:
         baseline.write(path, found, report.before)
     except OSError as error:
-        _say([f"ebpffix: {path}: {error.strerror}; give a file that can be written"])
-        return 2
-    print(f"{text.counts(found)} written to {text.name(path)}")
-    return _finish(report, Output(), b"", False)
+        return Said(2, err=(f"ebpffix: {path}: {error.strerror}; give a file that can be written",))
+    return _finish(report, Output(), _encoded([f"{text.counts(found)} written to {text.name(path)}"]), False)
 
 
 def _author() -> tuple[str, str] | None:
@@ -171,7 +168,7 @@ def _author() -> tuple[str, str] | None:
         said = [git(root_of(os.getcwd()), "config", "--get", f"user.{key}").output for key in ("name", "email")]
     except GitError:
         return None
-    name, address = (" ".join(visible(text.decode(errors="replace")).split()) for text in said)
+    name, address = (visible(" ".join(text.decode(errors="replace").split())) for text in said)
     return (name, address) if name and address.isascii() else None
 
 
@@ -189,39 +186,34 @@ def _fixable(found: Sequence[Found]) -> list[Found]:
 
 
 def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bool = False) -> bytes:
-    lines = list(text.lines(report, found, colour=output.colour))
+    lines = list(text.lines(report, found, colour=output.colour, verbose=output.verbose))
     if done:
         lines = [f"{line} fixed" for line in lines]
+    return _encoded(lines)
+
+
+def _encoded(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
-def _finish(report: Report, output: Output, result: bytes, found: bool) -> int:
-    """Print the result, or the report in its place; tell what was not understood; the exit code."""
+def _finish(report: Report, output: Output, result: bytes, found: bool) -> Said:
+    """The result, or the report in its place; what was not understood; the exit code."""
     made = _formatted(report, output)
-    unwritten = ""
+    out, err = result if made is None or output.file else made, list[str]()
+    unwritten: tuple[str, ...] = ()
     if made is not None and output.file:
         try:
             replace_content(output.file, made)
         except OSError as error:
-            unwritten = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
-    elif made is not None:
-        result = made
-    try:
-        sys.stdout.buffer.write(result)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise  # click ends the run without a word: whoever read has read enough
-    except OSError as error:
-        unwritten = f"ebpffix: standard output: {error.strerror}; send it where it can be written"
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the buffer must not be tried again
-    if output.statistics:
-        for line in text.statistics(report.findings):
-            print(line, file=sys.stderr if output.format != "text" else sys.stdout)
-    _say(text.notes(report))
-    _say(text.proof_table(report))
-    _say([unwritten] if unwritten else [])
+            why = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
+            unwritten = (why,)
+    if output.statistics and output.format == "text":
+        out += _encoded(text.statistics(report.findings))
+    elif output.statistics:
+        err += text.statistics(report.findings)
     failed = bool(unwritten or report.errors) or any(file.status is Status.FAILED for file in report.files)
-    return 2 if failed else int(found)
+    err += (*text.notes(report), *text.proof_table(report), *unwritten)
+    return Said(2 if failed else int(found), out, tuple(err))
 
 
 def _formatted(report: Report, output: Output) -> bytes | None:
@@ -252,8 +244,3 @@ def _summary(report: Report, verb: str, left: Sequence[Found]) -> list[str]:
     if advice:
         parts.append(f"{advice} with advice only")
     return ["; ".join(parts) + ".", text.files_line(report) + "."]
-
-
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(visible(line), file=sys.stderr)

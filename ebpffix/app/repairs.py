@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from ebpffix.app.modes import Output
+from ebpffix.app.said import Said
 from ebpffix.repair.registry import Known
 from ebpffix.report import repairs as report
 from ebpffix.report.model import display
@@ -32,28 +32,27 @@ def run(
     strategies: Sequence[Known],
     mode: Mode,
     output: Output,
-) -> int:
+) -> Said:
     """Repair all programs of a discovery."""
     repairs = repair_all(discovery, settings, verifier, strategies, unsafe=settings.unsafe)
-    unwritten = _write(repairs, output) if mode == "apply" else set[Path]()
+    unwritten = _write(repairs) if mode == "apply" and not output.stdin else {}
+    out = b""
     if output.format == "json":
-        result = report.as_json(repairs)
-        if output.file:
-            replace_content(output.file, result)
-        else:
-            sys.stdout.buffer.write(result)
+        out = report.as_json(repairs)
     elif mode == "diff":
-        sys.stdout.buffer.write(b"".join(_diff(repairs)))
-    elif not (mode == "apply" and output.stdin):
-        for one in repairs.repairs:
-            for line in report.lines(one):
-                print(line)
-    sys.stdout.flush()
-    for problem in repairs.problems:
-        print(f"ebpffix: {problem}", file=sys.stderr)
+        out = b"".join(_diff(repairs))
+    elif mode == "apply" and output.stdin:
+        out = b"".join(data for _, data in sorted(repairs.changed.items()))
+    else:
+        lines = (line for one in repairs.repairs for line in report.lines(one))
+        out = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+    if output.format == "json" and output.file:
+        replace_content(output.file, out)
+        out = b""
+    err = [*unwritten.values(), *(f"ebpffix: {problem}" for problem in repairs.problems)]
     if output.format == "text":
-        print(report.summary(repairs), file=sys.stderr)
-    return _code(repairs, mode, unwritten)
+        err.append(report.summary(repairs))
+    return Said(_code(repairs, mode, unwritten.keys()), out, tuple(err))
 
 
 def _diff(repairs: Repairs) -> list[bytes]:
@@ -65,22 +64,18 @@ def _diff(repairs: Repairs) -> list[bytes]:
     return parts
 
 
-def _write(repairs: Repairs, output: Output) -> set[Path]:
-    """Write the files that change; those that could not be."""
-    failed = set()
+def _write(repairs: Repairs) -> dict[Path, str]:
+    """Write the files that change; of those that could not be, why."""
+    failed = {}
     for path, data in sorted(repairs.changed.items()):
-        if output.stdin:
-            sys.stdout.buffer.write(data)
-            continue
         try:
             replace_content(path, data)
         except OSError as error:
-            failed.add(path)
-            print(f"ebpffix: {name(path)}: cannot be written: {error.strerror}; it is as it was", file=sys.stderr)
+            failed[path] = f"ebpffix: {name(path)}: cannot be written: {error.strerror}; it is as it was"
     return failed
 
 
-def _code(repairs: Repairs, mode: Mode, unwritten: set[Path]) -> int:
+def _code(repairs: Repairs, mode: Mode, unwritten: Collection[Path]) -> int:
     status = {one.status for one in repairs.repairs}
     if unwritten or repairs.problems or repairs.errors or status & {"untried", "uncompilable"}:
         return 2

@@ -6,13 +6,15 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ebpffix.analysis.provenance import origin
+from ebpffix.analysis.provenance import prove
+from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import add_include
 from ebpffix.fix import BCC, Edit, Span
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import HELPERS
 from ebpffix.sources.source import Source
 
+_BY_LINKS = "its source must be read link by link, each link by bpf_probe_read_kernel"
 _CHAIN = re.compile(rb"\w+\s*->\s*\w+(?:\s*(?:->|\.)\s*\w+)*\Z")
 
 
@@ -101,11 +103,11 @@ def read_helper(unit: Unit, space: str, string: bool = False) -> bytes:
     return (name if unit.target_kernel >= HELPERS[name].since else name.replace(f"_{space}", "")).encode()
 
 
-def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list[Edit]] | None:
+def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list[Edit]]:
     """The text of an argument that points into the kernel as a probe read can take it, and the include that it needs.
 
     In libbpf every further link of a chain must be read by itself: `t->real_parent->comm` becomes
-    `BPF_CORE_READ(t, real_parent)->comm`; BCC does that for pointers that it tracks. None where it cannot be written.
+    `BPF_CORE_READ(t, real_parent)->comm`; BCC does that for pointers that it tracks. NoEdit where it cannot be written.
     """
     text, start = call.text(index), call.spans[index][0]
     link = next((n for n in call.arguments[index].walk() if n.kind == "MEMBER_REF_EXPR" and n.arrow), None)
@@ -113,17 +115,20 @@ def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list
         return text, []
     base = link.children[0].bare
     reads = [
-        n for n in base.walk() if n.kind == "MEMBER_REF_EXPR" and n.arrow and origin(unit, n.children[0]).is_kernel
+        n
+        for n in base.walk()
+        if n.kind == "MEMBER_REF_EXPR" and n.arrow and prove(unit, n.children[0]).is_untrusted_kernel
     ]
     if not reads:
         return text, []
     if unit.dialect == BCC:
-        tracked = origin(unit, reads[-1].children[0]).name == "KERNEL_TRACKED"
-        return (text, []) if tracked else None
+        if prove(unit, reads[-1].children[0]).is_tracked:
+            return text, []
+        raise NoEdit(_BY_LINKS)
     if not _CHAIN.match(base.text):
-        return None
+        raise NoEdit(_BY_LINKS)
     root, *members = (part.strip() for part in base.text.split(b"->"))
     read = b"BPF_CORE_READ(" + b", ".join([root, *(b".".join(m.split()) for m in members)]) + b")"
     include = add_include(unit, call.at.path, b"bpf/bpf_core_read.h")
     a, b = base.start - start, base.end - start
-    return text[:a] + read + text[b:], [include] if include else []
+    return text[:a] + read + text[b:], include

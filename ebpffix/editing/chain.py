@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ebpffix.analysis.provenance import pointer
+from ebpffix.editing.c import declared
+from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import local_name
 from ebpffix.frontend import Node, Unit
 
@@ -83,16 +85,16 @@ def arguments(first: bytes, links: tuple[Link, ...]) -> bytes:
 
 def by_locals(
     chain: Chain, first: bytes, read: bytes, core: bytes | None, given: set[bytes]
-) -> tuple[list[bytes], bytes] | None:
+) -> tuple[list[bytes], bytes]:
     """The chain read link by link: the statements, and the name of the local that the last of them fills.
 
     `first` is the text of the root, `read` the helper for one link. With `core` (BPF_CORE_READ or BPF_PROBE_READ)
-    members in a row are read by that. `given` are names that are taken; the new ones join them. None where a local's
-    type has no simple name.
+    members in a row are read by that. `given` are names that are taken; the new ones join them. NoEdit where a
+    local's type has no simple name.
     """
     function = chain.root.function
     if function is None:
-        return None
+        raise NoEdit("it stands outside of functions")
     lines: list[bytes] = []
     text, rest = first, list(chain.links)
     while rest:
@@ -105,16 +107,14 @@ def by_locals(
             text = core + b"(" + arguments(text, tuple(members)) + b")" if core else text
         name = local_name(chain.unit, function, last.name if last.is_member else b"entry", given)
         given.add(name)
-        declared = declaration(last.node, name)
-        if declared is None:
-            return None
+        local = declaration(last.node, name)
         if index is None:
-            lines.append(declared + b" = " + text + b";")
+            lines.append(local + b" = " + text + b";")
         else:
             simple = re.fullmatch(rb"\w+(?:\(.*\))?", text, re.DOTALL)
             place = text if simple else b"(" + text + b")"
             place += b"->" + b" ".join(index.text.split()) if index.is_member else index.text
-            lines += [declared + b";", fill(read, name, place)]
+            lines += [local + b";", fill(read, name, place)]
         text, rest = name, rest[run + (index is not None) :]
     return lines, text
 
@@ -125,9 +125,10 @@ def fill(read: bytes, name: bytes, place: bytes) -> bytes:
     return read + b"(&" + name + b", sizeof(" + name + b"), " + place + b");"
 
 
-def declaration(node: Node, name: bytes) -> bytes | None:
-    """The declaration of a local that holds the value of an expression, without its semicolon."""
+def declaration(node: Node, name: bytes) -> bytes:
+    """The declaration of a local that holds the value of an expression, without its semicolon. NoEdit for what has no
+    simple name."""
     spelled = re.sub(r"\b(?:const|volatile)\s+(?![^*]*\*)", "", node.type.spelling).strip()
     if "(" in spelled or "[" in spelled or not spelled:
-        return None  # a pointer to a function, an array, or a type without a name
-    return spelled.encode() + (b"" if spelled.endswith("*") else b" ") + name
+        raise NoEdit("a local for it would be a pointer to a function, an array, or of a type without a name")
+    return declared(spelled.encode(), name)

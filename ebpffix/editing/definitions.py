@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import indent_step
 from ebpffix.fix import Edit, Spanned
 from ebpffix.frontend import Unit
@@ -15,16 +16,16 @@ _GUARD = re.compile(rb"\s*#[ \t]*ifndef[ \t]+(\w+)[^\n]*\n\s*#[ \t]*define[ \t]+
 _DIRECTIVES = re.compile(rb"(?:\s+|#(?:\\\r?\n|[^\n])*)*")
 
 
-def insert_definition(unit: Unit, use: Spanned, text: bytes, header: bytes = b"", guard: bytes = b"") -> Edit | None:
+def insert_definition(unit: Unit, use: Spanned, text: bytes, header: bytes = b"", guard: bytes = b"") -> Edit:
     """Put `text` (whole lines, tabs, "\\n") behind the last include above `use`, else above the file's first code.
 
     It gets the file's indentation and line ends, blank lines around it, `#include <header>` above it unless a file of
-    the program has that already, and the macro `guard` around it. None where there is no place outside of an #if.
+    the program has that already, and the macro `guard` around it. NoEdit where there is no place outside of an #if.
     """
     source = unit.sources[use.path]
     place = _place(source, use.start)
     if place is None:
-        return None
+        raise NoEdit("there is no place for it outside of an #if and before its first use")
     lines = text.replace(b"\t", indent_step(source)).splitlines()
     if guard:
         lines = [b"#ifndef " + guard, b"#define " + guard, *lines, b"#endif"]

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from ebpffix.frontend import Macro, Node
-
-_LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
+from ebpffix.editing.settle import NoEdit
+from ebpffix.frontend import LOOPS, Macro, Node
 
 
 class Place(Enum):
@@ -21,15 +20,17 @@ class Place(Enum):
     FIXED = "in its place only"
 
 
-def statement_of(node: Node, outer: Macro) -> Node | None:
-    """The statement that holds a macro with the node in it, where others can be put in front of it; else None."""
+def statement_of(node: Node, outer: Macro) -> Node:
+    """The statement that holds a macro with the node in it, where others can be put in front of it; else NoEdit."""
     found = node.statement
     # A macro's body may have blocks of its own: up to what stands in one that a person wrote.
     while (parent := found.parent) is not None and (
         found.start > outer.start or found.end < outer.end or (outer.start <= parent.start and parent.end <= outer.end)
     ):
         found = parent.statement
-    return found if takes_braces(found) else None
+    if not takes_braces(found):
+        raise NoEdit("there is no place for a local in front of it")
+    return found
 
 
 def takes_braces(statement: Node) -> bool:
@@ -46,7 +47,7 @@ def place(node: Node, statement: Node) -> Place:
     while node is not statement and node.parent is not None:
         parent = node.parent
         once = parent.kind == "DO_STMT" and parent.children[-1].bare.integer == 0
-        if (parent.kind in _LOOPS and not once) or (parent.kind == "COMPOUND_STMT" and parent.text.startswith(b"{")):
+        if (parent.kind in LOOPS and not once) or (parent.kind == "COMPOUND_STMT" and parent.text.startswith(b"{")):
             return Place.FIXED
         if parent.kind == "BINARY_OPERATOR" and node is parent.children[-1]:
             if parent.operator == ",":
@@ -66,11 +67,9 @@ def _changed(part: Node) -> set[int]:
     for node in part.walk():
         if node.kind == "VAR_DECL":
             found.add(node.decl)
-        writes = node.kind == "COMPOUND_ASSIGNMENT_OPERATOR" or (
-            node.kind == "BINARY_OPERATOR" and node.operator == "="
-        )
-        if writes or (node.kind == "UNARY_OPERATOR" and node.operator in ("&", "++", "--", "++post", "--post")):
-            found.add(node.children[0].bare.decl)
+        target = node.written or (node.address_of if node.kind == "UNARY_OPERATOR" else None)
+        if target is not None:
+            found.add(target.decl)
     return found
 
 
@@ -79,7 +78,7 @@ def can_move(node: Node, statement: Node) -> bool:
     kept the access from being made; loops, and variables that the statement changes, do."""
     part = node
     while part is not statement and part.parent is not None:
-        if part.parent.kind in _LOOPS or part.parent.kind == "StmtExpr":
+        if part.parent.kind in LOOPS or part.parent.kind == "StmtExpr":
             return False
         part = part.parent
     changed = {

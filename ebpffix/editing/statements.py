@@ -1,7 +1,7 @@
 """The edits that transforms share: statements deleted or put in, includes added, names that are free.
 
 All of them keep to the file's line ends, indentation and comments. Where an edit cannot be made without harm to one of
-these they return None, and the transform gives advice instead.
+these they raise NoEdit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from ebpffix.editing.settle import NoEdit
 from ebpffix.fix import Edit
 from ebpffix.frontend import Node, Unit
 from ebpffix.sources.source import Source
@@ -36,15 +37,19 @@ def in_block(statement: Node) -> bool:
     return statement.parent is not None and statement.parent.kind == "COMPOUND_STMT"
 
 
-def delete_statement(unit: Unit, statement: Node) -> Edit | None:
+def delete_statement(unit: Unit, statement: Node) -> Edit:
     """Take a statement out, with its line if nothing else is on it. A comment on the line stays.
 
-    None where it is no statement between braces, holds a comment, or comes out of a macro's body.
+    NoEdit where it is no statement between braces, holds a comment, or comes out of a macro's body.
     """
     start, end = statement.start, statement_end(unit, statement)
     source = unit.source_of(statement)
-    if not in_block(statement) or not unit.editable(statement.path, start, end) or _has_comment(source, start, end):
-        return None
+    if not in_block(statement):
+        raise NoEdit("it is no statement between braces")
+    if not unit.editable(statement.path, start, end):
+        raise NoEdit("a macro's body holds it")
+    if _has_comment(source, start, end):
+        raise NoEdit("a comment in it would be lost")
     line = source.line_start(start)
     rest = _REST_OF_LINE.match(source.data, end)
     if not source.data[line:start].strip(b" \t"):
@@ -68,15 +73,15 @@ def _blank_before(source: Source, line: int, end: int) -> int:
     return blank.start() if blank and _CLOSING.match(source.data, end) else line
 
 
-def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | None:
+def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit]:
     """Put statements, one a line, in front of a statement, in its indentation; a body without braces gets some.
 
-    None where that cannot be: in a macro's body, or behind a case or a plain label, where a declaration may not stand.
+    NoEdit where that cannot be: in a macro's body, or behind a case or plain label, where no declaration may stand.
     """
     start, end = statement.start, statement_end(unit, statement)
     source = unit.source_of(statement)
     if not unit.editable(statement.path, start, end) or _owner_in_macro(statement):
-        return None
+        raise NoEdit("a macro's body holds the statement")
     newline, indent = source.newline, source.indent(start)
     alone = not source.data[source.line_start(start) : start].strip(b" \t")
     if in_block(statement):
@@ -84,8 +89,8 @@ def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | 
         glue = newline + indent if alone else b" "
         return [Edit(statement.path, start, start, b"".join(line + glue for line in lines))]
     if statement.parent is None or statement.parent.kind in ("CASE_STMT", "DEFAULT_STMT", "LABEL_STMT"):
-        return None
-    return _braced(unit, statement, start, end, lines)
+        raise NoEdit("it stands right behind a label, where no declaration may stand")
+    return _braced(unit, statement, statement.parent, start, end, lines)
 
 
 def _owner_in_macro(statement: Node) -> bool:
@@ -94,11 +99,8 @@ def _owner_in_macro(statement: Node) -> bool:
     return parent is not None and (parent.path, parent.start) == (statement.path, statement.start)
 
 
-def _braced(unit: Unit, body: Node, start: int, end: int, lines: Sequence[bytes]) -> list[Edit] | None:
+def _braced(unit: Unit, body: Node, owner: Node, start: int, end: int, lines: Sequence[bytes]) -> list[Edit]:
     source = unit.source_of(body)
-    owner = body.parent
-    if owner is None:
-        return None
     newline, step = source.newline, indent_step(source)
     outer = source.indent(owner.start)
     inner = outer + step
@@ -110,7 +112,7 @@ def _braced(unit: Unit, body: Node, start: int, end: int, lines: Sequence[bytes]
         # A comment behind a condition stays where it is, if the body has a line of its own.
         alone = not source.data[source.line_start(start) : start].strip(b" \t")
         if not alone or source.code[opening - 1 : opening] != b")":
-            return None
+            raise NoEdit("a comment stands where the braces would have to go")
         added = b"".join(line + newline + source.indent(start) for line in lines)
         opened = [Edit(body.path, opening, opening, b" {"), Edit(body.path, start, start, added)]
     closing = newline + outer + b"}"
@@ -122,13 +124,15 @@ def _braced(unit: Unit, body: Node, start: int, end: int, lines: Sequence[bytes]
     return [*opened, Edit(body.path, line_end, line_end, closing)]
 
 
-def after(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit] | None:
-    """Put statements, one a line, behind a statement between braces (and behind a comment on its line). None where it
+def after(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit]:
+    """Put statements, one a line, behind a statement between braces (and behind a comment on its line). NoEdit where it
     is not between braces or comes out of a macro's body."""
     end = statement_end(unit, statement)
     source = unit.source_of(statement)
-    if not in_block(statement) or not unit.editable(statement.path, statement.start, end) or _owner_in_macro(statement):
-        return None
+    if not in_block(statement):
+        raise NoEdit("it stands where no statement can be put behind it")
+    if not unit.editable(statement.path, statement.start, end) or _owner_in_macro(statement):
+        raise NoEdit("a macro's body holds the statement")
     indent = source.indent(statement.start)
     if source.data[source.line_start(statement.start) : statement.start].strip(b" \t"):
         return [Edit(statement.path, end, end, b"".join(b" " + line for line in lines))]
@@ -191,19 +195,19 @@ def numbered(wanted: bytes, taken: Collection[bytes]) -> bytes:
     return name
 
 
-def add_include(unit: Unit, path: Path, header: bytes) -> Edit | None:
+def add_include(unit: Unit, path: Path, header: bytes) -> list[Edit]:
     """Add `#include <header>` behind the last include of the file that stands outside of any #if, in the file's line
-    ends; at the top if it has none. None if the file, or a header of the run that it includes, has it already."""
+    ends; at the top if it has none. No edit if the file, or a header of the run that it includes, has it already."""
     if any(m[2] == header for source in unit.sources.values() for m in _INCLUDE.finditer(source.uncommented)):
-        return None
+        return []
     source = unit.sources[path]
     line = b"#include <" + header + b">" + source.newline
     last = max((m.end() for m in _INCLUDE.finditer(source.uncommented) if not _in_if(source, m.start())), default=None)
     if last is None:
-        return Edit(path, 0, 0, line)
+        return [Edit(path, 0, 0, line)]
     if not source.data[:last].endswith(b"\n"):
         line = source.newline + line.rstrip(b"\r\n")
-    return Edit(path, last, last, line)
+    return [Edit(path, last, last, line)]
 
 
 _CONDITION = re.compile(rb"^[ \t]*#[ \t]*(ifn?def|if|endif)\b[^\n]*", re.MULTILINE)

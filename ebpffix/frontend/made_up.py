@@ -7,7 +7,7 @@ is set apart. Of the others only the place tells what they may be: these are gue
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,17 +53,19 @@ _AT_FILE_SCOPE = re.compile(rb"([A-Za-z_]\w*)[ \t]*\(")
 _NAME = re.compile(rb"[A-Za-z_]\w*")
 
 
-def declare(source: Source, errors: Sequence[Diagnostic]) -> dict[str, Declaration]:
-    """A declaration for each name that the errors say nobody declared. First the types: without the type of a variable
-    clang does not know the variable either."""
+def declare(source: Source, errors: Sequence[Diagnostic], tags: Collection[bytes]) -> dict[str, Declaration]:
+    """A declaration for each name that the errors say nobody declared, `tags` aside. First the types: without the type
+    of a variable clang does not know the variable either."""
     types: dict[str, Declaration] = {}
     for error in errors:
         if own := _own_name(source, error):
+            if own.encode() in tags:
+                continue
             # The program has a thing of its own where the kernel's types have one too: it keeps it, under a name apart.
             types[own] = Declaration(b"#define %s %s%s" % (own.encode(), OWN.encode(), own.encode()))
         elif declared := _declare_type(source, error):
             types[declared[0]] = declared[1]
-    if types:
+    if types or tags:
         return types
     values: dict[str, Declaration] = {}
     for error in errors:

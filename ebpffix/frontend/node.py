@@ -7,6 +7,7 @@ first use. Kinds are libclang's names ("CALL_EXPR"), so its documentation applie
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ebpffix.frontend.type import Field, Type, field_of
 from ebpffix.kernel.helpers import Helper, helper, method
 
 # Kinds that mean nothing to a reader of C: parentheses, and the conversions that the compiler adds.
+_MEMBER = re.compile(rb"\s*(->|\.)\s*(\w+)")
 _TRANSPARENT = frozenset(("PAREN_EXPR", "UNEXPOSED_EXPR"))
 _WRITES = ("=", "++", "--", "++post", "--post")
 LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
@@ -66,7 +68,7 @@ class Node:
     @property
     def name(self) -> str:
         """The spelling: of a declaration, a reference, a member, a call's function; "" where there is none."""
-        return self._cursor.spelling or ""
+        return self.unit.called(self._cursor.spelling or "")
 
     @property
     def children(self) -> list[Node]:
@@ -261,9 +263,46 @@ class Node:
     def bare(self) -> Node:
         """This expression without parentheses and implicit conversions around it."""
         node = self
-        while node.kind in _TRANSPARENT and len(node.children) == 1:
+        while node.kind in _TRANSPARENT and len(node.children) == 1 and not (node.unit.errors and node.is_lost):
             node = node.children[0]
         return node
+
+    @property
+    def owner(self) -> tuple[str, int, bool] | None:
+        """Of a member that is accessed or initialised: (the structure it belongs to by name, that of the one around an
+        anonymous one; an identity for the very structure or union that declares it; whether that is a union)."""
+        target = self._cursor.referenced if self.kind in ("MEMBER_REF_EXPR", "MEMBER_REF") else None
+        parent = target.semantic_parent if target is not None else None
+        if parent is None:
+            return None
+        named = parent
+        while not re.fullmatch(r"[$\w]+", named.spelling or "") and named.semantic_parent is not None:
+            named = named.semantic_parent
+        name = named.spelling if named.kind.name in ("STRUCT_DECL", "UNION_DECL") else ""
+        return self.unit.called(str(name)), parent.canonical.data[0] or 0, bool(parent.kind.name == "UNION_DECL")
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether clang made no sense of an expression, and kept only a part of it: `p` of `p->no_such_member`."""
+        if self.kind != "UNEXPOSED_EXPR" or len(self.children) != 1:
+            return False
+        inner = self.children[0]
+        if (self.start, self.end) != (inner.start, inner.end):
+            return True
+        # In a macro's body both stand where it is expanded.
+        return self.type.kind == "DEPENDENT" and not inner.is_lost
+
+    @property
+    def lost_member(self) -> tuple[Node, bool, str] | None:
+        """Of a member that clang does not know, for the structure is only declared: (the expression before it, whether
+        `->` leads to it, its name)."""
+        if not self.unit.errors or not (self.is_lost or (self.kind == "MEMBER_REF_EXPR" and not self.name)):
+            return None
+        source, inner = self.unit.sources.get(self.path), self.children[0] if self.children else None
+        if source is None or inner is None or inner.path != self.path:
+            return None
+        match = _MEMBER.fullmatch(source.code, inner.end, self.end)
+        return (inner, match[1] == b"->", match[2].decode()) if match else None
 
     @property
     def uncast(self) -> Node:

@@ -10,8 +10,8 @@ import contextlib
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from ebpffix.sources.source import Source
 
 MADE_UP = "/ebpffix-virtual/made-up.h"  # on no disk: libclang gets its text in memory
 _ROUNDS = 8
+_PATIENCE = 3  # rounds without fewer errors
 _MACHINE = (f"-D__{platform.machine()}__", f"-D__{platform.machine()}")
 
 # clang knows these functions and declares them itself: an error, but nothing is lost.
@@ -39,6 +40,7 @@ _LIBRARY = "call to undeclared library function"
 _OWN_TOO = re.compile(rf".*(?:no member named|redefinition of(?: enumerator)?) '{OWN}(\w+)'")
 # Errors of one expression, which stays in the tree with all that stands around it.
 _LOCAL = re.compile(r"no member named '|incomplete definition of type '|arithmetic on a pointer to an incomplete type ")
+_NAME = re.compile(rb"[A-Za-z_]\w*")
 _WORD, _WORDS, _QUOTED = re.compile(rb"\w+"), re.compile(r"\w+"), re.compile(r"'[^']*'")
 _PLAIN = frozenset("struct union enum void char short int long unsigned signed const volatile _Bool aka".split())
 
@@ -55,6 +57,8 @@ class Parsed:
     """A translation unit, its errors, the names that were made up to get there (of `guessed` nobody knows what they
     are), and what the file still lacks, one phrase each, without repeats. `local` are errors of one expression: it is
     unknown, and all around it is in the tree. `looser` counts what a compiler of today refuses and libclang lets pass.
+    `renamed` are the things of the program that libclang knows by another name, since the kernel's types have that name
+    too: what libclang calls each, and what it is called.
     """
 
     tu: Any
@@ -64,6 +68,7 @@ class Parsed:
     missing: tuple[str, ...]
     local: tuple[Diagnostic, ...] = ()
     looser: int = 0
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
@@ -84,6 +89,7 @@ def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Pa
 def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path | None) -> Parsed:
     made_up: dict[str, Declaration] = {}
     together: set[str] = set()  # what cannot be set apart: the name is everywhere
+    tags: set[bytes] = set()
     flags = list(setup.args)
     if pch:
         flags += ["-include-pch", str(pch)]
@@ -92,8 +98,9 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
     ours = {MADE_UP, str(source.path), *virtual}
     best: tuple[Any, tuple[Diagnostic, ...], dict[str, Declaration]] | None = None
     worse = 0
+    texts: dict[str, bytes] = {}
     for _ in range(_ROUNDS):
-        files = list(virtual.items())
+        files = list((_with_own_tags(virtual, texts, tags) if tags else virtual).items())
         extra: list[str] = []
         if made_up:
             files.append((MADE_UP, b"\n".join(one.text for one in made_up.values()) + b"\n"))
@@ -117,21 +124,72 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
             made_up = {name: one for name, one in made_up.items() if name not in together}
             best = None
             continue
+        texts = texts or _own_texts(source, virtual, tu, setup.reach) if errors else texts
+        new_tags = _own_tags(errors, texts) - tags
         known_names = made_up.keys() | together
-        new = {name: one for name, one in declare(source, errors).items() if name not in known_names}
+        new = {name: one for name, one in declare(source, errors, new_tags).items() if name not in known_names}
         # What is declared may show more at first: the statements around it are read for the first time.
-        if not new or worse > 1:
+        if not (new or new_tags) or worse > _PATIENCE:
             break
         made_up |= new
+        tags |= new_tags
     assert best is not None
     tu, errors, declared = best
-    guessed = frozenset(name for name, one in declared.items() if one.guessed)
+    own = {OWN + name: name for name, one in declared.items() if OWN.encode() in one.text}
     errors = tuple(error for error in errors if not _harmless(error, together))
     shown = _shown(errors, virtual, tu, setup.reach)
-    local = tuple(error for error in shown if _LOCAL.match(error.message))
     lost = (e.message for e in shown if not _LOCAL.match(e.message) and not e.message.startswith(_LIBRARY))
-    missing = tuple(dict.fromkeys(lost))
-    return Parsed(tu, errors, frozenset(declared), guessed, missing, local, _looser(tu))
+    return Parsed(
+        tu,
+        errors,
+        frozenset(declared),
+        frozenset(name for name, one in declared.items() if one.guessed),
+        tuple(dict.fromkeys(lost)),
+        tuple(error for error in shown if _LOCAL.match(error.message)),
+        _looser(tu),
+        own | {_apart(tag).decode(): tag.decode() for tag in tags},
+    )
+
+
+def _own_texts(source: Source, virtual: Mapping[str, bytes], tu: Any, reach: Reach) -> dict[str, bytes]:
+    """The texts of the project's files that were read, by name."""
+    texts = {str(source.path): source.data, **virtual}
+    for name in clang.files_read(tu):
+        if name not in texts and reach.owns(name):
+            with contextlib.suppress(OSError):
+                texts[name] = read_file(name)
+    return texts
+
+
+_TAG = rb"\b(struct|union|enum)(\s+)"
+
+
+def _own_tags(errors: Sequence[Diagnostic], texts: Mapping[str, bytes]) -> set[bytes]:
+    """The structs, unions and enums of the program's own that the kernel's types have too."""
+    found = set()
+    for error in errors:
+        text = texts.get(error.file)
+        match = _TAG_AT_END.search(text, max(0, error.offset - 200), error.offset) if text is not None else None
+        if match and (name := _NAME.match(text or b"", error.offset)) and REDEFINED.match(error.message):
+            found.add(name[0])
+    return found
+
+
+_TAG_AT_END = re.compile(_TAG + rb"\Z")
+
+
+def _apart(tag: bytes) -> bytes:
+    """Another name of the same length for a tag, so that all places stay. A macro would rename members called so as
+    well, of the kernel's structs too."""
+    return b"$" + tag[1:]
+
+
+def _with_own_tags(
+    virtual: Mapping[str, bytes], texts: Mapping[str, bytes], tags: Collection[bytes]
+) -> Mapping[str, bytes]:
+    """`virtual` and the project's texts with these tags under names apart."""
+    tag = re.compile(_TAG + rb"(%s)\b" % b"|".join(tags))
+    return {**virtual, **{name: tag.sub(lambda m: m[1] + m[2] + _apart(m[3]), text) for name, text in texts.items()}}
 
 
 def _harmless(error: Diagnostic, together: Set[str]) -> bool:
@@ -176,4 +234,5 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
 def _looser(tu: Any) -> int:
     """How many warnings there are, which are errors to a compiler of today; not of what was set apart, which has a type
     of its own for us alone."""
-    return sum(one.severity == 2 and OWN not in one.spelling for one in tu.diagnostics)
+    apart = (OWN, "'struct $", "'union $", "'enum $")
+    return sum(one.severity == 2 and not any(name in one.spelling for name in apart) for one in tu.diagnostics)

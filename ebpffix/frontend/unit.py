@@ -93,6 +93,11 @@ class Unit:
         """Names that no header had, declared to keep statements in the tree."""
         return self.parsed.made_up
 
+    def called(self, spelling: str) -> str:
+        """A name or type of libclang's as the program has it."""
+        renamed = self.parsed.renamed
+        return _RENAMED.sub(lambda word: renamed.get(word[0], word[0]), spelling) if renamed else spelling
+
     @property
     def guessed(self) -> frozenset[str]:
         """Those of the made-up names of which nobody knows what they are."""
@@ -360,6 +365,7 @@ class Unit:
         return Edit(at.path, at.start, at.end, text)
 
 
+_RENAMED = re.compile(r"[$\w]+")
 _SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"')
 
 

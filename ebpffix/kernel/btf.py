@@ -12,6 +12,7 @@ Names and ids come from the file unchecked until they are used, so every query m
 from __future__ import annotations
 
 import enum
+import mmap
 import stat
 import struct
 import sys
@@ -21,6 +22,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from ebpffix.kernel.elf import Elf, NotElf
 
 _MAGIC = 0xEB9F
 _HEADER_SIZE = 24
@@ -194,7 +197,8 @@ class Btf:
             raise self.bad(f"type {type_id} is wanted, the last is {len(self._starts) - 1}")
         return self._starts[type_id]
 
-    def _string(self, offset: int) -> str:
+    def string(self, offset: int) -> str:
+        """The name that stands at an offset of the strings."""
         name = self._names.get(offset)
         if name is None:
             end = self._strings.find(b"\0", offset)
@@ -202,6 +206,13 @@ class Btf:
                 raise self.bad(f"a name begins at byte {offset} of {len(self._strings)} bytes of strings")
             name = self._names[offset] = self._strings[offset:end].decode("ascii", "replace")
         return name
+
+    def text(self, offset: int) -> str:
+        """What stands at an offset of the strings, be it no name: a file, a line of source."""
+        end = self._strings.find(b"\0", offset)
+        if end < 0:
+            raise self.bad(f"a text begins at byte {offset} of {len(self._strings)} bytes of strings")
+        return self._strings[offset:end].decode("utf-8", "replace")
 
     def kind(self, type_id: int) -> Kind:
         """What the type is."""
@@ -215,11 +226,17 @@ class Btf:
 
     def name(self, type_id: int) -> str:
         """The name as the file has it, "" where it has none; need not be an identifier of C."""
-        return self._string(self._words[self._at(type_id)])
+        return self.string(self._words[self._at(type_id)])
 
     def flag(self, type_id: int) -> bool:
         """The type's flag: of a declaration that it is a union's, of an enum that it is signed."""
         return self._words[self._at(type_id) + 1] >> 31 != 0
+
+    def words(self, type_id: int) -> tuple[int, ...]:
+        """All of the type but its name, as numbers of 32 bits: info, size or type, and what follows."""
+        at = self._at(type_id)
+        end = self._starts[type_id + 1] if type_id + 1 < len(self._starts) else len(self._words)
+        return tuple(self._words[at + 1 : end])
 
     def encoding(self, type_id: int) -> int:
         """How an integer's bits are read: 1 signed, 2 a character, 4 a truth value."""
@@ -285,7 +302,7 @@ class Btf:
             return []
         entries = self._words[at + 3 : at + 3 + 3 * (info & 0xFFFF)]
         triples = zip(entries[::3], entries[1::3], entries[2::3], strict=True)
-        string, names = self._string, self._names
+        string, names = self.string, self._names
         if info >> 31:
             return [Member(names.get(n) or string(n), t, o & 0xFFFFFF, o >> 24) for n, t, o in triples]
         found = [Member(names.get(n) or string(n), t, o, 0) for n, t, o in triples]
@@ -339,7 +356,7 @@ class Btf:
         else:
             return []
         wrap = 1 << bits if signed else 0
-        return [(self._string(n), v - wrap if v >> (bits - 1) else v) for n, v in zip(names, values, strict=True)]
+        return [(self.string(n), v - wrap if v >> (bits - 1) else v) for n, v in zip(names, values, strict=True)]
 
     def parameters(self, type_id: int) -> list[tuple[str, int]]:
         """The names and types of a prototype's parameters; ("", 0) at the end means any number more."""
@@ -348,7 +365,7 @@ class Btf:
         if info >> 24 & 31 != FUNC_PROTO:
             return []
         entries = self._words[at + 3 : at + 3 + 2 * (info & 0xFFFF)]
-        return [(self._string(n), t) for n, t in zip(entries[::2], entries[1::2], strict=True)]
+        return [(self.string(n), t) for n, t in zip(entries[::2], entries[1::2], strict=True)]
 
     # -- types by name
 
@@ -384,7 +401,7 @@ class Btf:
         kind = self._words[at + 1] >> 24 & 31
         if kind not in RECORDS:
             raise self.bad(f"type {type_id} is no struct or union")
-        return Struct(self, type_id, self._string(self._words[at]), kind == UNION, self._words[at + 2])
+        return Struct(self, type_id, self.string(self._words[at]), kind == UNION, self._words[at + 2])
 
     def function(self, name: str) -> int | None:
         """The prototype's id of the kernel function `name`."""
@@ -455,31 +472,12 @@ def _layout(record: Struct) -> list[tuple[str, int, int]]:
 
 def _elf_section(path: Path, file: BinaryIO) -> tuple[bytes, int]:
     """The bytes of an ELF file's `.BTF` section, and the bytes of a pointer by the file's class."""
-
-    def part(offset: int, size: int) -> bytes:
-        if size > _MAX_FILE or offset >= 1 << 63:
-            raise BtfError(f"{path}: bad ELF file: it claims a table of {size} bytes; build it again")
-        file.seek(offset)
-        data = file.read(size)
-        if len(data) < size:
-            raise BtfError(f"{path}: bad ELF file: truncated; build it again")
-        return data
-
-    ident = part(0, 16)
-    if ident[4] not in (1, 2) or ident[5] not in (1, 2):
-        raise BtfError(f"{path}: bad ELF file: its class or byte order is unknown; build it again")
-    wide, order = ident[4] == 2, "<" if ident[5] == 1 else ">"
-    header = struct.unpack(order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"), part(16, 48 if wide else 36))
-    table, entry_size, count, names_at = header[5], header[10], header[11], header[12]
-    section = struct.Struct(order + ("IIQQQQIIQQ" if wide else "10I"))
-    if table and entry_size != section.size:
-        raise BtfError(f"{path}: bad ELF file: section headers of {entry_size} bytes; build it again")
-    if table:  # numbers too large for the header stand in the first section
-        first = section.unpack(part(table, section.size))
-        count, names_at = count or first[5], first[6] if names_at == 0xFFFF else names_at
-    sections = list(section.iter_unpack(part(table, count * section.size))) if table else []
-    names = part(*sections[names_at][4:6]) if names_at < len(sections) else b""
-    for name, kind, _, _, offset, size, *_ in sections:
-        if names[name : name + 5] == b".BTF\0" and kind != 8:  # 8: without bytes, as in files split for debugging
-            return part(offset, size), 8 if wide else 4
+    try:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            elf = Elf(data)
+            section = elf.section(".BTF")
+            if section is not None:
+                return elf.body(section), elf.pointer_size
+    except NotElf as error:
+        raise BtfError(f"{path}: bad ELF file: {error}; build it again") from None
     raise BtfError(f"{path}: no .BTF section; compile with `clang -g -target bpf`, or give /sys/kernel/btf/vmlinux")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ebpffix.analysis.provenance import Origin, origins, pointer
+from ebpffix.analysis.provenance import Space, pointer, prove
 from ebpffix.frontend import Node, Unit
 
 _CONTEXT = re.compile(r"\b(?:xdp_md|__sk_buff)\b")
@@ -56,7 +56,7 @@ def accesses(unit: Unit, nodes: list[Node]) -> Iterator[Access]:
     for node in nodes:
         if node.kind not in ACCESS or (base := pointer(node)) is None:
             continue
-        if not {Origin.PACKET, Origin.UNKNOWN} & origins(unit, base):
+        if not any(way.space in (Space.PACKET, Space.UNKNOWN) for way in prove(unit, base).ways):
             continue
         if made := _access(node, base):
             known = found.get(made.base.text)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from ebpffix.editing.statements import after, before, in_block, indent_step
+from ebpffix.editing import statements
+from ebpffix.editing.settle import NoEdit
+from ebpffix.editing.statements import in_block, indent_step
 from ebpffix.fix import Edit
 from ebpffix.frontend import Node, Unit
 
@@ -119,12 +122,26 @@ def leaving(unit: Unit, statement: Node) -> Iterator[bytes]:
         yield b"break;"
 
 
-def guard(unit: Unit, statement: Node, condition: bytes, action: bytes) -> list[Edit] | None:
+def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit]:
+    """Statements in front of another; no edits where they cannot stand there, for another candidate may do."""
+    with suppress(NoEdit):
+        return statements.before(unit, statement, lines)
+    return []
+
+
+def after(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit]:
+    """The same behind a statement."""
+    with suppress(NoEdit):
+        return statements.after(unit, statement, lines)
+    return []
+
+
+def guard(unit: Unit, statement: Node, condition: bytes, action: bytes) -> list[Edit]:
     """`if (condition) action` in front of a statement, on two lines, in the file's indentation."""
     return before(unit, statement, _lines(unit, statement, condition, [action]))
 
 
-def guard_behind(unit: Unit, statement: Node, condition: bytes, action: bytes) -> list[Edit] | None:
+def guard_behind(unit: Unit, statement: Node, condition: bytes, action: bytes) -> list[Edit]:
     """The same behind a statement."""
     return after(unit, statement, _lines(unit, statement, condition, [action]))
 

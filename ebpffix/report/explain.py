@@ -18,7 +18,8 @@ _LESSONS = "docs/lessons.md"
 def page(known: Registered) -> str:
     """The page as text, for a terminal."""
     facts = known.facts
-    head = f"{facts.name} (lesson {facts.pattern}; {', '.join(facts.dialects)})"
+    lesson = f"lesson {facts.pattern}; " if facts.pattern else ""
+    head = f"{facts.name} ({lesson}{', '.join(facts.dialects)})"
     parts = [head, "=" * len(head), "", known.page]
     if facts.kernel:
         parts += ["", f"Kernels: {facts.kernel}"]

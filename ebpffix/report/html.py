@@ -181,7 +181,7 @@ def _text(text: str) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    return character.isprintable() or character in "\t\n"
+    return character.isprintable() or character == "\t"
 
 
 def _name(character: str) -> str:
@@ -281,6 +281,9 @@ def _article(finding: dict[str, Any]) -> Iterator[str]:
     yield f'<span class="badge {safety}">{safety}</span> {badge}</h3><p>{_message(finding["message"])}</p>'
     if finding["reason"]:
         yield f'<p class="dim">{safety.capitalize()}: {_message(finding["reason"])}</p>'
+    if finding["origin"]:
+        ways = "".join(f"<p>{_message(way)}</p>" for way in finding["origin"])
+        yield f'<details><summary class="dim">where the pointer comes from</summary>{ways}</details>'
     if finding["hunks"]:
         yield from _hunks(finding)
     else:

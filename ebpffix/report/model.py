@@ -136,6 +136,7 @@ def _finding(found: Found, sources: Mapping[Path, Source]) -> dict[str, Any]:
         "message": fix.message,
         "safety": str(fix.safety),
         "reason": fix.reason,
+        "origin": list(fix.origin),
         "fingerprint": fingerprint(found, source),
         "source": _source_lines(fix.at, source),
         "edits": [{"path": display(e.path), "start": e.start, "end": e.end, "text": _text(e.text)} for e in fix.edits],

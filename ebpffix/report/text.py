@@ -27,8 +27,9 @@ def name(path: Path) -> str:
     return visible(relative if not relative.startswith("..") else str(path))
 
 
-def lines(report: Report, found: Sequence[Found], *, colour: bool) -> Iterator[str]:
-    """`path:line:column: transform: message [safety] (reason)`; `found` in the order in which they are printed."""
+def lines(report: Report, found: Sequence[Found], *, colour: bool, verbose: bool = False) -> Iterator[str]:
+    """`path:line:column: transform: message [safety] (reason)`, and with `verbose` where the pointer comes from that it
+    is about; `found` in the order in which they are printed."""
     sources: dict[Path, Source] = {}
     for one in found:
         at = one.fix.at
@@ -40,6 +41,8 @@ def lines(report: Report, found: Sequence[Found], *, colour: bool) -> Iterator[s
             place = f"\x1b[1m{place}\x1b[0m"
             safety = f"\x1b[{_COLOURS[one.fix.safety]}m{safety}\x1b[0m"
         yield f"{place}: {one.transform}: {visible(one.fix.message)} [{safety}]{visible(reason)}"
+        if verbose:
+            yield from (f"    {visible(way)}" for way in one.fix.origin)
         if proof := report.proofs.get(one.identity):
             yield f"    {proved(proof)}"
 

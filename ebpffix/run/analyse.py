@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ebpffix.fix import Fix, Span
@@ -111,7 +111,7 @@ def _run(transform: Registered, unit: Unit, result: Result) -> None:
 
 def _plain(fix: Fix) -> Fix:
     """The fix without the syntax tree that it points into."""
-    return Fix(Span(fix.at.path, fix.at.start, fix.at.end), fix.message, fix.safety, list(fix.edits), fix.reason)
+    return replace(fix, at=Span(fix.at.path, fix.at.start, fix.at.end), edits=list(fix.edits))
 
 
 _LOST = "not understood by libclang"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.fix import BCC, Fix, Safety
+from ebpffix.fix import BCC, Edit, Fix, Safety
 from ebpffix.frontend import Unit
 from ebpffix.frontend.unit import macro_span
 
@@ -70,7 +70,7 @@ class Doubts:
         unit = self._unit
         if unit.dialect == BCC:  # whose rewriter brings all that there is
             return None
-        text = b"\n".join(edit.text for edit in fix.edits)
+        text = b"\n".join(edit.text + b"(" * self._is_called(edit) for edit in fix.edits)
         for match in _CALL.finditer(text):
             name = match[1]
             if name in _NO_CALLS or name.startswith(b"__builtin_") or _defines(text, name):
@@ -78,6 +78,11 @@ class Doubts:
             if not unit.declared.has(name.decode(), with_text=text):
                 return name.decode()
         return None
+
+    def _is_called(self, edit: Edit) -> bool:
+        """Whether what stands behind an edit are a call's arguments."""
+        source = self._unit.sources.get(edit.path)
+        return source is not None and source.code[edit.end : edit.end + 80].lstrip()[:1] == b"("
 
     # -- errors around it
 

@@ -144,7 +144,7 @@ class _Analyser:
             if not prepared.job.transforms and program.path not in self.results:
                 continue
             key = self.jobs.key(prepared) if self.cache else ""
-            kept = self.cache.get(key) if self.cache else None
+            kept = self.cache.get(key, prepared.job) if self.cache else None
             if kept:
                 done[program.path] = program, kept
             else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ebpffix.fix import BCC, Edit, Fix, Safety, Span, apply
-from ebpffix.frontend import Unit, clang
+from ebpffix.frontend import LoadError, Unit
 from ebpffix.frontend.pch import PrecompiledHeaders
 from ebpffix.repair.bench import ClangBench, TargetBench
 from ebpffix.repair.model import Effect
@@ -102,7 +102,7 @@ def _repair(jobs: Jobs, loadable: Loadable, target: Target, strategies: Sequence
         return _searched(program, files, Search(TargetBench(target, unit), strategies, limits))
     except CannotVerify as error:
         return Repair(program.path, "untried", reason=str(error))
-    except clang.LoadError:
+    except LoadError:
         return Repair(program.path, "untried", reason="libclang could not read it; is it C?")
 
 

@@ -151,7 +151,8 @@ class Island:
             return replace(fix, at=at, edits=[*(self.edits(mine) if mine else []), *others])
         except CannotWrite as why:
             doubt = f"; {fix.reason}" if fix.reason else ""
-            return Fix(at, fix.message, Safety.ADVICE, reason=f"to be made by hand: {why}{doubt}")
+            reason = f"to be made by hand: {why}{doubt}"
+            return replace(fix, at=at, safety=Safety.ADVICE, edits=[], reason=reason)
 
     @property
     def unknown(self) -> tuple[int, str] | None:

@@ -396,6 +396,6 @@ def explain(message: str) -> Explanation | None:
 
 def cured_by(refusal: str, context: str, transforms: Iterable[Transform]) -> str | None:
     """The name of the transform that is about a refused load of this class; `context` is as for a `Cure`."""
-    cures = [(cure, facts.name) for facts in transforms for cure in facts.cures if cure.refusal == refusal]
+    cures = [(cure, facts.name) for facts in transforms for cure in facts.cures_of(refusal)]
     special = (name for cure, name in cures if cure.pattern and re.search(cure.pattern, context))
     return next(special, None) or next((name for cure, name in cures if not cure.pattern), None)

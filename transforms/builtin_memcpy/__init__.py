@@ -27,11 +27,14 @@ Limits: a pointer whose origin is not known counts as the program's own memory, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.analysis.provenance import Proof, Space, prove
+from ebpffix.editing.c import statements
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
-from ebpffix.editing.statements import before, fresh_name, indent_step
+from ebpffix.editing.settle import Made, NoEdit, settle
+from ebpffix.editing.statements import before, fresh_name
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Unit
 from ebpffix.transform import Cure, Transform
@@ -62,6 +65,11 @@ TRANSFORM = Transform(
 
 _COPIES = frozenset(("memcpy", "memmove", "bcopy"))
 _STACK = 512  # bytes
+_CLAMPED = """
+    {type} {size} = {length};
+    if ({size} > {room})
+    \t{size} = {room};
+"""
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -75,9 +83,8 @@ def find(unit: Unit) -> Iterator[Fix]:
         if flow is not None:
             loops = [found for head in heads if (found := byte_loop(unit, head, flow)) is not None]
             for found in loops:
-                edits = replacement(unit, found, loops, flow)
-                if edits is not None:
-                    yield _loop(found, edits)
+                with suppress(NoEdit):
+                    yield _loop(found, replacement(unit, found, loops, flow))
 
 
 def _loop(found: ByteLoop, edits: list[Edit]) -> Fix:
@@ -90,19 +97,20 @@ def _call(unit: Unit, call: LibcCall) -> Fix | None:
     if len(call.arguments) != (2 if call.name == "bzero" else 3):
         return None
     from_, to = (0, 1) if call.name == "bcopy" else (1, 0)
-    source = origin(unit, call.arguments[from_]) if call.name in _COPIES else Origin.UNKNOWN
+    source = prove(unit, call.arguments[from_]) if call.name in _COPIES else None
     size = call.arguments[-1].constant
-    if source.is_kernel or source is Origin.USER:
+    if source is not None and (source.is_untrusted_kernel or source.space is Space.USER):
         return _read(unit, call, source, from_, to)
     big = max(_on_stack(unit, call, i) for i in ((0, 1) if call.name in _COPIES else (0,)))
     if big > _STACK:
         message = f"{call.name} of an object of {big} bytes on the stack, which has {_STACK}"
         reason = "keep it in a per-CPU array map of one entry instead"
         return Fix(call.node, message, Safety.ADVICE, reason=reason)
+    own = source is not None and source.is_bpf and source.space is not Space.CTX
     if size is None:
-        return _variable(unit, call, source, from_, to)
+        return _variable(unit, call, own, to)
     if size > LARGEST:
-        return _large(unit, call, size, source)
+        return _large(unit, call, size, own)
     return _builtin(call)
 
 
@@ -120,28 +128,31 @@ def _builtin(call: LibcCall) -> Fix | None:
     return Fix(call.node, message, Safety.SAFE, edits)
 
 
-def _read(unit: Unit, call: LibcCall, source: Origin, from_: int, to: int) -> Fix | None:
+def _read(unit: Unit, call: LibcCall, source: Proof, from_: int, to: int) -> Fix | None:
     """A copy out of memory that a program cannot load from."""
-    space = "user" if source is Origin.USER else "kernel"
+    space = source.reader
     helper = read_helper(unit, space)
     what = f"`{_show(call.arguments[from_].text)}` is {space} memory, which {call.name} cannot read"
-    target = origin(unit, call.arguments[to])
-    if target.is_kernel or target in (Origin.USER, Origin.CTX, Origin.BTF):
+    if prove(unit, call.arguments[to]).space in (Space.KERNEL, Space.USER, Space.CTX):
         return None
-    found = readable_source(unit, call, from_)
-    if not call.is_statement or found is None or call.arguments[2].constant is None:
-        why = "its result is used" if not call.is_statement else "its source or size must be rewritten by hand"
-        return Fix(call.node, what, Safety.ADVICE, reason=f"{why}: use {helper.decode()}(to, size, from)")
-    text, includes = found
-    edits = [call.renamed(helper), call.argument(1, call.text(2)), call.argument(2, text), *includes]
-    if to == 1:
-        edits.append(call.argument(0, call.text(1)))
-    return Fix(call.node, f"{what}; `{helper.decode()}` can", Safety.SAFE, edits)
+
+    def made() -> Made:
+        if not call.is_statement:
+            raise NoEdit(f"its result is used: use {helper.decode()}(to, size, from)")
+        if call.arguments[2].constant is None:
+            raise NoEdit(f"its size is not constant: use {helper.decode()}(to, size, from)")
+        text, includes = readable_source(unit, call, from_)
+        edits = [call.renamed(helper), call.argument(1, call.text(2)), call.argument(2, text), *includes]
+        if to == 1:
+            edits.append(call.argument(0, call.text(1)))
+        return Made(edits, f"; `{helper.decode()}` can", "" if source.is_certain else source.doubt)
+
+    return settle(call.node, what, made, origin=source.chains)
 
 
-def _large(unit: Unit, call: LibcCall, size: int, source: Origin) -> Fix:
+def _large(unit: Unit, call: LibcCall, size: int, own: bool) -> Fix:
     what = f"{call.name} of {size} bytes does not compile: at most {LARGEST} can be written out"
-    if call.name == "memcpy" and call.is_statement and source.is_bpf and source is not Origin.CTX:
+    if call.name == "memcpy" and call.is_statement and own:
         helper = read_helper(unit, "kernel")
         edits = [call.renamed(helper), call.argument(1, call.text(2)), call.argument(2, call.text(1))]
         reason = "the helper is a call, and takes more time than a copy in place"
@@ -149,22 +160,27 @@ def _large(unit: Unit, call: LibcCall, size: int, source: Origin) -> Fix:
     return Fix(call.node, what, Safety.ADVICE, reason="do it in pieces, or in a bounded loop")
 
 
-def _variable(unit: Unit, call: LibcCall, source: Origin, from_: int, to: int) -> Fix:
+def _variable(unit: Unit, call: LibcCall, own: bool, to: int) -> Fix:
     """A copy of a size that the compiler does not know: the array that is written bounds it."""
     what = f"{call.name} of a size that is not constant does not compile"
     helper = read_helper(unit, "kernel")
     room, length = _room(call, to), call.text(-1)
-    if call.name == "memcpy" and call.is_statement and source.is_bpf and room and source is not Origin.CTX:
+    if call.name == "memcpy" and call.is_statement and own and room:
         name = fresh_name(unit, call.node, b"size")
         kind = b"u64" if unit.dialect == BCC else b"__u64"
-        step = indent_step(unit.source_of(call.node))
-        newline, indent = unit.source_of(call.node).newline, unit.source_of(call.node).indent(call.node.start)
-        clamp = b"if (%s > %s)%s%s%s%s = %s;" % (name, room, newline, indent, step, name, room)
-        lines = before(unit, call.node.statement, [kind + b" " + name + b" = " + length + b";", clamp])
-        if lines is not None:
-            edits = [*lines, call.renamed(helper), call.argument(1, name), call.argument(2, call.text(1))]
-            reason = f"at most {room.decode()} bytes are copied, which the program may not expect"
-            return Fix(call.node, f"{what}; `{helper.decode()}` does", Safety.SUGGESTED, edits, reason)
+        lines = statements(unit.source_of(call.node), _CLAMPED, type=kind, size=name, length=length, room=room)
+
+        def made() -> Made:
+            edits = [
+                *before(unit, call.node.statement, lines),
+                call.renamed(helper),
+                call.argument(1, name),
+                call.argument(2, call.text(1)),
+            ]
+            doubt = f"at most {room.decode()} bytes are copied, which the program may not expect"
+            return Made(edits, f"; `{helper.decode()}` does", doubt)
+
+        return settle(call.node, what, made)
     reason = f"hold the size down to the room there is, through a u64, then use {helper.decode()}(to, size, from)"
     if call.name not in _COPIES:
         reason = "set the whole object, whose size is constant"
@@ -186,7 +202,7 @@ def _room(call: LibcCall, index: int) -> bytes:
 def _on_stack(unit: Unit, call: LibcCall, index: int) -> int:
     """The size in bytes of the object on the stack that an argument points into; 0 if it is none."""
     node = call.arguments[index].uncast
-    if origin(unit, node) is not Origin.STACK:
+    if prove(unit, node).space is not Space.STACK:
         return 0
     while node.children and node.kind in ("UNARY_OPERATOR", "MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
         node = node.children[0].uncast

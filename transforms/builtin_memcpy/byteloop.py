@@ -7,7 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Origin, origin
+from ebpffix.analysis.provenance import Space, prove
+from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import delete_statement, has_comment, statement_end
 from ebpffix.fix import Edit
 from ebpffix.frontend import Node, Unit
@@ -67,32 +68,29 @@ def byte_loop(unit: Unit, loop: Node, flow: Flow) -> ByteLoop | None:
     return ByteLoop(loop, target, None, b"0" if fill.constant == 0 else unit.text(fill), text, outside)
 
 
-def replacement(unit: Unit, found: ByteLoop, loops: Collection[ByteLoop], flow: Flow) -> list[Edit] | None:
+def replacement(unit: Unit, found: ByteLoop, loops: Collection[ByteLoop], flow: Flow) -> list[Edit]:
     """The loop, and the unroll pragma above it, replaced by the call; a counter that only byte loops use goes too.
 
-    `loops` are all of the function. None where that would lose a comment or leave a counter that nothing uses.
+    `loops` are all of the function. NoEdit where that would lose a comment or leave a counter that nothing uses.
     """
     loop = found.loop
     source, end = unit.source_of(loop), statement_end(unit, loop)
     if not unit.editable(loop.path, loop.start, end) or has_comment(unit, loop.path, loop.start, end):
-        return None
+        raise NoEdit("a comment or a macro's body is in the way")
     edits = [Edit(loop.path, loop.start, end, found.text)]
     if found.counter is not None:
         inside = {id(n) for other in loops for n in other.loop.walk()}
         left = [u.node for u in flow.uses(found.counter.decl) if id(u.node) not in inside]
         if all(n.kind == "VAR_DECL" for n in left) and not _mentioned(unit, found.counter, loops, left, flow):
-            gone = _undeclared(unit, left)
-            if gone is None:
-                return None
-            edits.append(gone)
+            edits.append(_undeclared(unit, left))
     pragma = _PRAGMA.search(source.code[: loop.start])
     if pragma:
         line = source.line_end(pragma.start())
         if has_comment(unit, loop.path, pragma.start(), line):
-            return None
+            raise NoEdit("a comment at its #pragma would be lost")
         edits.insert(0, Edit(loop.path, pragma.start(), line, b""))
     elif source.code[: loop.start].rstrip().endswith(b")") and b"_Pragma" in source.code[: loop.start][-80:]:
-        return None
+        raise NoEdit("a _Pragma stands in front of it")
     return edits
 
 
@@ -107,11 +105,11 @@ def _mentioned(unit: Unit, counter: Node, loops: Collection[ByteLoop], declarati
     return re.search(rb"\b%s\b" % counter.name.encode(), text[body.start : body.end]) is not None
 
 
-def _undeclared(unit: Unit, declarations: list[Node]) -> Edit | None:
+def _undeclared(unit: Unit, declarations: list[Node]) -> Edit:
     """A variable's declaration taken out, if it is a statement by itself."""
     statement = declarations[0].parent if len(declarations) == 1 else None
     if statement is None or statement.kind != "DECL_STMT" or len(statement.children) != 1 or declarations[0].children:
-        return None
+        raise NoEdit("its counter would be left unused")
     return delete_statement(unit, statement)
 
 
@@ -175,14 +173,15 @@ def _holds(node: Node, count: int) -> bool:
 
 
 def _is_bpf(unit: Unit, node: Node) -> bool:
-    return origin(unit, node) in (Origin.STACK, Origin.GLOBAL, Origin.MAP_VALUE, Origin.RINGBUF, Origin.PACKET)
+    proof = prove(unit, node)
+    return proof.is_bpf and proof.is_certain and proof.space not in (Space.CTX, Space.UNKNOWN)
 
 
 def _apart(unit: Unit, target: Node, source: Node) -> bool:
     """Whether two pieces of memory certainly do not overlap."""
     if not (_is_bpf(unit, target) and _is_bpf(unit, source)):
         return False
-    if origin(unit, target) is not origin(unit, source):
+    if prove(unit, target).space is not prove(unit, source).space:
         return True
     objects = _object(target), _object(source)
     return None not in objects and objects[0] != objects[1]

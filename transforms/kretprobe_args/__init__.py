@@ -37,6 +37,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ebpffix.analysis.programs import By, Kind, Program
+from ebpffix.editing.c import declared
+from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import add_include, has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
@@ -45,7 +47,7 @@ from ebpffix.transform import Transform
 from . import returns, signature
 from .returns import Read
 from .signature import Parameter, Use
-from .stash import Argument, Existing, Stash, before_function, body_of, declare, fresh, head, open_body
+from .stash import Argument, Existing, Stash, before_function, body_of, fresh, head, open_body
 
 TRANSFORM = Transform(
     name="kretprobe-args",
@@ -75,10 +77,6 @@ def find(unit: Unit) -> Iterator[Fix]:
         yield from _shared_helpers(unit, program, returning, told)
 
 
-class _Cannot(Exception):
-    """Why a return probe cannot be rewritten; the text is the finding's reason."""
-
-
 @dataclass
 class _Group:
     """The reads of one argument; `parameter` is what BTF says of it."""
@@ -106,7 +104,7 @@ class _Pair:
             return
         try:
             yield self._rewrite(reads)
-        except _Cannot as reason:
+        except NoEdit as reason:
             yield Fix(reads[0], self._message(reads, ""), Safety.ADVICE, reason=str(reason))
 
     def _register_reads(self) -> list[Read]:
@@ -169,7 +167,7 @@ class _Pair:
             reason = "it adds a program that runs on every call of the function, and a map"
         else:
             if entry.body is None or entry.body.path != program.function.path:
-                raise _Cannot("the entry probe is in another file: store them there, and look them up here")
+                raise NoEdit("the entry probe is in another file: store them there, and look them up here")
             self.edits += stash.store_in(entry)
             it = "it" if len(arguments) == 1 else "them"
             what = f": the entry probe `{entry.name.removeprefix('____')}` stores {it}"
@@ -193,8 +191,9 @@ class _Pair:
         edits = []
         for group in groups:
             argument, same = self._typed(group)
-            name, stored = existing.store(argument)
-            if not stored:
+            try:
+                name, stored = existing.store(argument)
+            except NoEdit:
                 return None
             edits += stored
             for read in group.reads:
@@ -209,33 +208,32 @@ class _Pair:
     def _fix(self, reads: list[Read], message: str, reason: str) -> Fix:
         unit = self.unit
         if unit.dialect != BCC:
-            include = add_include(unit, unit.path, b"bpf/bpf_tracing.h")
-            self.edits += [include] if include else []
+            self.edits += add_include(unit, unit.path, b"bpf/bpf_tracing.h")
         self.edits += self.deleted
         if any(not unit.editable(e.path, e.start, e.end) for e in self.edits if e.end > e.start):
-            raise _Cannot("a macro's body or a directive is in the way")
+            raise NoEdit("a macro's body or a directive is in the way")
         return Fix(reads[0], message, Safety.SUGGESTED, sorted(set(self.edits)), reason)
 
     def _check(self, reads: list[Read]) -> None:
         unit, program = self.unit, self.program
         body = body_of(program.function)
         if returns.is_syscall(program):
-            raise _Cannot("a system call's wrapper has its arguments behind a pointer: store them in a probe on entry")
+            raise NoEdit("a system call's wrapper has its arguments behind a pointer: store them in a probe on entry")
         if program.by is By.HOST and unit.dialect == BCC:
-            raise _Cannot(
+            raise NoEdit(
                 f"if the host program attaches `{program.name}` to the return, store them in an entry probe "
                 "that it attaches too, keyed by bpf_get_current_pid_tgid(); if to the entry, PT_REGS_RC is in vain"
             )
         if program.by is By.HOST:
-            raise _Cannot(
+            raise NoEdit(
                 f"user space attaches `{program.name}`: store them in an entry probe that it attaches too, "
                 "keyed by bpf_get_current_pid_tgid()"
             )
         if any(r.hidden for r in reads):
-            raise _Cannot("a macro's body hides the read: store the argument in an entry probe")
+            raise NoEdit("a macro's body hides the read: store the argument in an entry probe")
         written = unit.source_of(body).code[head(unit, program.function) : body.start]
         if (program.name.encode() if unit.dialect == BCC else b"SEC") not in written:
-            raise _Cannot("an #if is in the function's head: store the argument in an entry probe")
+            raise NoEdit("an #if is in the function's head: store the argument in an entry probe")
 
     def _is_return_value(self, read: Read, parameters: list[Parameter] | None) -> bool:
         name = read.parameter.name if read.parameter else ""
@@ -253,16 +251,16 @@ class _Pair:
             if parameters is not None:
                 index = signature.meant(use, read.index, parameters)
             if not index:
-                raise _Cannot(self._which(read, parameters))
+                raise NoEdit(self._which(read, parameters))
             parameter = parameters[index - 1] if parameters is not None else None
             group = groups.setdefault(index, _Group(index, [], parameter, []))
             group.reads.append(read)
             group.uses.append(use)
         last = max(groups, default=0)
         if parameters and any(p.by_value for p in parameters[:last]):
-            raise _Cannot("a struct passed by value moves the arguments to other registers")
+            raise NoEdit("a struct passed by value moves the arguments to other registers")
         if last > (6 if self.unit.dialect == BCC else 5):
-            raise _Cannot(
+            raise NoEdit(
                 f"argument {last} has no place in BPF_KPROBE: store it in an entry probe by PT_REGS_PARM{last}"
             )
         return [groups[index] for index in sorted(groups)]
@@ -280,7 +278,7 @@ class _Pair:
         same = len({u.type for u in uses}) == 1 and uses[0].type not in ("", "void *")
         type_ = signature.best_type(self.unit, uses[0] if same else Use(""), group.parameter if same else None).encode()
         name = group.parameter.name.encode() if group.parameter and group.parameter.name else b"arg%d" % group.index
-        return Argument(group.index, name, type_, declare(type_, name)), same
+        return Argument(group.index, name, type_, declared(type_, name)), same
 
     def _argument(self, group: _Group) -> Argument:
         """The argument with its names, and the edits that put it in the place of the reads."""
@@ -289,24 +287,24 @@ class _Pair:
         wanted, type_ = typed.name, typed.type
         if read.parameter is not None and len(group.reads) == 1:
             name = read.parameter.name.encode()
-            return Argument(group.index, name, type_, declare(read.parameter.type.spelling.encode(), name))
-        if len(group.reads) == 1 and (declared := self._taken_over(read)):
-            return Argument(group.index, declared[0], type_, declared[1])
+            return Argument(group.index, name, type_, declared(read.parameter.type.spelling.encode(), name))
+        if len(group.reads) == 1 and (taken := self._taken_over(read)):
+            return Argument(group.index, taken[0], type_, taken[1])
         used = set(self._words(helpers=True))
         name = wanted if wanted not in used else fresh(wanted + b"_arg", used)
         for read in group.reads:
             start = returns.casts_before(unit, read) if same else read.start
             self.edits.append(Edit(read.path, start, read.end, name))
         for read in {id(r.function): r for r in group.reads}.values():
-            self._hand_on(read, name, declare(type_, name))
-        return Argument(group.index, wanted, type_, declare(type_, name))
+            self._hand_on(read, name, declared(type_, name))
+        return Argument(group.index, wanted, type_, declared(type_, name))
 
     def _taken_over(self, read: Read) -> tuple[bytes, bytes] | None:
         """The name and the declaration of a variable that the lookup can declare in the place of the read."""
-        declared, is_helper = returns.declaration_of(self.unit, read), read.function is not self.program.function
-        if declared is None or (is_helper and declared[0] in self._words()):
+        found, is_helper = returns.declaration_of(self.unit, read), read.function is not self.program.function
+        if found is None or (is_helper and found[0] in self._words()):
             return None
-        name, text, edit = declared
+        name, text, edit = found
         source = self.unit.sources[read.path]
         if is_helper and source.data[: edit.start].rstrip().endswith(b"{"):
             blank = re.compile(rb"(?:[ \t]*\r?\n)*").match(source.data, edit.end)
@@ -331,7 +329,7 @@ class _Pair:
         places = [(parameters[-1].path, parameters[-1].end, declaration), (call.path, call.end - 1, name)]
         for path, at, text in places:
             if not self.unit.editable(path, at, at) or path not in self.unit.sources:
-                raise _Cannot("a macro's body is in the way of one more parameter for the helper")
+                raise NoEdit("a macro's body is in the way of one more parameter for the helper")
             self.edits.append(Edit(path, at, at, b", " + text))
 
     # -- text
@@ -346,18 +344,18 @@ class _Pair:
         texts = [unit.text(r.parameter) for r in returned if r.parameter]
         if macro is None:
             if has_comment(unit, context.path, context.end, last.end):
-                raise _Cannot("a comment among the parameters is in the way")
+                raise NoEdit("a comment among the parameters is in the way")
             self.edits.append(Edit(context.path, context.end, last.end, b""))
             return [b"%s = PT_REGS_RC(%s);" % (text, context.name.encode()) for text in texts]
         if macro.name not in ("BPF_KPROBE", "BPF_KRETPROBE", "BPF_UPROBE", "BPF_URETPROBE"):
-            raise _Cannot(f"{macro.name} is not for return probes: use BPF_KRETPROBE and store the arguments on entry")
+            raise NoEdit(f"{macro.name} is not for return probes: use BPF_KRETPROBE and store the arguments on entry")
         if has_comment(unit, macro.path, macro.start, macro.end):
-            raise _Cannot("a comment among the parameters is in the way")
+            raise NoEdit("a comment among the parameters is in the way")
         data = unit.sources[macro.path].data
         if "RETPROBE" in macro.name:
             texts = [t for t in (data[a:b] for a, b in macro.args[1:]) if returns.is_return_value(t)]
             if not texts and len(macro.args) > 2:
-                raise _Cannot("which of the parameters is the return value cannot be told")
+                raise NoEdit("which of the parameters is the return value cannot be told")
         name = macro.name if "RETPROBE" in macro.name else macro.name.replace("PROBE", "RETPROBE")
         head_ = b", ".join([data[slice(*macro.args[0])], *texts[:1]])
         self.edits.append(Edit(macro.path, macro.start, macro.end, b"%s(%s)" % (name.encode(), head_)))

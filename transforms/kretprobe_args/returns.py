@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ebpffix.analysis.programs import By, Kind, Program, Role, context, programs
+from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import delete_statement, statement_end
 from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
@@ -235,8 +236,12 @@ def declaration_of(unit: Unit, read: Read) -> tuple[bytes, bytes, Edit] | None:
     )
     if not alone or not opening or variables.count(opening[2]) != 1 or b"static" in opening[1]:
         return None
-    edit = delete_statement(unit, statement) if source.code[read.end : end].strip() == b";" else None
-    return (opening[2], opening[1], edit) if edit is not None else None
+    if source.code[read.end : end].strip() != b";":
+        return None
+    try:
+        return opening[2], opening[1], delete_statement(unit, statement)
+    except NoEdit:
+        return None
 
 
 def on_purpose(unit: Unit, read: Read) -> bool:

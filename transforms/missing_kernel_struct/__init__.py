@@ -37,9 +37,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ebpffix.editing.definitions import insert_definition
+from ebpffix.editing.settle import Made, settle
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Type, Unit
-from ebpffix.frontend.made_up import OWN
 from ebpffix.kernel import headers as kernel_headers
 from ebpffix.kernel.btf import Btf, BtfError, load, of_module
 from ebpffix.kernel.btf_c import stub
@@ -104,7 +104,7 @@ def _includes_sources(unit: Unit) -> bool:
 
 def _own_definition(unit: Unit, name: str) -> Type | None:
     """The program's own definition of a struct, None without one."""
-    structs = (node for node in unit.find("STRUCT_DECL") if node.name.removeprefix(OWN) == name)
+    structs = (node for node in unit.find("STRUCT_DECL") if node.name == name)
     return next((node.type for node in structs if node.is_definition), None)
 
 
@@ -159,11 +159,9 @@ def _stub_for_bcc(unit: Unit, name: str, uses: Uses) -> Iterator[Fix]:
     what = f"`struct {name}` is in no public kernel header, so BCC cannot compile the use of `{uses.paths[0]}`"
     tops = {path.split(".")[0] for path in uses.paths}
     if known.first and tops == {re.split(r"\W", known.first)[-1]} and not uses.whole:
-        edit = _insert(unit, uses, f"struct {name} {{\n\t{known.first};\n}};\n", name, known.header)
-        if edit:
-            yield Fix(at, f"{what}; a stub has it at offset 0, as every kernel has", Safety.SAFE, [edit])
-        else:
-            yield Fix(at, what, Safety.ADVICE, reason=_NO_PLACE)
+        stub_text = f"struct {name} {{\n\t{known.first};\n}};\n"
+        how = "; a stub has it at offset 0, as every kernel has"
+        yield settle(at, what, lambda: Made([_insert(unit, uses, stub_text, name, known.header)], how))
         return
     try:
         text, release = _from_btf(unit, name, uses, core=False)
@@ -172,12 +170,9 @@ def _stub_for_bcc(unit: Unit, name: str, uses: Uses) -> Iterator[Fix]:
     except ValueError as error:
         yield Fix(at, f"{what}; define it with the offsets of the kernel in use", Safety.ADVICE, reason=str(error))
         return
-    edit = _insert(unit, uses, text, name, known.header)
-    if edit is None:
-        yield Fix(at, what, Safety.ADVICE, reason=_NO_PLACE)
-        return
-    reason = f"the offsets are those of kernel {release}; another kernel may have others"
-    yield Fix(at, f"{what}; a stub pads it to its offset", Safety.SUGGESTED, [edit], reason)
+    doubt = f"the offsets are those of kernel {release}; another kernel may have others"
+    how = "; a stub pads it to its offset"
+    yield settle(at, what, lambda: Made([_insert(unit, uses, text, name, known.header)], how, doubt))
 
 
 def _co_re(unit: Unit, name: str, uses: Uses) -> Iterator[Fix]:
@@ -200,19 +195,17 @@ def _co_re(unit: Unit, name: str, uses: Uses) -> Iterator[Fix]:
     except ValueError as error:
         yield Fix(at, f"{what}; {cure}", Safety.ADVICE, reason=str(error))
         return
-    edit = _insert(unit, uses, text, name)
-    if edit is None:
-        yield Fix(at, f"{what}; {cure}", Safety.ADVICE, reason=_NO_PLACE)
-        return
-    unit.notes.append(f"the stub of `struct {name}` is made from the BTF of kernel {release}")
-    message = f"{what}; the loader finds `{uses.paths[0]}` in a stub by CO-RE"
-    if vmlinux is None:
-        yield Fix(at, message, Safety.SAFE, [edit])
-    else:
-        yield Fix(at, message, Safety.SUGGESTED, [edit], "another vmlinux.h may define it, and then the two clash")
+    how = f"; the loader finds `{uses.paths[0]}` in a stub by CO-RE"
+    doubt = "another vmlinux.h may define it, and then the two clash" if vmlinux is not None else ""
+
+    def made() -> Made:
+        edit = _insert(unit, uses, text, name)
+        unit.notes.append(f"the stub of `struct {name}` is made from the BTF of kernel {release}")
+        return Made([edit], how, doubt)
+
+    yield settle(at, what, made, f"; {cure}")
 
 
-_NO_PLACE = "no place outside of #if and before its first use was found for a stub"
 _VMLINUX = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*[<"](?:[^>"\n]*/)?vmlinux\w*\.h[>"]', re.MULTILINE)
 
 
@@ -272,7 +265,7 @@ def _from_btf(unit: Unit, name: str, uses: Uses, *, core: bool) -> tuple[str, st
 _EVERYWHERE = frozenset("list_head hlist_head hlist_node callback_head atomic_t atomic64_t".split())
 
 
-def _insert(unit: Unit, uses: Uses, text: str, name: str, header: bytes = b"") -> Edit | None:
+def _insert(unit: Unit, uses: Uses, text: str, name: str, header: bytes = b"") -> Edit:
     """Put a stub before the first use of a struct, with the header that its members need."""
     at = uses.of[0].at
     guard = b""

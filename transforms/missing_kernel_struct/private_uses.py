@@ -18,7 +18,6 @@ from typing import Any
 
 from ebpffix.fix import BCC, Spanned
 from ebpffix.frontend import Macro, Node, Type, Unit
-from ebpffix.frontend.made_up import OWN
 from ebpffix.frontend.unit import macro_span
 
 from .private_structs import names
@@ -93,7 +92,7 @@ def _private(unit: Unit, record: Type) -> str:
     or a file of the run defines."""
     if not record.is_record:
         return ""
-    name = record.name.removeprefix(OWN)
+    name = record.name
     if unit.dialect == BCC:
         return name if name.encode() in names() else ""
     if not record.is_complete and is_incomplete(unit, name):

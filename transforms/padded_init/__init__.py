@@ -27,16 +27,16 @@ written through; arrays of structs and memory behind pointers are not looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ebpffix.editing import statements as edits
+from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.transform import Cure, Transform
 
 from . import escapes, initialiser, layout
 from .escapes import Event
-from .initialiser import CannotRewrite
 
 TRANSFORM = Transform(
     name="padded-init",
@@ -51,6 +51,7 @@ TRANSFORM = Transform(
     cures=(Cure("uninit-stack", r"\bcall \w|indirect read"),),
 )
 
+_NO_PLACE = "it stands where no statement can be put behind it"
 _OLD_BITFIELDS = "compilers and kernels of 2020 refused bitfields in an initialiser, today's take them"
 _CONSTANT = "all values are constants: today's clang clears the padding with them, C does not promise it"
 
@@ -138,15 +139,15 @@ def _initialised(
     bits, lines, refused = layout.zeroed_bits(type_) | layout.data_bits(type_), [], ""
     try:
         if opening < 0:
-            raise CannotRewrite("a macro holds the initialiser")
+            raise NoEdit("a macro holds the initialiser")
         made = initialiser.assignments(unit, items, opening, declaration.name.encode(), type_)
         bits = made.bits
         if any(n.decl == declaration.decl for n in items.find("DECL_REF_EXPR")):
-            raise CannotRewrite("the initialiser refers to the object itself")
+            raise NoEdit("the initialiser refers to the object itself")
         if at is not declaration and _aliased(declaration) and not initialiser.is_constant(items):
-            raise CannotRewrite("the initialiser may read the object through a pointer to it")
+            raise NoEdit("the initialiser may read the object through a pointer to it")
         lines = [_clearing(declaration), *initialiser.lines(source, opening, made.made, source.indent(at.start))]
-    except CannotRewrite as why:
+    except NoEdit as why:
         refused = str(why)
     found = _escape(events, following, bits, declaration)
     if found is None:
@@ -185,15 +186,16 @@ def _clearing(declaration: Node) -> bytes:
 
 def _unset(unit: Unit, declaration: Node, events: list[Event], escape: Event, unset: int) -> Fix:
     """An object declared without a value: cleared behind the declarations that it stands among."""
-    message, refused, made = _message(declaration, escape, unset), "", None
     statement = declaration.statement
-    if any(e.at.statement is statement for e in events):
-        refused = "the declaration itself uses the object"
-    elif _in_switch(statement):
-        refused = "it is declared in a switch, where a jump would pass by the clearing"
-    else:
-        made = edits.after(unit, _last_declaration(statement, declaration), [_clearing(declaration)])
-    return _judged(unit, declaration, declaration, message, made, refused, [])
+
+    def made() -> list[Edit]:
+        if any(e.at.statement is statement for e in events):
+            raise NoEdit("the declaration itself uses the object")
+        if _in_switch(statement):
+            raise NoEdit("it is declared in a switch, where a jump would pass by the clearing")
+        return edits.after(unit, _last_declaration(statement, declaration), [_clearing(declaration)])
+
+    return _judged(unit, declaration, declaration, _message(declaration, escape, unset), made, [])
 
 
 def _in_switch(statement: Node) -> bool:
@@ -220,13 +222,15 @@ def _fix(
     unit: Unit, declaration: Node, at: Node, opening: int, lines: list[bytes], message: str, refused: str,
     doubts: list[str],
 ) -> Fix:  # fmt: skip
-    made = None
-    if not refused:
-        made = _replaced(unit, at, lines) if at is not declaration else _moved(unit, declaration, opening, lines)
-    return _judged(unit, declaration, at, message, made, refused, doubts)
+    def made() -> list[Edit]:
+        if refused:
+            raise NoEdit(refused)
+        return _replaced(unit, at, lines) if at is not declaration else _moved(unit, declaration, opening, lines)
+
+    return _judged(unit, declaration, at, message, made, doubts)
 
 
-def _moved(unit: Unit, declaration: Node, opening: int, lines: list[bytes]) -> list[Edit] | None:
+def _moved(unit: Unit, declaration: Node, opening: int, lines: list[bytes]) -> list[Edit]:
     """The list taken out of the declaration, and its lines put behind it."""
     source, statement = unit.source_of(declaration), declaration.statement
     end = initialiser.closing(source, opening)
@@ -235,12 +239,12 @@ def _moved(unit: Unit, declaration: Node, opening: int, lines: list[bytes]) -> l
     others = [c for c in statement.children if c is not declaration and c.start >= end]
     overtaken = any(n.kind == "CALL_EXPR" or _reads(n, declaration) for c in others for n in c.walk())
     if sign < 0 or overtaken or edits.has_comment(unit, declaration.path, start, opening) or _in_switch(statement):
-        return None
+        raise NoEdit(_NO_PLACE)
     placed = edits.after(unit, _last_declaration(statement, declaration, quiet=True), lines)
-    if placed is None or not unit.editable(declaration.path, start, end):
-        return None
+    if not unit.editable(declaration.path, start, end):
+        raise NoEdit("a macro holds the initialiser")
     if not placed[0].text.startswith((b"\n", b"\r\n")) and any(b"//" in line for line in lines):
-        return None
+        raise NoEdit("a comment to the end of the line would swallow what stands behind it")
     return [Edit(declaration.path, start, end, b""), *placed]
 
 
@@ -251,24 +255,22 @@ def _reads(node: Node, declaration: Node) -> bool:
     return node.decl == declaration.decl and not address
 
 
-def _replaced(unit: Unit, assignment: Node, lines: list[bytes]) -> list[Edit] | None:
+def _replaced(unit: Unit, assignment: Node, lines: list[bytes]) -> list[Edit]:
     """The assignment of a compound literal, as the lines."""
     source, start = unit.source_of(assignment), assignment.start
     semicolon = re.compile(rb"\s*;").match(source.code, assignment.end)
     end = semicolon.end() if semicolon else 0
     if not assignment.is_statement or not edits.in_block(assignment) or not unit.editable(assignment.path, start, end):
-        return None
+        raise NoEdit(_NO_PLACE)
     return [Edit(assignment.path, start, end, (source.newline + source.indent(start)).join(lines))]
 
 
 def _judged(
-    unit: Unit, declaration: Node, at: Node, message: str, made: list[Edit] | None, refused: str, doubts: list[str]
+    unit: Unit, declaration: Node, at: Node, message: str, make: Callable[[], list[Edit]], doubts: list[str]
 ) -> Fix:
-    if not made:
-        return Fix(at, message, Safety.ADVICE, reason=refused or "it stands where no statement can be put behind it")
     if not unit.layout_known(declaration.type):
         doubts = [*doubts, "its layout depends on names that no header declares"]
-    return Fix(at, message, Safety.SUGGESTED if doubts else Safety.SAFE, made, "; ".join(doubts))
+    return settle(at, message, lambda: Made(make(), doubt="; ".join(doubts)))
 
 
 def _inline(unit: Unit, literal: Node) -> Iterator[Fix]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ebpffix.editing.settle import NoEdit
 from ebpffix.frontend import Node, Type, Unit
 from ebpffix.sources.source import Source
 
@@ -22,10 +23,6 @@ _STEP = re.compile(rb"\.\s*(\w+)|\[\s*(\d+)\s*\]")
 _LITERAL_HEAD = re.compile(rb"\(\s*[\w\s]+?\s*\)\s*(?=\{)")
 _STRING = re.compile(rb'"((?:[^"\\\n]|\\[^\n])*)"\Z')
 _ESCAPE = re.compile(rb"\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)")
-
-
-class CannotRewrite(Exception):
-    """Why a list has no equal in assignments; the message is the reason of an advice."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def closing(source: Source, opening: int) -> int:
         depth += {b"(": 1, b"{": 1, b"[": 1, b",": 0}.get(match[0], -1)
         if depth == 0:
             return match.end()
-    raise CannotRewrite("its braces do not match")
+    raise NoEdit("its braces do not match")
 
 
 def is_zero(items: Node) -> bool:
@@ -89,12 +86,12 @@ def _enumerator(node: Node) -> bool:
 def assignments(unit: Unit, items: Node, opening: int, target: bytes, type_: Type) -> Assignments:
     """The assignments to `target` (an lvalue such as b"key") of the list whose brace stands at `opening`.
 
-    `items` is its INIT_LIST_EXPR. Raises CannotRewrite."""
+    `items` is its INIT_LIST_EXPR. Raises NoEdit."""
     source = unit.source_of(items)
     if not unit.editable(items.path, opening, closing(source, opening)):
-        raise CannotRewrite("a macro holds the initialiser")
+        raise NoEdit("a macro holds the initialiser")
     if re.search(rb"^[ \t]*#", source.code[opening : closing(source, opening)], re.MULTILINE):
-        raise CannotRewrite("a preprocessor line stands in the initialiser")
+        raise NoEdit("a preprocessor line stands in the initialiser")
     found = Assignments()
     _list(source, items, opening, target, type_, 0, found)
     return found
@@ -111,7 +108,7 @@ def _split(source: Source, opening: int) -> Iterator[_Item]:
                 first = start + len(text) - len(text.lstrip())
                 designator = _DESIGNATOR.match(source.uncommented, first, match.start())
                 if not designator and _OTHER_DESIGNATOR.match(source.code, first):
-                    raise CannotRewrite("a designator is not understood")
+                    raise NoEdit("a designator is not understood")
                 path = re.sub(rb"\s", b"", designator[1]) if designator else b""
                 value = designator.end() if designator else first
                 yield _Item(first, start + len(text.rstrip()), path, value)
@@ -123,7 +120,7 @@ def _split(source: Source, opening: int) -> Iterator[_Item]:
 def _list(source: Source, items: Node, opening: int, target: bytes, type_: Type, offset: int, out: Assignments) -> None:
     split = list(_split(source, opening))
     if len(split) != len(items.children):
-        raise CannotRewrite("a macro holds several initialisers")
+        raise NoEdit("a macro holds several initialisers")
     places = list(_places(type_))
     at = 0
     if split and type_.is_union:
@@ -141,11 +138,11 @@ def _list(source: Source, items: Node, opening: int, target: bytes, type_: Type,
             out.bits &= ~(_union_around(type_, place) << offset)
         else:
             if at >= len(places):
-                raise CannotRewrite("it has an initialiser for no member")
+                raise NoEdit("it has an initialiser for no member")
             path, value_type, place, bits = places[at]
             at += 1
         if out.given & bits << offset:
-            raise CannotRewrite("a member is initialised twice")
+            raise NoEdit("a member is initialised twice")
         _value(source, item, node, target + path, value_type, offset + place, bits << offset, out)
 
 
@@ -180,14 +177,14 @@ def _designated(type_: Type, path: bytes) -> _Target:
     for step in _STEP.finditer(path):
         if step[2] is not None:
             if not type_.is_array:
-                raise CannotRewrite("a designator is not understood")
+                raise NoEdit("a designator is not understood")
             type_ = type_.pointee
             place = int(step[2]) * 8 * type_.size
             bits = layout.data_bits(type_) << (offset + place)
         else:
             member = layout.member(type_, step[1].decode())
             if member is None:
-                raise CannotRewrite("a designator is not understood")
+                raise NoEdit("a designator is not understood")
             type_, place = member.type, member.offset
             bits = member.bits << offset
         offset += place
@@ -198,14 +195,14 @@ def _value(
     source: Source, item: _Item, node: Node, target: bytes, type_: Type, offset: int, bits: int, out: Assignments
 ) -> None:
     if type_.is_const:
-        raise CannotRewrite("it has a const member")
+        raise NoEdit("it has a const member")
     literal = _LITERAL_HEAD.match(source.code, item.value, item.end)
     opening = literal.end() if literal else item.value
     inner = next(node.find("INIT_LIST_EXPR"), None)
     aggregate = type_.is_record or type_.is_array
     if aggregate and source.code[opening : opening + 1] == b"{" and inner is not None:
         if closing(source, opening) != item.end:
-            raise CannotRewrite("a value is not understood")
+            raise NoEdit("a value is not understood")
         _list(source, inner, opening, target, type_, offset, out)
         out.given |= bits
         return
@@ -215,9 +212,9 @@ def _value(
     if type_.is_array:
         statement = _copy(target, text, type_)
     elif type_.is_record and not node.type.is_record:
-        raise CannotRewrite("braces around a member's initialiser are left out")
+        raise NoEdit("braces around a member's initialiser are left out")
     elif source.code[opening : opening + 1] == b"{":
-        raise CannotRewrite("a single value stands in braces")
+        raise NoEdit("a single value stands in braces")
     else:
         statement = target + b" = " + text + b";"
     out.made.append(Assignment(statement, item.start, item.end))
@@ -226,11 +223,11 @@ def _value(
 def _copy(target: bytes, text: bytes, array: Type) -> bytes:
     string = _STRING.match(text)
     if not string or array.pointee.size != 1:
-        raise CannotRewrite("an array member has an initialiser without braces")
+        raise NoEdit("an array member has an initialiser without braces")
     room = array.length or 0
     length = len(_ESCAPE.sub(b"x", string[1])) + 1
     if length > room + 1:
-        raise CannotRewrite("a string is longer than its array")
+        raise NoEdit("a string is longer than its array")
     # A string that fills its array leaves no room for the final zero byte.
     size = text if length <= room else target
     return b"__builtin_memcpy(" + target + b", " + text + b", sizeof(" + size + b"));"

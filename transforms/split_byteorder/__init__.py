@@ -32,9 +32,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import is_evaluated, is_load, is_written, pointer
+from ebpffix.analysis.provenance import Proof, Space, is_evaluated, is_load, is_written, pointer, prove
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.hoist import Place, place, statement_of
+from ebpffix.editing.settle import Made, NoEdit, first_of
 from ebpffix.editing.statements import after, before, local_name
 from ebpffix.fix import BCC, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
@@ -164,15 +165,16 @@ class _Read:
         obstacle = self._obstacle()
         if obstacle:
             return self._advice(*obstacle)
-        made = self._unwrapped() or self._split() or self._hoisted(names) or self._function()
-        if made is None:
+        try:
+            made = first_of(self._unwrapped, self._split, lambda: self._hoisted(names), self._function)
+        except NoEdit:
             reason = "the read can be moved in front of no statement without changing its value"
             return self._advice("read it into a local first", reason)
-        cure, edits = made
-        reason = ""
-        if self._place is Place.GUARDED and cure.startswith("read it"):
-            reason = "the field is then read also where the condition before it does not hold"
-        return Fix(self._span, self._message(cure), Safety.SUGGESTED if reason else Safety.SAFE, edits, reason)
+        proof, doubt = self._proof, made.doubt
+        if not doubt and not proof.is_certain:
+            doubt = f"it is not certain: {proof.doubt}"
+        safety = Safety.SUGGESTED if doubt else Safety.SAFE
+        return Fix(self._span, self._message(made.how), safety, made.edits, doubt, proof.chains)
 
     def hidden(self) -> Fix:
         assert self.hiding is not None
@@ -204,32 +206,31 @@ class _Read:
             if root(self.unit, self.through.uncast) is not None:
                 cure = "read it link by link with `bpf_probe_read_kernel`"
                 return cure, "BCC does not know the chain's first pointer"
-            if not self._of_kernel_type():
-                cure = "read it with `bpf_probe_read_kernel`, or `bpf_probe_read_user`"
-                return cure, "the structure is the file's own, so it may lie in user space"
+            if self._proof.space is not Space.KERNEL:
+                return "read it with `bpf_probe_read_kernel`, or `bpf_probe_read_user`", self._proof.unknown
         return None
 
-    def _of_kernel_type(self) -> bool:
-        where = self.through.type.pointee.declared_in
-        return where is not None and where not in self.unit.sources
+    @cached_property
+    def _proof(self) -> Proof:
+        return prove(self.unit, self.through)
 
     # -- ways to mend it
 
-    def _unwrapped(self) -> tuple[str, list[Edit]] | None:
+    def _unwrapped(self) -> Made:
         """`READ_ONCE(sk->f)` without READ_ONCE: the probe read that BCC makes reads once."""
         if self.macro.name != "READ_ONCE" or self.known is not Root.TRACKED or len(self.around) > 1:
-            return None
+            raise NoEdit("its macro does more than read it once")
         edits = [Edit(self.path, self.macro.start, self.start, b""), Edit(self.path, self.end, self.macro.end, b"")]
-        return "leave the macro out, a probe read reads once", edits
+        return Made(edits, "leave the macro out, a probe read reads once")
 
-    def _split(self) -> tuple[str, list[Edit]] | None:
+    def _split(self) -> Made:
         """`u16 sport = sk->f; sport = ntohs(sport);`, where the conversion is all that a local is set to."""
         macro = self.macro
         if len(self.around) > 1 or macro.name.encode() not in _FUNCTIONS or not self._is_all_of_it():
-            return None
+            raise NoEdit("it is not all that a conversion converts")
         target, statement = _set_to(self.unit, self.node, macro)
         if target is None or statement is None or not self._fits(target):
-            return None
+            raise NoEdit("no local is set to it that could hold it")
         name, source = target.name.encode(), self.unit.sources[self.path]
         opening, closing = source.data[macro.start : self.start], source.data[self.end : macro.end]
         convert = name + b" = " + opening + name + closing + b";"
@@ -243,7 +244,7 @@ class _Read:
         else:
             edits = [Edit(self.path, statement.start, macro.end, self._probe_read(name))]
             added = after(self.unit, statement, [convert])
-        return ("read the field first, then convert it", edits + added) if added else None
+        return Made(edits + added, "read the field first, then convert it")
 
     def _is_all_of_it(self) -> bool:
         """Whether the macro's argument is the access and nothing else, comments aside."""
@@ -257,11 +258,11 @@ class _Read:
             return False
         return type_.size == field.size or (self.known is Root.TRACKED and type_.size > field.size)
 
-    def _hoisted(self, names: _Names) -> tuple[str, list[Edit]] | None:
-        statement, declared = self._statement, _declared(self.node)
-        only_here = self._place is Place.GUARDED and self._function() is not None
-        if self._place is Place.FIXED or only_here or statement is None or declared is None:
-            return None
+    def _hoisted(self, names: _Names) -> Made:
+        statement, declared = statement_of(self.node, self.around[0]), _declared(self.node)
+        where = place(self.node, statement)
+        if where is Place.FIXED or (where is Place.GUARDED and self._has_function()):
+            raise NoEdit("its value is only right in its place")
         name = self._name(statement, names)
         lines = [declared + name + b" = " + self.text + b";"]
         if self.known is Root.KERNEL:
@@ -269,29 +270,27 @@ class _Read:
         added = before(self.unit, statement, lines)
         once = self.macro if self.macro.name == "READ_ONCE" else self
         how = "read it into" if self.known is Root.TRACKED else "read it by `bpf_probe_read_kernel` into"
-        edit = Edit(self.path, once.start, once.end, name)
-        return (f"{how} `{name.decode()}` first", [*added, edit]) if added else None
+        doubt = "the field is then read also where the condition before it does not hold"
+        edits = [*added, Edit(self.path, once.start, once.end, name)]
+        return Made(edits, f"{how} `{name.decode()}` first", doubt if where is Place.GUARDED else "")
 
-    def _function(self) -> tuple[str, list[Edit]] | None:
-        function = _FUNCTIONS.get(self.macro.name.encode())
-        if function is None or len(self.around) > 1 or self.known is not Root.TRACKED:
-            return None
+    def _has_function(self) -> bool:
+        """Whether BCC has a function for the macro, inside of which it rewrites."""
+        known = self.macro.name.encode() in _FUNCTIONS
+        return known and len(self.around) == 1 and self.known is Root.TRACKED
+
+    def _function(self) -> Made:
+        if not self._has_function():
+            raise NoEdit("no function does the same")
+        function = _FUNCTIONS[self.macro.name.encode()]
         edit = Edit(self.path, self.macro.start, self.macro.start + len(self.macro.name), function)
-        return f"`{function.decode()}` is a function", [edit]
+        return Made([edit], f"`{function.decode()}` is a function")
 
     def _probe_read(self, name: bytes) -> bytes:
         address = self.through.text if self.node.kind == "UNARY_OPERATOR" else b"&" + self.text
         return b"bpf_probe_read_kernel(&" + name + b", sizeof(" + name + b"), " + address + b")"
 
     # -- places
-
-    @cached_property
-    def _statement(self) -> Node | None:
-        return statement_of(self.node, self.around[0])
-
-    @cached_property
-    def _place(self) -> Place:
-        return Place.FIXED if self._statement is None else place(self.node, self._statement)
 
     def _name(self, statement: Node, names: _Names) -> bytes:
         body = self.function.body
@@ -336,15 +335,15 @@ def _set_to(unit: Unit, node: Node, macro: Macro) -> tuple[Node | None, Node | N
 # -- the new local
 
 
-def _declared(node: Node) -> bytes | None:
-    """The type of a field in front of a local's name, as BCC programs spell it; None for what has no simple name."""
+def _declared(node: Node) -> bytes:
+    """The type of a field in front of a local's name, as BCC programs spell it. NoEdit for what has no simple name."""
     type_ = node.type
     spelled = re.sub(r"\b(?:const|volatile)\s+", "", type_.spelling).strip()
     known = _TYPES.get(re.sub(r"\b(?:const|volatile)\s+", "", type_.canonical.spelling))
     if known and _KERNEL_TYPE.match(spelled):
         return known + b" "
     if "(" in spelled:  # a pointer to a function, or an enum without a name
-        return None
+        raise NoEdit("its type has no simple name")
     return spelled.encode() + (b"" if spelled.endswith("*") else b" ")
 
 

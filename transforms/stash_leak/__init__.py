@@ -32,6 +32,7 @@ from ebpffix.analysis.flow import Edge, Effect, Flow, Step, Use
 from ebpffix.analysis.probes import Probes
 from ebpffix.analysis.programs import program_of
 from ebpffix.analysis.values import taker
+from ebpffix.editing.settle import Made, NoEdit, first_of, settle
 from ebpffix.editing.statements import after, before
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import MapCall, Node, Unit
@@ -149,86 +150,87 @@ class _Return:
         if not self.stash.deletes:
             message = f"nothing deletes what the entry probe stored in `{name}`"
         message += ": entries of threads that end add up until the hash is full"
-        edits = self._edits()
-        if edits is None:
-            reason = "the place for it needs a look: key, pointer or a macro are in the way"
-            return Fix(self.lookup.call, f"{message}; delete it on every path", Safety.ADVICE, reason=reason)
-        reason = f"if user space reads `{name}` too, the entries have to stay"
-        return Fix(self.lookup.call, f"{message}; the fix deletes it", Safety.SUGGESTED, edits, reason)
+        doubt = f"if user space reads `{name}` too, the entries have to stay"
+        return settle(
+            self.lookup.call,
+            message,
+            lambda: Made(self._edits(), "; the fix deletes it", doubt),
+            "; delete it on every path",
+        )
 
     # -- where the delete goes
 
-    def _edits(self) -> list[Edit] | None:
+    def _edits(self) -> list[Edit]:
         if any(u.effect is Effect.ESCAPE or self._may_return(u) for u in self.uses):
-            return None
+            raise NoEdit("the pointer to the entry is kept elsewhere too, where it may be used after the delete")
         line = self._delete()
-        if line is None:
-            return None
-        return self._behind_last_use(line) or self._at_each_exit(line)
+        return first_of(lambda: self._behind_last_use(line), lambda: self._at_each_exit(line))
 
     def _may_return(self, use: Use) -> bool:
         """Whether a function of the program gets the entry and can give the pointer back."""
         return use.effect is Effect.PASS and use.call is not None and _is_own_pointer(use.call)
 
-    def _delete(self) -> bytes | None:
+    def _delete(self) -> bytes:
         call, key = self.lookup.call, self.lookup.key
         owner = self.lookup.map.text
         if key is None or not key.text or not owner or b"\n" in key.text:
-            return None
+            raise NoEdit("a macro's body holds the lookup, or its key is written over several lines")
         callee = call.callee
         if callee is not None and callee.kind == "MEMBER_REF_EXPR":
             return owner + b".delete(" + key.text + b");"
         return b"bpf_map_delete_elem(" + call.arguments[0].text + b", " + key.text + b");"
 
-    def _behind_last_use(self, line: bytes) -> list[Edit] | None:
+    def _behind_last_use(self, line: bytes) -> list[Edit]:
         """Once, where nothing is deleted yet and all paths go through the last use."""
         flow = self.flow
         used = {s for u in self.uses if (s := flow.step(u.node)) is not None}
         last = [s for s in used if not flow.reachable(s) & used]
+        node = last[0].node if len(last) == 1 else None
         if (
-            self.deletes & flow.reachable(self.step)
-            or len(last) != 1
+            node is None
+            or self.deletes & flow.reachable(self.step)
             or flow.exit in flow.reachable(self.step, last, self.absent)
         ):
-            return None
-        node = last[0].node
-        if node is None:
-            return None
+            raise NoEdit("no place is behind the last use on all paths")
         statement = node.statement
         if statement.kind.endswith("_STMT") and statement.kind != "DECL_STMT":
-            return None  # a condition, or the return itself
+            raise NoEdit("the last use is a condition, or the return itself")
         while (following := _next(statement)) is not None and following.kind == "DECL_STMT":
             statement = following
-        return after(self.unit, statement, [line]) if self._key_holds(last[0], statement) else None
+        self._check_key(last[0], statement)
+        return after(self.unit, statement, [line])
 
-    def _at_each_exit(self, line: bytes) -> list[Edit] | None:
+    def _at_each_exit(self, line: bytes) -> list[Edit]:
         edits: list[Edit] = []
         used = {self.flow.step(u.node) for u in self.uses}
         for step in self.leaving:
             node = step.node
-            if node is None or not self._key_holds(step, node):
-                return None
-            if node.kind != "RETURN_STMT":
-                made = self._at_the_end(line)
-            elif step in used:
-                return None
-            else:
-                made = _before_return(self.unit, node, line)
-            if made is None:
-                return None
+            if node is None:
+                raise NoEdit("a path leaves the function where no statement stands")
+            self._check_key(step, node)
+            if step in used and node.kind == "RETURN_STMT":
+                raise NoEdit("the value that is returned needs the entry")
+            at_return = node.kind == "RETURN_STMT"
+            made = _before_return(self.unit, node, line) if at_return else self._at_the_end(line)
             edits += [edit for edit in made if edit not in edits]
         return edits
 
-    def _at_the_end(self, line: bytes) -> list[Edit] | None:
+    def _at_the_end(self, line: bytes) -> list[Edit]:
         body = self.flow.function.body
-        return after(self.unit, body.children[-1], [line]) if body is not None and body.children else None
+        if body is None or not body.children:
+            raise NoEdit("the function has no statement to put it behind")
+        return after(self.unit, body.children[-1], [line])
+
+    def _check_key(self, step: Step, place: Node) -> None:
+        if not self._key_holds(step, place):
+            raise NoEdit("the key may have changed since the lookup, or is out of scope")
 
     def _key_holds(self, step: Step, place: Node) -> bool:
         """Whether the key has at a step the value that it had in the lookup, on whatever path, and is in scope."""
-        key = self.lookup.key.uncast if self.lookup.key is not None else None
-        if key is None or key.kind != "UNARY_OPERATOR" or key.operator != "&":
+        variable = self.lookup.key.address_of if self.lookup.key is not None else None
+        if variable is None:
             return False
-        decl = key.children[0].bare.decl
+        decl = variable.decl
         writes = [u for u in self.flow.changes(decl) if not _reads_key(u)]
         declared = next((u.node for u in writes if u.node.kind == "VAR_DECL"), None)
         if declared is not None:
@@ -245,7 +247,7 @@ class _Return:
         return len(steps) == 1 and steps[0] is not None and self.flow.dominates(steps[0], step)
 
 
-def _before_return(unit: Unit, node: Node, line: bytes) -> list[Edit] | None:
+def _before_return(unit: Unit, node: Node, line: bytes) -> list[Edit]:
     parent = node.parent
     labelled = parent is not None and parent.kind in ("LABEL_STMT", "CASE_STMT", "DEFAULT_STMT")
     if not labelled or parent is None or parent.parent is None or parent.parent.kind != "COMPOUND_STMT":
@@ -253,7 +255,7 @@ def _before_return(unit: Unit, node: Node, line: bytes) -> list[Edit] | None:
     source = unit.source_of(node)
     indent = source.data[source.line_start(node.start) : node.start]
     if indent.strip(b" \t") or not unit.editable(node.path, node.start, node.end):
-        return None
+        raise NoEdit("it stands behind a label on one line, or in a macro's body")
     return [Edit(node.path, node.start, node.start, line + source.newline + indent)]
 
 

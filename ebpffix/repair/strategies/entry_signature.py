@@ -56,7 +56,7 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
     include = add_include(unit, function.path, b"bpf/bpf_tracing.h")
     says = f"the arguments come out of the context, by {macro}()"
     at = Span(function.path, match.start(), match.end())
-    yield Candidate((*edits, *([include] if include else [])), Effect.EXACT, says, at)
+    yield Candidate((*edits, *include), Effect.EXACT, says, at)
 
 
 def _members(refusal: Refusal, function: Node, parameters: list[Node]) -> Iterator[Candidate]:

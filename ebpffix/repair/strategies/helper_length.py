@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ebpffix.editing.statements import before
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, place, scalar
@@ -62,7 +61,7 @@ def _length(refusal: Refusal, call: Node, length: Node, buffer: Node) -> Iterato
         for kept in (False, True):
             lines = [*made.lines, *([scalar.barrier(made.name)] if kept else [])]
             for action in place.leaving(unit, statement):
-                if edits := before(unit, statement, [*lines, b"if (" + zero + b")", step + action]):
+                if edits := place.before(unit, statement, [*lines, b"if (" + zero + b")", step + action]):
                     says = f"where {said} is 0: `{action.decode()}`"
                     yield Candidate((*edits, *made.edits), Effect.EXACT, says, at, fallback=kept)
         return
@@ -71,14 +70,14 @@ def _length(refusal: Refusal, call: Node, length: Node, buffer: Node) -> Iterato
     clamp = [b"if (" + made.name + b" > " + room + b")", step + made.name + b" = " + room + b";"]
     for kept in (False, True):
         lines = [*made.lines, *([scalar.barrier(made.name)] if kept else [])]
-        if made.unsigned and (edits := before(unit, statement, [*lines, *clamp])):
+        if made.unsigned and (edits := place.before(unit, statement, [*lines, *clamp])):
             says = f"what is longer than {room.decode()} is cut off"
             yield Candidate((*edits, *made.edits), Effect.EXACT, says, at, fallback=kept)
         for action in place.leaving(unit, statement):
             outside = made.name + b" > " + room
             if not made.unsigned:
                 outside = made.name + b" < 0 || " + made.name + b" > (long)" + room
-            if edits := before(unit, statement, [*lines, b"if (" + outside + b")", step + action]):
+            if edits := place.before(unit, statement, [*lines, b"if (" + outside + b")", step + action]):
                 says = f"where {said} is negative or greater than {room.decode()}: `{action.decode()}`"
                 yield Candidate((*edits, *made.edits), Effect.EXACT, says, at, fallback=kept or made.unsigned)
     yield from _copied(refusal, call, length, room)
@@ -93,7 +92,7 @@ def _copied(refusal: Refusal, call: Node, length: Node, room: bytes) -> Iterator
     step = place.step(unit, call)
     lines = [*made.lines, scalar.barrier(made.name)]
     lines += [b"if (" + made.name + b" > " + room + b")", step + made.name + b" = " + room + b";"]
-    if edits := before(unit, statement, lines):
+    if edits := place.before(unit, statement, lines):
         says = f"what is longer than {room.decode()}, or negative, becomes {room.decode()}"
         yield Candidate((*edits, *made.edits), Effect.EXACT, says, Span(call.path, call.start, call.end), fallback=True)
 
@@ -135,7 +134,7 @@ def _offset(refusal: Refusal, call: Node, register: int) -> Iterator[Candidate]:
             outside = made.name + b" < 0 || " + made.name + b" > (long)(" + room + b")"
         for action in place.leaving(unit, statement):
             step = place.step(unit, call)
-            if edits := before(unit, statement, [*lines, b"if (" + outside + b")", step + action]):
+            if edits := place.before(unit, statement, [*lines, b"if (" + outside + b")", step + action]):
                 says = f"where {index.text.decode(errors='replace')} leaves no room: `{action.decode()}`"
                 at = Span(call.path, call.start, call.end)
                 yield Candidate((*edits, *made.edits), Effect.EXACT, says, at, fallback=kept)

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 
 from ebpffix.editing.hoist import Place
 from ebpffix.editing.hoist import place as evaluated
-from ebpffix.editing.statements import before
 from ebpffix.fix import Edit, Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, place, scalar
@@ -95,7 +94,7 @@ def _bounded(
     lines = [*made.lines, *([scalar.barrier(made.name)] if kept else [])]
     for action in place.leaving(unit, target):
         guard = [b"if (" + condition + b")", place.step(unit, target) + action]
-        if edits := before(unit, target, [*lines, *guard]):
+        if edits := place.before(unit, target, [*lines, *guard]):
             says = f"where {index.text.decode(errors='replace')} is not below {limit[0].decode()}: `{action.decode()}`"
             effect = Effect.EXACT if exact else Effect.EARLY
             yield Candidate((*edits, *made.edits), effect, says, at, fallback=kept)

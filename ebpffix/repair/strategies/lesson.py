@@ -26,17 +26,20 @@ def _transforms() -> Mapping[str, Registered]:
 
 
 def propose(refusal: Refusal) -> Iterator[Candidate]:
-    """The fixes of the transforms that the message's class names, the nearest to the refusal first."""
+    """The fixes of the transforms that cure the message's class, the nearest to the refusal first."""
     explanation = explain(refusal.message)
     if explanation is None:
         return
-    names = [explanation.transform, *(name for _, name in explanation.cures)]
+    cures = (
+        (cure.pattern, known) for known in _transforms().values() for cure in known.facts.cures_of(explanation.key)
+    )
+    # Who is about the whole class first: it is known to be about this refusal too.
+    knowing = [one for _, one in sorted(cures, key=lambda cure: bool(cure[0]))]
     place = locate.line_of(refusal.unit, refusal.step.source) if refusal.step else None
-    for name in dict.fromkeys(n for n in names if n):
-        known = _transforms().get(name)
-        if known is None or refusal.unit.dialect not in known.facts.dialects:
+    for one in dict.fromkeys(knowing):
+        if refusal.unit.dialect not in one.facts.dialects:
             continue
-        fixes = [fix for fix in known.find(refusal.unit) if fix.edits]
+        fixes = [fix for fix in one.find(refusal.unit) if fix.edits]
         if place:
             line = place[1]
             fixes.sort(key=lambda f: abs(refusal.unit.source_of(f.at).line(f.at.start) - line))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.editing.statements import before
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, place
@@ -45,7 +44,7 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
         for lines in ([text], [b"if (" + variable + b")", step + text]):
             if len(lines) == 2 and b"&" + variable in text:
                 continue  # no pointer, so it is never NULL
-            if edits := before(refusal.unit, node, lines):
+            if edits := place.before(refusal.unit, node, lines):
                 says = f"{text.decode(errors='replace')} before this return"
                 yield Candidate(tuple(edits), Effect.EXACT, says, Span(call.path, call.start, call.end))
 

@@ -18,7 +18,6 @@ import re
 from collections.abc import Iterator
 
 from ebpffix.analysis.provenance import pointer
-from ebpffix.editing.statements import after
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, packet, place
@@ -56,7 +55,7 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
             continue
         past = b"(void *)(" + variable + b" + 1)"
         check = [b"if (" + past + b" > " + end + b")", place.step(unit, use) + action]
-        edits = after(unit, moved, [*lines, *check])
+        edits = place.after(unit, moved, [*lines, *check])
         if edits:
             effect = Effect.CHANGING if _LAYOUT.search(name) else Effect.EXACT
             says = f"the packet is looked at again behind {name}(); where it is too short then: `{action.decode()}`"

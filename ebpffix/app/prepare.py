@@ -1,0 +1,188 @@
+"""From flags and configuration files to what a run works on, and what it is asked to do."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ebpffix.app import changed_lines as scope
+from ebpffix.app.config import (
+    CompileCommands,
+    Config,
+    check_defines,
+    check_transforms,
+    find_compile_commands,
+    load_config,
+    parse_kernel,
+)
+from ebpffix.app.flags import STDIN, Flags
+from ebpffix.frontend.environment import Environment, Options
+from ebpffix.rewriting.found import Found
+from ebpffix.run.settings import Settings
+from ebpffix.sources.discover import Discovery, discover
+from ebpffix.sources.files import git_root, inside, root_of
+from ebpffix.transform import Registered
+
+if TYPE_CHECKING:
+    from ebpffix.verify.session import Verifier
+
+Tell = Callable[[str], None]  # one line for the user, about what does not stop the run
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a mode needs."""
+
+    config: Config
+    discovery: Discovery
+    settings: Settings
+
+
+def prepare(flags: Flags, known: Mapping[str, Registered], tell: Tell) -> Work:
+    """The work that was asked for. ConfigError, GitError, OSError and ValueError are one line each for the user."""
+    config = _config(flags, known, tell)
+    discovery, contents = _discover(flags, config)
+    return Work(config, discovery, _settings(flags, config, known, contents, tell))
+
+
+def _config(flags: Flags, known: Collection[str], tell: Tell) -> Config:
+    """The nearest configuration file with the flags over it."""
+    given: dict[str, Any] = {
+        name: getattr(flags, name)
+        for name in ("select", "ignore", "dialect", "define", "unsafe_fixes")
+        if getattr(flags, name)
+    }
+    check_defines(flags.define)
+    for name in ("select", "ignore"):
+        check_transforms(getattr(flags, name), known, f"--{name}")
+    if flags.target_kernel:
+        given["target_kernel"] = parse_kernel(flags.target_kernel)
+    for name in ("vmlinux", "btf", "compile_commands", "baseline"):
+        if getattr(flags, name):
+            given[name] = _existing(getattr(flags, name), f"--{name.replace('_', '-')}")
+    if flags.include:
+        given["include"] = tuple(_existing(folder, "-I") for folder in flags.include)
+    named = [flags.stdin_filename if path == STDIN else path for path in flags.paths]
+    config = load_config([path for path in named if path], known, tell)
+    return dataclasses.replace(config, **given)
+
+
+def _existing(name: str, flag: str) -> Path:
+    if not os.path.exists(name):
+        raise ValueError(f"{flag} {name}: there is no such file; check the path")
+    return Path(os.path.abspath(name))
+
+
+def _discover(flags: Flags, config: Config) -> tuple[Discovery, dict[Path, bytes]]:
+    """The files of the run, and the text of standard input under the name that it was given."""
+    if not flags.stdin:
+        paths = flags.paths or (".",)
+        found = discover(paths, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
+        return found, {}
+    path = Path(os.path.abspath(flags.stdin_filename or "stdin.bpf.c"))
+    text = {path: sys.stdin.buffer.read()}
+    return Discovery.of_text(path, text[path], config.dialect), text
+
+
+def _settings(
+    flags: Flags, config: Config, known: Mapping[str, Registered], contents: Mapping[Path, bytes], tell: Tell
+) -> Settings:
+    chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
+    cache = None if flags.no_cache else _cache_folder(tell)
+    options = Options(
+        target_kernel=config.target_kernel,
+        include_dirs=config.include,
+        defines=config.define,
+        vmlinux=config.vmlinux,
+        btf=config.btf,
+        cache=cache,
+        given=_given(flags),
+    )
+    return Settings(
+        transforms=chosen,
+        known=frozenset(known),
+        environment=Environment(options),
+        jobs=flags.jobs or len(os.sched_getaffinity(0)),
+        cache=cache,
+        unsafe=config.unsafe_fixes,
+        wanted=_wanted(flags, config, contents),
+        flags=_compile_flags(config, tell),
+        contents=contents,
+        verifier=verifier_of(flags, cache) if flags.verify else None,
+        stepwise=flags.step,
+    )
+
+
+def _given(flags: Flags) -> tuple[Path, ...]:
+    """What the user pointed at by a flag, where a configuration file may come from a stranger."""
+    named = [*flags.include, *(getattr(flags, name) for name in ("vmlinux", "btf") if getattr(flags, name))]
+    if flags.compile_commands:
+        named.append(os.path.dirname(os.path.abspath(flags.compile_commands)))
+    return tuple(Path(os.path.abspath(name)) for name in named)
+
+
+def verifier_of(flags: Flags, cache: Path | None) -> Verifier:
+    """What compiles and loads; it ends with the process."""
+    from ebpffix.verify.session import Verifier
+
+    verifier = Verifier(clang=flags.clang, cap_bpf=flags.cap_bpf, cache=cache)
+    atexit.register(verifier.close)
+    return verifier
+
+
+def _compile_flags(config: Config, tell: Tell) -> Callable[[Path], list[str]]:
+    """The flags of a program out of the compile_commands.json that was given, else of the one in its project."""
+
+    @functools.cache
+    def commands(path: Path | None) -> CompileCommands | None:
+        return CompileCommands(path, tell) if path else None
+
+    @functools.cache
+    def of_root(root: Path) -> CompileCommands | None:
+        return commands(config.compile_commands or find_compile_commands(root))
+
+    def flags(program: Path) -> list[str]:
+        found = of_root(root_of(program))
+        return found.compile_flags(program) if found else []
+
+    return flags
+
+
+def _cache_folder(tell: Tell) -> Path | None:
+    """The folder for what is kept; None, and a line that says why, if none can be trusted."""
+    import platformdirs
+
+    from ebpffix.run.cache import refusal
+
+    given = os.environ.get("EBPFFIX_CACHE_DIR")
+    folder = Path(os.path.abspath(given) if given else platformdirs.user_cache_dir("ebpffix"))
+    tree = git_root(os.getcwd()) if given else None
+    if tree and inside(os.path.realpath(folder), os.path.realpath(tree)):
+        why = "lies in the project, which could bring results of its own; name a folder outside of it"
+    else:
+        why = refusal(folder)
+    if why:
+        tell(f"{folder}: {why}: nothing is kept there, and nothing read from there")
+    return None if why else folder
+
+
+def _wanted(flags: Flags, config: Config, contents: Mapping[Path, bytes]) -> Callable[[Found], bool]:
+    """Whether a finding counts: with --changed-lines or --diff-base, those that overlap a changed line; with a
+    baseline, those that are not in it."""
+    filters: list[Callable[[Found], bool]] = []
+    if flags.changed_lines:
+        filters.append(scope.of_diff(Path(flags.changed_lines), contents))
+    if flags.diff_base:
+        filters.append(scope.since(flags.diff_base, contents))
+    if config.baseline and not flags.write_baseline:
+        from ebpffix.app import baseline
+
+        filters.append(baseline.outside(config.baseline, contents))
+    return lambda found: all(wanted(found) for wanted in filters)

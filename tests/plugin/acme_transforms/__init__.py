@@ -1,0 +1,1 @@
+"""Transforms of Acme: each module is one."""
