@@ -292,11 +292,14 @@ def _system_dirs() -> list[str]:
 
 
 _HERE = machine.here()
+_NEWLY_ERRORS = ("int-conversion", "incompatible-function-pointer-types", "implicit-int", "incompatible-pointer-types")
 _BASE = (
-    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
-    # Errors of newer compilers alone, which do not harm the syntax tree. A function that nobody declares stays one: it
-    # shows a fix that lacks its include.
-    *("-Wno-int-conversion", "-Wno-incompatible-function-pointer-types", "-Wno-implicit-int"),
+    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0"),
+    # Errors of newer compilers alone, which do not harm the syntax tree. They warn, and nothing else does: a fix that
+    # brings one is seen. A function that nobody declares stays an error: it shows a fix that lacks its include.
+    *("-Wno-everything", "-Werror=implicit-function-declaration"),
+    *(f"-W{what}" for what in _NEWLY_ERRORS),
+    *(f"-Wno-error={what}" for what in _NEWLY_ERRORS),
     f"-D__TARGET_ARCH_{_HERE.target if _HERE else 'x86'}",
     "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )

@@ -150,7 +150,13 @@ def _encode(result: Result) -> dict[str, Any]:
         }
         for name, fix in result.findings
     ]
-    return {"status": result.status, "errors": result.errors, "notes": result.notes, "findings": findings}
+    return {
+        "status": result.status,
+        "errors": result.errors,
+        "notes": result.notes,
+        "guessed": result.guessed,
+        "findings": findings,
+    }
 
 
 def _decode(data: Any, job: Job) -> Result:
@@ -158,7 +164,8 @@ def _decode(data: Any, job: Job) -> Result:
     findings = [(_of(found["transform"], job.transforms), _fix(found, job)) for found in data["findings"]]
     if type(data["errors"]) is not int:
         raise TypeError
-    return Result(Status(data["status"]), findings, data["errors"], [_text(note) for note in data["notes"]])
+    notes, guessed = ([_text(one) for one in data[name]] for name in ("notes", "guessed"))
+    return Result(Status(data["status"]), findings, data["errors"], notes, guessed)
 
 
 def _fix(found: Any, job: Job) -> Fix:
