@@ -15,9 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from ebpffix.fix import apply
 from ebpffix.frontend import Unit
-from ebpffix.repair import locate, oracle
+from ebpffix.repair import locate, needed, oracle
 from ebpffix.repair.model import Candidate, Effect, Refusal
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import changed_spans
@@ -131,7 +130,28 @@ class Search:
         self._accepted = {p.name for p in built.programs if p.verdict == "accepted"}
         self._best = Found(files, (), _words(built), built)
         done = self._from(files, built, (), frozenset()) or self._best
+        done = self._least(done) if done.repaired else done
         return replace(done, tried=self._tried, seconds=self._elapsed)
+
+    def _least(self, found: Found) -> Found:
+        """A repair without the candidates that later ones made needless."""
+        for number in reversed(range(len(found.made) - 1)):
+            if self._over:
+                break
+            made = (*found.made[:number], *found.made[number + 1 :])
+            try:
+                files = needed.without(self._start, [m.candidate.edits for m in found.made], number)
+            except (ValueError, KeyError):
+                continue
+            if files is None or _key(files) in self._seen:
+                continue
+            self._seen.add(_key(files))
+            self._tried += 1
+            built = self.bench.build(files)
+            loads = not built.error and not built.refused and not self._harmed(built)
+            if loads and not oracle.gone(self._first.data, built.data):
+                return self._least(self._judged(Found(files, made, "", built)))
+        return found
 
     @property
     def _elapsed(self) -> float:
@@ -245,13 +265,10 @@ class Search:
 
 
 def _apply(files: Files, candidate: Candidate) -> dict[Path, bytes] | None:
-    changed = dict(files)
     try:
-        for path in {edit.path for edit in candidate.edits}:
-            changed[path] = apply(files[path], [e for e in candidate.edits if e.path == path])
+        return needed.made_in(files, candidate.edits)
     except (ValueError, KeyError):  # edits that overlap, or in a file that is not the user's
         return None
-    return changed
 
 
 def _key(files: Files) -> tuple[tuple[Path, bytes], ...]:
@@ -275,7 +292,7 @@ def _signature(files: Files, built: Built) -> Signature:
     source = trace.last.source if trace.last else None
     text = b""
     for path, data in files.items():
-        if source and path.name == source.file.rpartition("/")[2]:
+        if source and locate.name_in_log(path) == source.file.rpartition("/")[2]:
             text = b"".join(data.splitlines()[source.line - 1 : source.line]).strip()
     return program, re.sub(r"-?(?:0x[0-9a-f]+|\d+)", "#", message), text
 

@@ -112,7 +112,8 @@ def _repair(jobs: Jobs, loadable: Loadable, target: Target, strategies: Sequence
 def _unit(jobs: Jobs, program: Program, files: Mapping[Path, bytes]) -> Unit:
     """The program parsed, with other contents for its files."""
     now = replace(program, source=Source(program.path, files[program.path]))  # type: ignore[type-var]
-    job = jobs.prepare(now, {**jobs.before, **files}).job
+    known = {path: data for path, data in files.items() if path in jobs.before}
+    job = jobs.prepare(now, {**jobs.before, **known}).job
     cache = jobs.settings.cache
     header = None
     if cache and job.setup.prefix:
