@@ -116,6 +116,7 @@ class Jobs:
             closure.dirs,
             closure.vmlinux,
             wants_vmlinux=self._wants_vmlinux(closure),
+            like_the_kernel=self._like_the_kernel(closure),
             flags=flags,
             root=program.root,
         )
@@ -158,6 +159,11 @@ class Jobs:
         """Whether the program includes a vmlinux.h that the project does not have."""
         return any(is_vmlinux(include.name) for include in (*closure.missing, *closure.external))
 
+    @classmethod
+    def _like_the_kernel(cls, closure: Closure) -> bool:
+        """Whether the program takes the kernel's types from the kernel's own headers."""
+        return closure.vmlinux is None and closure.wants_kernel_types and not cls._wants_vmlinux(closure)
+
     def _triggers(self, program: Program, path: Path, files: Mapping[Path, bytes]) -> frozenset[str]:
         if path == program.path:
             known = program is self.programs[path]
@@ -183,6 +189,7 @@ class Jobs:
         virtual = {str(p): data for p, data in sources.items() if p in files and self._edited(p, data)}
         if not program.on_disk:
             virtual[str(program.path)] = program.source.data
+        virtual |= {str(path): text for path, text in closure.links.items()}
         for include in self._unresolved(program, closure):
             name = str(include.file)
             text = virtual.get(name)
@@ -194,10 +201,12 @@ class Jobs:
     def _unresolved(self, program: Program, closure: Closure) -> list[Include]:
         if program.dialect == BCC:
             return [*closure.missing, *closure.external]
-        provides = self.settings.environment.provides
+        provides, kernel = self.settings.environment.provides, self._like_the_kernel(closure)
         # A vmlinux.h that is made comes before the program; in a folder of the project's clang would not find it.
         found = [include for include in closure.missing if not is_vmlinux(include.name) or "/" in include.name]
-        return found + [i for i in closure.external if not is_vmlinux(i.name) and not provides(i.name)]
+        return found + [
+            i for i in closure.external if not is_vmlinux(i.name) and not provides(i.name, like_the_kernel=kernel)
+        ]
 
     def key(self, prepared: Prepared) -> str:
         """The name under which the result of a job is kept."""
