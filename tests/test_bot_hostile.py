@@ -79,7 +79,7 @@ def everywhere(text: str) -> list[dict[str, Any]]:
     program = {"name": text, "before": "rejected", "after": "accepted", "insns_before": 1, "insns_after": 2}
     proof = {"verdict": "fixed", "kernel": text, "compiler": text, "programs": [program]}
     lines = [line + "\n" for line in text.replace("\r", "\r\n").split("\n")]
-    said = {"message": text, "reason": text, "proof": proof}
+    said: dict[str, Any] = {"message": text, "reason": text, "proof": proof}
     return [
         finding(1, hunks=[hunk(20, ["\tmemcpy(a, b, 4);\n"], lines)], **said),
         finding(2, hunks=[hunk(20, lines, lines[:-1])], **said),

@@ -47,10 +47,12 @@ class Maker:
         self.next += 1
         return self.next - 1
 
-    def int(self, name: str, size: int, encoding: int = 0) -> int:
+    def integer(self, name: str, size: int, encoding: int = 0) -> int:
         return self.add(Kind.INT, name, size, encoding << 24 | size * 8)
 
-    def record(self, name: str, size: int, *members: tuple[str, int, int] | tuple[str, int, int, int], union=False):
+    def record(
+        self, name: str, size: int, *members: tuple[str, int, int] | tuple[str, int, int, int], union: bool = False
+    ) -> int:
         """Members are (name, type, bit offset) with a bitfield's width behind them."""
         flag = any(len(m) == 4 for m in members)
         tail = [w for n, t, o, *b in members for w in (self.text(n), t, o | (b[0] << 24 if b else 0))]
@@ -77,9 +79,9 @@ class Maker:
 def every_kind(order: str = "<") -> Maker:
     """One of each kind, some of them of several shapes."""
     m = Maker(order)
-    integer, char = m.int("int", 4, 1), m.int("char", 1)
-    m.int("long unsigned int", 8)
-    m.int("_Bool", 1, 4)
+    integer, char = m.integer("int", 4, 1), m.integer("char", 1)
+    m.integer("long unsigned int", 8)
+    m.integer("_Bool", 1, 4)
     sock = m.add(Kind.FWD, "sock", 0)
     sock_ptr = m.ptr(sock)
     callback = m.ptr(m.proto(integer, ("", sock_ptr), ("", integer)))
@@ -210,7 +212,7 @@ def loops() -> dict[str, Btf]:
     params.ptr(2)
     params.proto(0, ("a", 1), ("b", 1))
     params.record("s", 8, ("f", 1, 0))
-    arrays.int("int", 4, 1)
+    arrays.integer("int", 4, 1)
     for i in range(80):
         arrays.array(1 + i, 0xFFFFFFFF)
     arrays.record("s", 8, ("f", 81, 0))
@@ -228,11 +230,11 @@ def test_types_that_contain_themselves(btf: Btf) -> None:
 
 def test_small_file_cannot_make_endless_text() -> None:
     m = Maker()
-    inner = m.int("int", 4, 1)
+    inner = m.integer("int", 4, 1)
     for _ in range(40):
         inner = m.record("", 4, ("a", inner, 0), ("b", inner, 0), union=True)
     m.record("s", 4, ("", inner, 0))
-    pointer = inner = m.int("char", 1)
+    pointer = inner = m.integer("char", 1)
     for _ in range(40):
         pointer = m.ptr(m.proto(0, ("", pointer), ("", pointer)))
     with pytest.raises(BtfError, match="more text"):
@@ -244,14 +246,14 @@ def test_small_file_cannot_make_endless_text() -> None:
 
 def test_typedef_without_a_name() -> None:
     m = Maker()
-    m.record("s", 4, ("x", m.add(Kind.TYPEDEF, "", m.int("int", 4, 1)), 0))
+    m.record("s", 4, ("x", m.add(Kind.TYPEDEF, "", m.integer("int", 4, 1)), 0))
     assert "\tint x;\n" in header_of(m.btf())
 
 
 def test_overlap_and_overflow() -> None:
     for offset, size in ((16, 8), (64, 8)):
         m = Maker()
-        integer = m.int("int", 4, 1)
+        integer = m.integer("int", 4, 1)
         m.record("s", size, ("a", integer, 0), ("b", integer, offset))
         with pytest.raises(BtfError):
             header_of(m.btf())
@@ -259,7 +261,7 @@ def test_overlap_and_overflow() -> None:
 
 def test_padding_that_would_not_end() -> None:
     m = Maker()
-    m.record("s", 0xFFFFFFF8, ("a", m.int("int", 4, 1), 0))
+    m.record("s", 0xFFFFFFF8, ("a", m.integer("int", 4, 1), 0))
     assert len(header_of(m.btf())) < 2000
 
 
@@ -350,7 +352,7 @@ def test_all_kinds(order: str) -> None:
 
 def test_declarations() -> None:
     m = Maker()
-    integer, char = m.int("int", 4, 1), m.int("char", 1)
+    integer, char = m.integer("int", 4, 1), m.integer("char", 1)
     sock = m.ptr(m.record("sock", 4, ("x", integer, 0)))
     proto = m.proto(integer, ("", sock), ("", integer))
     callback = m.ptr(proto)
@@ -411,7 +413,7 @@ def test_old_bitfields() -> None:
 
 @pytest.fixture(params=["clang-19", "clang-14"])
 def clang(request: pytest.FixtureRequest) -> str:
-    found = shutil.which(request.param)
+    found = shutil.which(str(request.param))
     if not found:
         missing(request.param)
     assert found
@@ -450,8 +452,8 @@ def awkward() -> Btf:
     """The shapes that a header writer gets wrong."""
     m = every_kind()
     integer, char, long = 1, 2, 3
-    short = m.int("short int", 2, 1)
-    flags = m.int("unsigned int", 4)
+    short = m.integer("short int", 2, 1)
+    flags = m.integer("unsigned int", 4)
     packed = m.record("packed", 7, ("a", char, 0), ("b", integer, 8), ("c", short, 40))
     m.record("packed_end", 5, ("a", integer, 0), ("b", char, 32))
     m.record("tail", 64, ("a", integer, 0))
@@ -483,7 +485,7 @@ def awkward() -> Btf:
     m.record("two", 4, ("e", twice, 0))
     m.record("keywords", 8, ("int", integer, 0), ("2nd-name", integer, 32))
     m.add(Kind.FLOAT, "long double", 16)
-    m.record("floats", 32, ("l", m.next - 1, 0), ("i", m.int("__int128", 16, 1), 128))
+    m.record("floats", 32, ("l", m.next - 1, 0), ("i", m.integer("__int128", 16, 1), 128))
     tag = m.record("__va_list_tag", 24, ("x", m.array(long, 3), 0))
     builtin = m.add(Kind.TYPEDEF, "__builtin_va_list", m.array(tag, 1))
     arguments = m.add(Kind.TYPEDEF, "va_list", builtin)
@@ -593,7 +595,7 @@ def test_stub_for_co_re() -> None:
 
 def test_stub_looks_into_structs() -> None:
     m = Maker()
-    state = m.record("css", 16, ("id", m.int("int", 4, 1), 0), ("group", m.ptr(0), 64))
+    state = m.record("css", 16, ("id", m.integer("int", 4, 1), 0), ("group", m.ptr(0), 64))
     m.record("task_group", 32, ("css", state, 0), ("shares", m.ptr(0), 192))
     cut = stub(m.btf(), "task_group", ["css.group"], core=True, release="6.1")
     assert "\tstruct {\n\t\tvoid *group;\n\t} css;\n" in cut.text and not cut.needs
@@ -685,7 +687,7 @@ def loads(path: Path) -> bool:
     handle = ctypes.c_void_p(libbpf.bpf_object__open(str(path).encode()))
     assert handle.value
     try:
-        return libbpf.bpf_object__load(handle) == 0
+        return bool(libbpf.bpf_object__load(handle) == 0)
     finally:
         libbpf.bpf_object__close.restype = None
         libbpf.bpf_object__close(handle)

@@ -22,6 +22,7 @@ from ebpffix.report.rejection import _text_of
 from ebpffix.rewriting.patch import changed_lines
 from ebpffix.shown import visible
 from ebpffix.sources.discover import Discovery, discover
+from ebpffix.sources.source import Source
 from ebpffix.verify.compile import Clang
 from ebpffix.verify.logs import SourceLine
 
@@ -506,7 +507,10 @@ def test_log_and_an_object_of_another_build(tree: Path, object_of: Callable[...,
 
 def test_text_of_a_line_that_the_object_has_only_by_number(tree: Path) -> None:
     (tree / "x.c").write_text("int a;\n\tint b;\n")
-    assert [_text_of(SourceLine(str(tree / name), 2, "")) for name in ("x.c", "no.c")] == ["int b;", ""]
+    (tree / "y.c").write_text("int a;\n\tint secret;\n")
+    sources = [Source.read(tree / "x.c")]  # what is no source of the run is not shown
+    said = [_text_of(SourceLine(str(tree / name), line, ""), sources) for name in ("x.c", "y.c") for line in (2, 9)]
+    assert said == ["int b;", "", "", ""]
 
 
 def test_bad_object_for_a_log(tree: Path, object_of: Callable[..., str]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ebpffix.sources import discover as module
 from ebpffix.sources.dialect import dialect_of
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.sources.files import root_of
@@ -142,7 +142,12 @@ def test_only_the_given_folder(repo: Path) -> None:
 def test_git_runs_once_for_a_tree_and_never_for_a_root(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     real = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda command, **kw: calls.append(command[2]) or real(command, **kw))
+
+    def start(command: list[str], **more: Any) -> Any:
+        calls.append(command[2])
+        return real(command, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     write(repo, a__x_DOT_c=BCC, b__y_DOT_c=LIBBPF)
     assert root_of(repo / "a" / "x.c") == repo
     assert not calls
@@ -221,7 +226,7 @@ def test_errors_are_lines_and_the_others_go_on(repo: Path, monkeypatch: pytest.M
             raise PermissionError(13, "Permission denied")
         return Source(path, path.read_bytes())
 
-    monkeypatch.setattr(module.Source, "read", read)
+    monkeypatch.setattr(Source, "read", read)
     found = discover([repo / "missing", repo / "pipe.c", repo])
     assert names(found, repo) == ["a.c"]
     assert found.errors == [
@@ -252,7 +257,12 @@ def test_each_file_is_read_once(repo: Path, monkeypatch: pytest.MonkeyPatch) -> 
     write(repo, a_DOT_c=b'#include "h.h"\n' + BCC, b_DOT_c=b'#include "h.h"\n' + BCC, h_DOT_h=b"int x;\n")
     reads: list[str] = []
     real = Source.read
-    monkeypatch.setattr(Source, "read", lambda path: reads.append(path.name) or real(path))
+
+    def read(path: Path) -> Source:
+        reads.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(Source, "read", read)
     found = discover([repo, repo / "a.c"])
     assert sorted(reads) == ["a.c", "b.c", "h.h"]
     assert found.programs[0].source.data.endswith(BCC)

@@ -112,7 +112,7 @@ def test_advice_is_written_on_its_line() -> None:
     assert made == b"#define A /* expect: advice no A */ \\\n\tb\n"
     assert (
         update.with_comment(b"a;", 1, long)
-        == b"a; // expect: advice a message that is longer than what a comment repeats of it,"
+        == b"a; // expect: advice a message that is longer than what a comment repeats, by"
     )
     for text in (made, b"a; // expect: advice x // expect: advice y\r\n"):
         assert b"expect" not in update._COMMENT.sub(b"", text)

@@ -18,6 +18,7 @@ from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Unit
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.run import worker
+from ebpffix.run.analyse import Job, Result, Status
 from ebpffix.run.engine import Report, run
 from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import discover
@@ -181,10 +182,10 @@ def test_a_crash_of_libclang_costs_that_file_alone(tree: Path, cache: Path) -> N
 
 
 def test_a_mistake_in_the_analysis_is_told_at_once(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def analyse(job: worker.Job, *_: object) -> worker.Result:
+    def analyse(job: Job, *_: object) -> Result:
         if job.path.name == "bad.bpf.c":
             raise ZeroDivisionError("by nothing")
-        return worker.Result(worker.Status.ANALYSED)
+        return Result(Status.ANALYSED)
 
     monkeypatch.setattr(worker, "analyse", analyse)
     (tree / "a.bpf.c").write_text(PROGRAM)

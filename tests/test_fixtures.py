@@ -26,7 +26,6 @@ def checked(case: Case, report: Report) -> None:
 def test_text(case: Case, tmp_path: Path) -> None:
     report = case.run(case.files, tmp_path)
     checked(case, report)
-    assert any(file.status != "skipped" for file in report.files), "nothing in it is a trigger"
     assert not report.dropped
     made = [one.fix for one in report.findings if one.fix.safety is not Safety.ADVICE]
     assert [fix.safety for fix in made] == case.expect, [f"{f.safety}: {f.message} ({f.reason})" for f in made]

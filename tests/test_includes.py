@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ebpffix.sources import includes
 from ebpffix.sources.includes import Closure, Tree, is_vmlinux, parse_includes
 from ebpffix.sources.source import Source
 
@@ -199,7 +198,12 @@ def test_headers_are_read_once_and_hashed(tmp_path: Path, monkeypatch: pytest.Mo
     reads: list[str] = []
     real = Source.read
     program = Source.read(tmp_path / "p.c")
-    monkeypatch.setattr(includes.Source, "read", lambda path: reads.append(path.name) or real(path))
+
+    def read(path: Path) -> Source:
+        reads.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(Source, "read", read)
     tree = Tree(tmp_path)
     tree.closure(program)
     tree.closure(program)

@@ -333,7 +333,7 @@ LOOP = b"; sum += i; @ loop.bpf.c:9\n5: (0f) r1 += r2      ; %b\nfrom 7 to 5: %b
 
 @pytest.mark.parametrize("pattern", [LOOP, b"x" * 4096, b"\0" * 4096, b"what is this %b\n" % STATE])
 def test_memory_does_not_grow_with_the_log(pattern: bytes) -> None:
-    stream = io.BufferedReader(Endless(16 << 20, pattern, b"\n5: (95) exit\nR0 !read_ok\nprocessed 9 insns\n"))
+    stream = io.BufferedReader(Endless(16 << 20, pattern, b"\n5: (95) exit\nR0 !read_ok\nprocessed 9 insns\n"))  # type: ignore[type-var]
     tracemalloc.start()
     found = list(read(stream))
     peak = tracemalloc.get_traced_memory()[1]

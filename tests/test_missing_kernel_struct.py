@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 import support
 from ebpffix_transforms.missing_kernel_struct.private_structs import LEADS, PRIVATE
-from support import Fix, findings, transforms
-from test_btf import Kind, Maker
+from support import findings, transforms
+from test_btf import Maker
 
-from ebpffix.fix import BCC, LIBBPF, Safety, apply
+from ebpffix.fix import BCC, LIBBPF, Fix, Safety, apply
 from ebpffix.kernel import headers as kernel_headers
-from ebpffix.kernel.btf import load
+from ebpffix.kernel.btf import Kind, load
 from ebpffix.run.analyse import Job
-from ebpffix.verify.bcc import Bcc
+from ebpffix.verify.bcc import Bcc, Checked
 
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
 NAME = "missing-kernel-struct"
@@ -33,9 +33,9 @@ NAME = "missing-kernel-struct"
 def btf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """BTF of a kernel in which `mount` and `rq` look like nowhere else."""
     m = Maker()
-    integer, pointer = m.int("int", 4, 1), m.ptr(0)
+    integer, pointer = m.integer("int", 4, 1), m.ptr(0)
     vfsmount = m.record("vfsmount", 32, ("mnt_flags", integer, 0))
-    load_weight = m.record("load_weight", 16, ("weight", m.int("long unsigned int", 8), 0))
+    load_weight = m.record("load_weight", 16, ("weight", m.integer("long unsigned int", 8), 0))
     cfs = m.record("cfs_rq", 64, ("load", load_weight, 0), ("nr_running", integer, 128))
     m.record("rq", 256, ("cpu", integer, 320), ("cfs", cfs, 512), ("idle_state", pointer, 1024))
     hash_ = m.record("hlist_node", 16, ("next", pointer, 0))
@@ -209,7 +209,7 @@ def test_struct_that_the_headers_here_define(btf: Path, tmp_path: Path, monkeypa
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as /sys/kernel/btf: two modules have one `struct bfq_queue`, two others differ in `io_worker`."""
     base = Maker()
-    integer = base.int("int", 4, 1)
+    integer = base.integer("int", 4, 1)
     for name in ("vmlinux", "bfq", "mq", "other"):
         m = base if name == "vmlinux" else Maker("<", base.next, b"", len(base.strings))
         if name in ("bfq", "mq"):
@@ -247,8 +247,18 @@ def test_module_struct_that_vmlinux_lacks(module: Path, own: bool) -> None:
     (project / "x.bpf.c").write_bytes(text)
     if own:
         (project / "vmlinux.h").write_text("typedef unsigned int __u32;\n" + context)
-    argv = [sys.executable, "-m", "ebpffix", "--select", NAME, "--btf", module / "vmlinux", "--output-format", "json"]
-    done = subprocess.run([*argv, "--no-cache", project], capture_output=True, timeout=60)
+    argv = [
+        sys.executable,
+        "-m",
+        "ebpffix",
+        "--select",
+        NAME,
+        "--btf",
+        str(module / "vmlinux"),
+        "--output-format",
+        "json",
+    ]
+    done = subprocess.run([*argv, "--no-cache", str(project)], capture_output=True, timeout=60)
     (found,) = json.loads(done.stdout)["findings"]
     if own:
         assert found["safety"] == "suggested" and "clash" in found["reason"]
@@ -512,7 +522,8 @@ def test_padded_stub_loads(bcc: Bcc, parameter: str, used: str) -> None:
     text = bcc_program(f'\tbpf_trace_printk("%d\\n", {used});\n\treturn 0;', parameter=parameter)
     (fix,) = said(text)
     before, after = bcc.check(Path("/x.c"), text), bcc.check(Path("/x.c"), apply(text, fix.edits))
-    assert "incomplete" in str(before) and [p.verdict for p in after.programs] == ["accepted"]
+    assert "incomplete" in str(before) and isinstance(after, Checked)
+    assert [p.verdict for p in after.programs] == ["accepted"]
 
 
 @pytest.mark.slow
@@ -524,7 +535,7 @@ def test_kept_result_follows_the_btf(tmp_path: Path) -> None:
     said = []
     for member in ("other", "cpu"):
         m = Maker()
-        m.record("rq", 64, (member, m.int("int", 4, 1), 32))
+        m.record("rq", 64, (member, m.integer("int", 4, 1), 32))
         types.write_bytes(m.data())
-        said.append(subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60).stdout)
+        said.append(subprocess.run([*map(str, argv)], env=env, capture_output=True, text=True, timeout=60).stdout)
     assert "has no member cpu" in said[0] and "the loader finds `cpu`" in said[1]

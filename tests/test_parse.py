@@ -32,7 +32,7 @@ def test_a_function_that_the_kernels_types_declare_otherwise_is_the_programs_own
     setup = Environment(Options()).setup(source, LIBBPF, [tmp_path], tmp_path / "vmlinux.h")
     source.path.write_bytes(text)
     found = parse(source, setup, {}, pch=None)
-    assert (found.missing, found.made_up) == ((), {"kfunc"})
+    assert (found.missing, found.made_up) == ((), frozenset({"kfunc"}))
 
 
 def test_kernel_sources_names_of_headers() -> None:
@@ -41,7 +41,7 @@ def test_kernel_sources_names_of_headers() -> None:
 
 def test_a_name_in_a_macros_argument_is_a_number() -> None:
     found = parsed("#define ROOM(type, name, size) type name[size]\nROOM(int, many, MAX_THREADS);\n")
-    assert (found.missing, found.made_up) == ((), {"MAX_THREADS"})
+    assert (found.missing, found.made_up) == ((), frozenset({"MAX_THREADS"}))
 
 
 def test_a_header_that_asks_for_the_machine_is_told() -> None:

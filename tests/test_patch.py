@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unidiff import PatchSet
+from unidiff.patch import PatchSet
 
 from ebpffix.rewriting.patch import Hunk, changed_lines, format_patch, hunks, quoted, unified
 

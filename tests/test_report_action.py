@@ -50,9 +50,8 @@ class Runner:
         self.folder, self.temp = folder, temp
         tools = temp / "ebpffix" / "bin"
         tools.mkdir(parents=True)
-        for name, args in (("python", ""), ("ebpffix", "-m ebpffix ")):
-            (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {args}"$@"\n')
-            (tools / name).chmod(0o755)
+        (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (tools / "python").chmod(0o755)
 
     def check(self, **env: str) -> tuple[str, dict[str, str], str]:
         """What it prints, its outputs, and the job's summary."""
@@ -96,7 +95,7 @@ def test_it_installs_itself(project: Path, tmp_path: Path) -> None:
     env = os.environ | {"PYTHON": sys.executable, "SOURCE": str(project), "RUNNER_TEMP": str(tmp_path / "a b")}
     subprocess.run(["bash", "-c", script], env=env, check=True)
     command = [tmp_path / "a b" / "ebpffix" / "bin" / "ebpffix", "--transforms"]
-    assert b"split-byteorder" in subprocess.run(command, check=True, capture_output=True).stdout
+    assert b"split-byteorder" in subprocess.run([*map(str, command)], check=True, capture_output=True).stdout
 
 
 @pytest.mark.parametrize(

@@ -288,10 +288,10 @@ def taken(text: str, suggestion: dict[str, Any]) -> str:
     if "column" in start:
         old = "".join(lines[: start["line"] - 1]), "".join(lines[end["line"] - 1 :])
         assert (start["column"], end["column"]) == (1, 1)
-        return old[0] + suggestion["text"] + old[1]
+        return str(old[0] + suggestion["text"] + old[1])
     last = lines[end["line"] - 1]
     new = suggestion["text"] + ("\n" if suggestion["text"] and last.endswith("\n") else "")
-    return "".join(lines[: start["line"] - 1]) + new + "".join(lines[end["line"] :])
+    return str("".join(lines[: start["line"] - 1]) + new + "".join(lines[end["line"] :]))
 
 
 # -- on the command line

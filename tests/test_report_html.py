@@ -124,7 +124,7 @@ def test_filters_in_a_browser(tmp_path: Path) -> None:
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, *flags: str) -> str:
     """What an expression says in the page, as the page's own script might ask it."""
     monkeypatch.setattr(html, "_SCRIPT", f"{html._SCRIPT}\ndocument.title = ({script});")
-    return re.findall("<title>(.*?)</title>", shown(tmp_path, render(of_fixtures()[0], "html"), "", *flags))[0]
+    return str(re.findall("<title>(.*?)</title>", shown(tmp_path, render(of_fixtures()[0], "html"), "", *flags))[0])
 
 
 @pytest.mark.browser

@@ -149,7 +149,7 @@ def test_composed_edits_give_what_the_passes_gave(all_passes: list[list[Edit]]) 
 @given(passes())
 def test_a_kept_byte_is_mapped_back_to_itself(all_passes: list[list[Edit]]) -> None:
     composition, data = compose(all_passes)
-    written = set()  # current offsets of text that was put in
+    written: set[int] = set()  # current offsets of text that was put in
     for start, end, _ in composition._current():
         written.update(range(start, end))
     for offset in range(len(data)):

@@ -10,8 +10,9 @@ import pytest
 from conftest import PROGRAMS
 
 from ebpffix.verify import CannotVerify
-from ebpffix.verify.bcc import Bcc, Checked, CompileError
+from ebpffix.verify.bcc import Bcc, Checked
 from ebpffix.verify.bcc import _merged as merge
+from ebpffix.verify.compile import CompileError
 from ebpffix.verify.load import ProgramResult
 
 PATH = PROGRAMS / "bcc.c"

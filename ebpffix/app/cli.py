@@ -9,10 +9,11 @@ import contextlib
 import dataclasses
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -79,7 +80,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("-v", "--verbose", is_flag=True, help="Show where the pointers come from that findings are about.")
 @click.option("--statistics", is_flag=True, help="Count findings by transform.")
 @click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
-@click.option("--explain", metavar="T", help="Print a transform's page.")
+@click.option("--explain", metavar="T", help="Print the page of a transform, or of a strategy of --repair.")
 @click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Threads; one a processor unless set.")
 @click.option("--no-cache", is_flag=True, help="Keep nothing on disk, and use nothing that is there.")
@@ -103,8 +104,17 @@ def command(**given: Any) -> None:
     click.get_current_context().exit(_print(_run(flags)))
 
 
+def _end(number: int, _frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is short
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
-    """The command; whatever is wrong is one line on standard error, and exit 2."""
+    """The command; whatever is wrong is one line on standard error, and exit 2. A signal that ends it lets it end
+    what it started, and remove what it put on the disk for a while."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     try:
         code = command.main(prog_name="ebpffix", standalone_mode=False)
     except Problem as problem:
@@ -171,10 +181,11 @@ def _log(name: str, flags: Flags) -> Said:
 
 def _object(path: str) -> bytes:
     """A compiled program with a line table."""
+    from ebpffix.sources.reader import read_file
     from ebpffix.verify import lineinfo, objects
 
     try:
-        data = Path(path).read_bytes()
+        data = read_file(path)
         lineinfo.check(data)
         objects.programs(data)
     except OSError as error:
@@ -218,12 +229,15 @@ def _tell_of_others(chosen: Iterable[Registered]) -> None:
 
 
 def _explain(name: str) -> Said:
+    from ebpffix.repair.registry import load_strategies
     from ebpffix.report import explain
 
-    known = _load_transforms()
-    if name not in known:
-        raise Problem(f"--explain {name}: no such transform; there are {', '.join(known)}")
-    return _said(explain.page(known[name]))
+    known, strategies = _load_transforms(), load_strategies()
+    if name in known:
+        return _said(explain.page(known[name]))
+    if name in strategies:
+        return _said(explain.strategy_page(strategies[name]))
+    raise Problem(f"--explain {name}: no such transform or strategy; there are {', '.join((*known, *strategies))}")
 
 
 def _said(text: str) -> Said:

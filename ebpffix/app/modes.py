@@ -168,7 +168,7 @@ def _author() -> tuple[str, str] | None:
         said = [git(root_of(os.getcwd()), "config", "--get", f"user.{key}").output for key in ("name", "email")]
     except GitError:
         return None
-    name, address = (" ".join(visible(text.decode(errors="replace")).split()) for text in said)
+    name, address = (visible(" ".join(text.decode(errors="replace").split())) for text in said)
     return (name, address) if name and address.isascii() else None
 
 

@@ -27,7 +27,7 @@ from ebpffix.frontend.environment import Environment, Options
 from ebpffix.rewriting.found import Found
 from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery, discover
-from ebpffix.sources.files import root_of
+from ebpffix.sources.files import git_root, inside, root_of
 from ebpffix.transform import Registered
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _settings(
     flags: Flags, config: Config, known: Mapping[str, Registered], contents: Mapping[Path, bytes], tell: Tell
 ) -> Settings:
     chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
-    cache = None if flags.no_cache else _cache_folder()
+    cache = None if flags.no_cache else _cache_folder(tell)
     options = Options(
         target_kernel=config.target_kernel,
         include_dirs=config.include,
@@ -155,13 +155,22 @@ def _compile_flags(config: Config, tell: Tell) -> Callable[[Path], list[str]]:
     return flags
 
 
-def _cache_folder() -> Path:
-    given = os.environ.get("EBPFFIX_CACHE_DIR")
-    if given:
-        return Path(os.path.abspath(given))
+def _cache_folder(tell: Tell) -> Path | None:
+    """The folder for what is kept; None, and a line that says why, if none can be trusted."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("ebpffix"))
+    from ebpffix.run.cache import refusal
+
+    given = os.environ.get("EBPFFIX_CACHE_DIR")
+    folder = Path(os.path.abspath(given) if given else platformdirs.user_cache_dir("ebpffix"))
+    tree = git_root(os.getcwd()) if given else None
+    if tree and inside(os.path.realpath(folder), os.path.realpath(tree)):
+        why = "lies in the project, which could bring results of its own; name a folder outside of it"
+    else:
+        why = refusal(folder)
+    if why:
+        tell(f"{folder}: {why}: nothing is kept there, and nothing read from there")
+    return None if why else folder
 
 
 def _wanted(flags: Flags, config: Config, contents: Mapping[Path, bytes]) -> Callable[[Found], bool]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ebpffix.analysis.provenance import pointer
+from ebpffix.editing.c import declared
 from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import local_name
 from ebpffix.frontend import Node, Unit
@@ -106,14 +107,14 @@ def by_locals(
             text = core + b"(" + arguments(text, tuple(members)) + b")" if core else text
         name = local_name(chain.unit, function, last.name if last.is_member else b"entry", given)
         given.add(name)
-        declared = declaration(last.node, name)
+        local = declaration(last.node, name)
         if index is None:
-            lines.append(declared + b" = " + text + b";")
+            lines.append(local + b" = " + text + b";")
         else:
             simple = re.fullmatch(rb"\w+(?:\(.*\))?", text, re.DOTALL)
             place = text if simple else b"(" + text + b")"
             place += b"->" + b" ".join(index.text.split()) if index.is_member else index.text
-            lines += [declared + b";", fill(read, name, place)]
+            lines += [local + b";", fill(read, name, place)]
         text, rest = name, rest[run + (index is not None) :]
     return lines, text
 
@@ -130,4 +131,4 @@ def declaration(node: Node, name: bytes) -> bytes:
     spelled = re.sub(r"\b(?:const|volatile)\s+(?![^*]*\*)", "", node.type.spelling).strip()
     if "(" in spelled or "[" in spelled or not spelled:
         raise NoEdit("a local for it would be a pointer to a function, an array, or of a type without a name")
-    return spelled.encode() + (b"" if spelled.endswith("*") else b" ") + name
+    return declared(spelled.encode(), name)

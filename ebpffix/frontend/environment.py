@@ -89,7 +89,7 @@ class Environment:
         """The setup of a program. `dirs` are the project's folders that resolve its includes, `vmlinux` the project's
         vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json. `root` is what was
         named or walked, or the git tree's; else the program's folder."""
-        reach = self._reach(root or source.path)
+        reach = self.reach(root or source.path)
         if dialect == BCC:
             return self._bcc(dirs, flags, reach)
         folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux)
@@ -110,7 +110,8 @@ class Environment:
         return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
-    def _reach(self, root: Path) -> Reach:
+    def reach(self, root: Path) -> Reach:
+        """What the programs of a project may read."""
         return Reach(root_of(root), (BUNDLED, self._folder, *self.options.given))
 
     def _folders(
@@ -172,14 +173,11 @@ class Environment:
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
     def _header_of(self, btf_file: Path) -> Path:
-        seen = os.stat(btf_file)
-        what = f"{btf_file}:{seen.st_size}:{platform.release()} {platform.version()}"
-        if btf_file != _KERNEL_BTF:
-            what += f":{seen.st_mtime_ns}"
-        for part in ("kernel/btf.py", "kernel/btf_c.py"):
-            writer = BUNDLED.parent / part
-            what += f":{writer.stat().st_size}:{writer.stat().st_mtime_ns}"
-        folder = self._folder / "vmlinux" / blake2b(what.encode(), digest_size=16).hexdigest()
+        # The running kernel's is known by the kernel: it is large, and its time means nothing.
+        made_of = [] if btf_file == _KERNEL_BTF else [str(btf_file)]
+        made_of += [str(BUNDLED.parent / part) for part in ("kernel/btf.py", "kernel/btf_c.py")]
+        what = f"{btf_file}:{platform.release()} {platform.version()}".encode() + _digest(made_of)
+        folder = self._folder / "vmlinux" / blake2b(what, digest_size=16).hexdigest()
         header = folder / "vmlinux.h"
         if not header.exists():
             from ebpffix.kernel import btf, btf_c
@@ -294,11 +292,14 @@ def _system_dirs() -> list[str]:
 
 
 _HERE = machine.here()
+_NEWLY_ERRORS = ("int-conversion", "incompatible-function-pointer-types", "implicit-int", "incompatible-pointer-types")
 _BASE = (
-    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
-    # Errors of newer compilers alone, which do not harm the syntax tree. A function that nobody declares stays one: it
-    # shows a fix that lacks its include.
-    *("-Wno-int-conversion", "-Wno-incompatible-function-pointer-types", "-Wno-implicit-int"),
+    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0"),
+    # Errors of newer compilers alone, which do not harm the syntax tree. They warn, and nothing else does: a fix that
+    # brings one is seen. A function that nobody declares stays an error: it shows a fix that lacks its include.
+    *("-Wno-everything", "-Werror=implicit-function-declaration"),
+    *(f"-W{what}" for what in _NEWLY_ERRORS),
+    *(f"-Wno-error={what}" for what in _NEWLY_ERRORS),
     f"-D__TARGET_ARCH_{_HERE.target if _HERE else 'x86'}",
     "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )

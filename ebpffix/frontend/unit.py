@@ -18,6 +18,7 @@ from typing import Any
 
 from ebpffix.fix import Edit, Spanned
 from ebpffix.frontend import clang
+from ebpffix.frontend.declared import Declared
 from ebpffix.frontend.node import Node
 from ebpffix.frontend.parse import MADE_UP, Parsed
 from ebpffix.frontend.type import Type
@@ -98,9 +99,24 @@ class Unit:
         return _RENAMED.sub(lambda word: renamed.get(word[0], word[0]), spelling) if renamed else spelling
 
     @property
+    def guessed(self) -> frozenset[str]:
+        """Those of the made-up names of which nobody knows what they are."""
+        return self.parsed.guessed
+
+    @cached_property
+    def declared(self) -> Declared:
+        """The names that the program's own headers have."""
+        return Declared(self.sources.values(), clang.files_read(self.tu))
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Names that stayed unknown: the file is only partly analysed."""
         return self.parsed.missing
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What libclang says of all that it did not understand."""
+        return (*self.missing, *(error.message for error in self.parsed.local))
 
     @property
     def errors(self) -> int:

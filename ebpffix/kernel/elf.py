@@ -16,6 +16,7 @@ from functools import cached_property
 SYMTAB, RELA, NOBITS, REL = 2, 4, 8, 9  # Section.type
 EXECINSTR = 4  # Section.flags
 OBJECT, FUNCTION = 1, 2  # Symbol.kind
+_LONGEST = 4096  # bytes of a name; more is none, and each of many would be looked for to the end
 _MOST = 1 << 28  # bytes of a table of sections, or of a section, that is still believed
 
 
@@ -151,8 +152,8 @@ class Elf:
 
 
 def _string(strings: bytes, at: int) -> str:
-    end = strings.find(b"\0", at)
-    return strings[at : end if end >= 0 else len(strings)].decode("utf-8", "surrogateescape")
+    end = strings.find(b"\0", at, at + _LONGEST)
+    return strings[at : end if end >= 0 else at + _LONGEST].decode("utf-8", "surrogateescape")
 
 
 # -- .BTF.ext

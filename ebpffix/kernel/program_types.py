@@ -26,6 +26,7 @@ class Kind(Enum):
     RAW = "a raw tracepoint"
     TYPED = "a place whose types the verifier knows"
     OTHER = "something else"
+    UNKNOWN = "unknown"
 
 
 class Role(Enum):

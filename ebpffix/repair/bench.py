@@ -10,7 +10,7 @@ from pathlib import Path
 from ebpffix.frontend import Unit
 from ebpffix.repair.search import Built, Files
 from ebpffix.sources.source import Source
-from ebpffix.verify.compile import Clang, CompileError, compile_libbpf, precompile
+from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf, precompile
 from ebpffix.verify.load import load
 from ebpffix.verify.proof import Target
 
@@ -53,6 +53,10 @@ class ClangBench:
         programs = load(made, cap_bpf=self.cap_bpf, timeout=_SECONDS, log_size=LOG)
         return Built(tuple(programs), "", made.data)
 
+    def walk(self, built: Built) -> dict[str, str]:
+        programs = load(Object(built.data, frozenset()), timeout=_SECONDS, log_size=LOG, log_level=2)
+        return {p.name: p.log for p in programs if len(p.log) < LOG // 2}  # of a longer one the beginning is lost
+
 
 def _first_includes(data: bytes, own: set[str]) -> bytes:
     """The includes that a file begins with, with nothing but comments between them; up to the first of a file that may
@@ -78,3 +82,6 @@ class TargetBench:
     def build(self, files: Files) -> Built:
         made = self.target.compile(files)
         return Built(error=str(made)) if isinstance(made, CompileError) else Built(tuple(made.load()))
+
+    def walk(self, built: Built) -> dict[str, str]:
+        return {}

@@ -56,13 +56,18 @@ def accesses(unit: Unit, nodes: list[Node]) -> Iterator[Access]:
     for node in nodes:
         if node.kind not in ACCESS or (base := pointer(node)) is None:
             continue
-        if not any(way.space in (Space.PACKET, Space.UNKNOWN) for way in prove(unit, base).ways):
+        if not may_point_there(unit, base):
             continue
         if made := _access(node, base):
             known = found.get(made.base.text)
             if known is None or _reach(made) > _reach(known):
                 found[made.base.text] = made
     yield from found.values()
+
+
+def may_point_there(unit: Unit, pointer_: Node) -> bool:
+    """Whether a pointer may go to the packet, as far as can be told."""
+    return any(way.space in (Space.PACKET, Space.UNKNOWN) for way in prove(unit, pointer_).ways)
 
 
 def _reach(access: Access) -> int:

@@ -181,7 +181,7 @@ def _text(text: str) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    return character.isprintable() or character in "\t\n"
+    return character.isprintable() or character == "\t"
 
 
 def _name(character: str) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import count, islice
+from itertools import count
 from typing import BinaryIO
 
 from ebpffix.report.text import name
 from ebpffix.shown import visible
 from ebpffix.sources.source import Source
 from ebpffix.transform import Transform, load_transforms
+from ebpffix.verify.cause import Cause, cause
 from ebpffix.verify.explain import cured_by
 from ebpffix.verify.lineinfo import line_of
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read
 from ebpffix.verify.objects import programs
+from ebpffix.verify.trace import parse
 
 _WIDTH = 100
 
@@ -28,13 +31,15 @@ class NoLog(ValueError):
 def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes], say: Callable[[str], object]) -> int:
     """Say every refused load that a log tells of, as soon as it is read; 0 if it tells of none, else 1.
 
-    `objects` are compiled programs, whose line tables say what a log without source lines does not. NoLog where there
-    is nothing of a verifier in it.
+    Lines of source are shown of `sources` alone: a log and an object can name any file. `objects` are compiled
+    programs, whose line tables say what a log without source lines does not. NoLog where there is nothing of
+    a verifier in it.
     """
+    named = [(data, [name for name, _ in programs(data)]) for data in objects]
     logs = count()
     found = False
     for rejection in read(log, lambda: next(logs)):
-        located = _from_objects(rejection, objects)
+        located = _from_objects(rejection, named, sources)
         say("\n" * found + "\n".join(map(visible, lines(located, sources))))
         if objects and located.instruction and not (located.source and located.source.line):
             say("  no line for this instruction in the objects given: are they of another build?")
@@ -46,34 +51,43 @@ def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes], 
     return int(found)
 
 
-def _from_objects(rejection: Rejection, objects: Sequence[bytes]) -> Rejection:
-    """With the source line out of the first object that has the program, unless the log names file and line."""
+def _from_objects(
+    rejection: Rejection, objects: Sequence[tuple[bytes, Sequence[str]]], sources: Sequence[Source]
+) -> Rejection:
+    """With the source line out of the first object that has the program, unless the log names file and line. Objects
+    come with the names of their programs."""
     said, instruction = rejection.source, rejection.instruction
     if instruction is None or (said and said.line):
         return rejection
-    for data in objects:
-        names = [name for name, _ in programs(data)]
+    for data, names in objects:
         program = rejection.program or (names[0] if len(names) == 1 else "")
         try:
             line = line_of(data, program, instruction.number)
         except ValueError:  # broken where nobody looked yet
             continue
         if line and (said is None or said.text in (line.text, "")):
-            return replace(rejection, source=line if line.text else replace(line, text=_text_of(line)))
+            return replace(rejection, source=line if line.text else replace(line, text=_text_of(line, sources)))
     return rejection
 
 
-def _text_of(line: SourceLine) -> str:
-    """The line as it stands in the file now, "" where there is none."""
-    try:
-        with open(line.file, encoding="utf-8", errors="replace") as file:
-            return next(islice(file, line.line - 1, None), "").strip()
-    except OSError:
+def _text_of(line: SourceLine, sources: Sequence[Source]) -> str:
+    """The line as it stands in one of the sources, "" where there is none."""
+    path = os.path.realpath(line.file)
+    source = next((source for source in sources if str(source.path) == path), None)
+    if source is None:
         return ""
+    try:
+        start = source.offset(line.line)
+    except IndexError:
+        return ""
+    return source.data[start : source.line_end(start)].decode("utf-8", "replace").strip()
 
 
 def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
     """One rejection as a compiler would print an error: place, message, source line with a caret, explanation."""
+    found = cause(rejection.message, parse(rejection.path))
+    if found and found.explanation:
+        rejection = replace(rejection, class_=found.explanation.key, explanation=found.explanation.text)
     places = locate(rejection, sources)
     place = places[0] if places else rejection.source
     program = f"{rejection.program}: " if rejection.program else ""
@@ -84,6 +98,8 @@ def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
         yield f"  instruction {rejection.instruction.number}: {rejection.instruction.text}"
     if rejection.registers:
         yield f"  {rejection.registers}"
+    if found:
+        yield from _lost(found, rejection, sources)
     for paragraph in (rejection.explanation, rejection.suggestion and f"The kernel suggests: {rejection.suggestion}"):
         if paragraph:
             yield from textwrap.wrap(paragraph, _WIDTH, initial_indent="  ", subsequent_indent="  ")
@@ -91,6 +107,15 @@ def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
         yield f"  ebpffix --select {cure} looks for this; see ebpffix --explain {cure}"
     if len(places) > 1:
         yield f"  the same line stands in {len(places) - 1} more places: {', '.join(map(_at, places[1:4]))}"
+
+
+def _lost(found: Cause, rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
+    """Where the proof was lost, if that is another line than the refused one."""
+    places = locate(replace(rejection, source=found.source), sources)
+    place = places[0] if places else found.source
+    yield f"  {_where(place)}{found.words}:"
+    if place.text:
+        yield f"    {place.text.strip()}"
 
 
 @cache

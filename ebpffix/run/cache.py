@@ -1,7 +1,8 @@
 """Results kept on disk, so that a program that did not change is not parsed again.
 
-One small JSON file a result, named by a key over everything that went into it: the program, its headers, the options,
-the tool itself. Nothing is ever updated in place, so that two runs at once cannot disturb each other.
+One small JSON file a result, named by a key over the content of everything that went into it: the program, its headers,
+the options, the tool itself. Nothing is ever updated in place, so that two runs at once cannot disturb each other. What
+is read back is believed as far as this run could have written it: a wrong word anywhere is a miss.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 import json
 import os
 import platform
+import stat
 import sys
 import time
 from collections.abc import Iterable
@@ -22,6 +24,7 @@ import ebpffix
 from ebpffix.fix import Edit, Fix, Safety, Span
 from ebpffix.kernel import headers as kernel_headers
 from ebpffix.run.analyse import Job, Result, Status
+from ebpffix.sources.reader import DATA, read_file
 from ebpffix.write import put
 
 _KEEP = 30 * 86400  # seconds for which an entry that nobody asked for stays
@@ -34,13 +37,12 @@ class ResultCache:
         self.folder = folder
         self._wrote = False
 
-    def get(self, key: str) -> Result | None:
-        """The result that was kept under a key; None if there is none, or none that can be read."""
+    def get(self, key: str, job: Job) -> Result | None:
+        """The result that was kept under a key; None if there is none, or none that this job could have."""
         path = self.folder / key
         try:
-            data = json.loads(path.read_bytes())
-            result = _decode(data)
-        except (OSError, ValueError, LookupError, TypeError):
+            result = _decode(json.loads(read_file(path)), job)
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
         # Asked for once a day is enough to stay.
         with contextlib.suppress(OSError):
@@ -69,6 +71,19 @@ class ResultCache:
                         os.unlink(entry)
 
 
+def refusal(folder: Path) -> str:
+    """Why nothing may be kept in a folder, "" if it may; it is made, for this user alone. What others can put there is
+    not believed: a precompiled header is read by libclang as it is."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        seen = folder.stat()
+    except OSError as error:
+        return (error.strerror or "").lower()
+    if seen.st_uid != os.geteuid():
+        return "belongs to another user"
+    return "others can write to it" if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
+
+
 @functools.cache
 def _machine(btf: Path | None) -> tuple[object, ...]:
     """What stands for the machine's BTF and kernel headers, which a transform may read by itself."""
@@ -76,8 +91,7 @@ def _machine(btf: Path | None) -> tuple[object, ...]:
         if btf and btf.parent == Path("/sys/kernel/btf"):  # whose times mean nothing; modules come and go
             return platform.version(), *sorted(os.listdir(btf.parent)), kernel_headers.folders()
         if btf:
-            seen = btf.stat()
-            return seen.st_size, seen.st_mtime_ns, kernel_headers.folders()
+            return blake2b(read_file(btf, DATA)).digest(), kernel_headers.folders()
     return (kernel_headers.folders(),)
 
 
@@ -102,8 +116,8 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
 
 
 def tool_digest(modules: Iterable[str]) -> bytes:
-    """What tells this ebpffix from another: path, size and time of its files, and of the transforms' modules; all of
-    the package where a transform is one, for it has rooms of its own."""
+    """What tells this ebpffix from another: what its files hold, and the transforms' modules; all of the package where
+    a transform is one, for it has rooms of its own. Where they lie, and since when, changes nothing."""
     folders = {str(Path(ebpffix.__file__).parent)}
     files: set[str] = set()
     for name in modules:
@@ -114,12 +128,12 @@ def tool_digest(modules: Iterable[str]) -> bytes:
             files.add(file)
     for folder in folders:
         files |= {str(p) for p in Path(folder).rglob("*") if p.suffix in (".py", ".h", ".txt")}
-    paths = sorted(files)
     state = blake2b(digest_size=16)
-    for path in paths:
-        with contextlib.suppress(OSError):
-            seen = os.stat(path)
-            state.update(f"{path}:{seen.st_size}:{seen.st_mtime_ns}\n".encode())
+    for path in sorted(files):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            data = file.read()
+            state.update(b"%s %d\n" % (os.path.basename(path).encode(), len(data)))
+            state.update(data)
     return state.digest()
 
 
@@ -136,15 +150,46 @@ def _encode(result: Result) -> dict[str, Any]:
         }
         for name, fix in result.findings
     ]
-    return {"status": result.status, "errors": result.errors, "notes": result.notes, "findings": findings}
+    return {
+        "status": result.status,
+        "errors": result.errors,
+        "notes": result.notes,
+        "guessed": result.guessed,
+        "findings": findings,
+    }
 
 
-def _decode(data: dict[str, Any]) -> Result:
-    findings = []
-    for found in data["findings"]:
-        path, start, end = found["at"]
-        edits = [Edit(Path(p), a, b, text.encode("latin-1")) for p, a, b, text in found["edits"]]
-        at, safety = Span(Path(path), start, end), Safety(found["safety"])
-        fix = Fix(at, found["message"], safety, edits, found["reason"], found["origin"])
-        findings.append((found["transform"], fix))
-    return Result(Status(data["status"]), findings, data["errors"], data["notes"])
+def _decode(data: Any, job: Job) -> Result:
+    """What `_encode` made. ValueError, LookupError or TypeError for what it cannot have made of this job."""
+    findings = [(_of(found["transform"], job.transforms), _fix(found, job)) for found in data["findings"]]
+    if type(data["errors"]) is not int:
+        raise TypeError
+    notes, guessed = ([_text(one) for one in data[name]] for name in ("notes", "guessed"))
+    return Result(Status(data["status"]), findings, data["errors"], notes, guessed)
+
+
+def _fix(found: Any, job: Job) -> Fix:
+    edits = [Edit(*_place(job, *place), _text(text).encode("latin-1")) for *place, text in found["edits"]]
+    span = Span(*_place(job, *found["at"]))
+    origin = [_text(line) for line in found["origin"]]
+    return Fix(span, _text(found["message"]), Safety(found["safety"]), edits, _text(found["reason"]), origin)
+
+
+def _place(job: Job, name: Any, start: Any, end: Any) -> tuple[Path, int, int]:
+    """A byte range of one of the job's own files."""
+    path = Path(name)
+    if not (type(start) is type(end) is int and 0 <= start <= end <= len(job.sources[path])):
+        raise ValueError
+    return path, start, end
+
+
+def _of(name: Any, known: Iterable[str]) -> str:
+    if name not in known:
+        raise ValueError
+    return _text(name)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError
+    return value

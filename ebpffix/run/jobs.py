@@ -142,7 +142,7 @@ class Jobs:
                 flags = self.settings.flags(program.file)
                 wants = self._wants_vmlinux(closure)
                 args = self.settings.environment.compiler_args(closure.dirs, flags, wants_vmlinux=wants)
-                found.append(Loadable(program, args))
+                found.append(Loadable(program, args, self.settings.environment.reach(program.root)))
         return found
 
     @staticmethod

@@ -218,6 +218,8 @@ class _Process:
     def _main(self, serve: Callable[[Connection], None], theirs: Connection, memory: int) -> None:
         self.pipe.close()
         limits.bound(memory)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         threading.stack_size(_STACK)  # the main thread's is not ours to choose
         thread = threading.Thread(target=serve, args=(theirs,))
         thread.start()

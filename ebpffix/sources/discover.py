@@ -177,7 +177,7 @@ class _Search:
             return
         path = os.path.realpath(given)
         if stat.S_ISDIR(mode):
-            self._add_folder(path, path)
+            self._add_folder(path)
         elif not stat.S_ISREG(mode):
             self._errors.append(f"{given}: not a regular file; use - to read standard input")
         elif os.path.islink(given) and not inside(path, str(_home_of(given))):
@@ -203,17 +203,18 @@ class _Search:
             self._unread[Path(path)] = found.unread
         return bool(found.programs or found.unread)
 
-    def _add_folder(self, folder: str, root: str) -> None:
-        project = self._project(_tree_root(root))
-        self._errors += [error for error in project.listing.errors if error not in self._errors]
-        for path in project.listing.files:
-            if not inside(path, folder) or (self._exclude and self._exclude(Path(path))):
-                continue
-            if not (_may(path) and self._take(path, self._listed(project, path))):
-                self._others.setdefault(path, project)
-        for nested in project.listing.nested:
-            if inside(nested, folder):
-                self._add_folder(nested, nested)
+    def _add_folder(self, folder: str) -> None:
+        waiting = [folder]  # trees below trees, without end perhaps
+        while waiting:
+            folder = waiting.pop()
+            project = self._project(_tree_root(folder))
+            self._errors += [error for error in project.listing.errors if error not in self._errors]
+            for path in project.listing.files:
+                if not inside(path, folder) or (self._exclude and self._exclude(Path(path))):
+                    continue
+                if not (_may(path) and self._take(path, self._listed(project, path))):
+                    self._others.setdefault(path, project)
+            waiting += [nested for nested in project.listing.nested if inside(nested, folder)]
 
     def _listed(self, project: _Project, path: str) -> _Found:
         try:

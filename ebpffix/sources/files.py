@@ -78,7 +78,7 @@ def list_files(folder: str) -> Listing:
     found = Listing()
     is_tree = os.path.exists(os.path.join(folder, ".git"))
     if not (is_tree and _git(folder, found)):
-        _walk(folder, [], found)
+        _walk(folder, found)
     if is_tree:
         found.nested.clear()  # submodules, as a walk sees them
     found.files.sort()
@@ -100,25 +100,29 @@ def _git(root: str, found: Listing) -> bool:
     return True
 
 
-def _walk(folder: str, specs: list[tuple[str, GitIgnoreSpec]], found: Listing) -> None:
-    try:
-        with os.scandir(folder) as scan:
-            entries = list(scan)
-    except OSError as error:
-        found.errors.append(f"{folder}: {reason(error)}; its files were left out")
-        return
-    if any(entry.name == ".gitignore" for entry in entries):
-        specs = [*specs, (folder, _gitignore(folder))]
-    for entry in entries:
-        is_folder = entry.is_dir(follow_symlinks=False)
-        if entry.name == ".git" or _ignored(entry.path + "/" * is_folder, specs):
+def _walk(root: str, found: Listing) -> None:
+    # Folders can be nested deeper than calls.
+    waiting: list[tuple[str, list[tuple[str, GitIgnoreSpec]]]] = [(root, [])]
+    while waiting:
+        folder, specs = waiting.pop()
+        try:
+            with os.scandir(folder) as scan:
+                entries = list(scan)
+        except OSError as error:
+            found.errors.append(f"{folder}: {reason(error)}; its files were left out")
             continue
-        if is_folder and os.path.exists(os.path.join(entry.path, ".git")):
-            found.nested.append(entry.path)
-        elif is_folder:
-            _walk(entry.path, specs, found)
-        elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
-            found.files.append(entry.path)
+        if any(entry.name == ".gitignore" for entry in entries):
+            specs = [*specs, (folder, _gitignore(folder))]
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if entry.name == ".git" or _ignored(entry.path + "/" * is_folder, specs):
+                continue
+            if is_folder and os.path.exists(os.path.join(entry.path, ".git")):
+                found.nested.append(entry.path)
+            elif is_folder:
+                waiting.append((entry.path, specs))
+            elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
+                found.files.append(entry.path)
 
 
 def _gitignore(folder: str) -> GitIgnoreSpec:

@@ -5,10 +5,13 @@ Looked at are the program's folder and the one above it, not what is below them:
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
+
+from ebpffix.sources.reader import read_file
 
 _PROGRAMS = (".bpf.c", ".bpf.h")
 _MOST_BYTES = 1 << 20  # of one file: what is larger was generated
@@ -36,9 +39,18 @@ def texts(program: Path, suffixes: tuple[str, ...]) -> Iterator[bytes]:
     for path, seen in _files(program, suffixes):
         if seen.st_size <= _MOST_BYTES:
             try:
-                yield Path(path).read_bytes()
+                yield read_file(path, _MOST_BYTES)
             except OSError:
                 continue
+
+
+@functools.cache
+def _content(path: str, size: int, _time: int) -> bytes:
+    """A digest of what `texts` reads of a file, whose size and time only say that it is still the same."""
+    try:
+        return blake2b(read_file(path, _MOST_BYTES), digest_size=16).digest()
+    except OSError:
+        return b"%d" % size
 
 
 class Digests:
@@ -54,6 +66,6 @@ class Digests:
         if key not in self._known:
             state = blake2b(digest_size=16)
             for path, seen in _files(program, suffixes):
-                state.update(f"{path}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+                state.update(os.fsencode(path) + b"\0" + _content(path, seen.st_size, seen.st_mtime_ns))
             self._known[key] = state.digest()
         return self._known[key]

@@ -15,6 +15,11 @@ from pathlib import Path
 
 from ebpffix.sources.files import inside
 
+# The folders that hold these, and what a compiler is made of.
+SYSTEM = (
+    *("/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/bin", "/lib", "/lib32", "/lib64"),
+    *("/bin", "/usr/local/include", "/usr/local/lib", "/usr/local/bin", "/etc/ld.so.cache", "/nix/store", "/gnu/store"),
+)
 _SYSTEM = re.compile(
     r"/usr/(?:local/)?(?:include|lib(?:32|64)?)/|/(?:usr/)?lib/modules/|/usr/src/(?:linux|kernels)[^/]*/"
     r"|/(?:nix|gnu)/store/"
@@ -46,6 +51,16 @@ class Reach:
         """The first of these files that must not be read."""
         return next((name for name in names if not _holds(self, name)), None)
 
+    def shown(self) -> list[str]:
+        """The folders and files that hold all of it, for a process that is to see nothing else: the project's without
+        git's own and hidden files, and what was given."""
+        try:
+            with os.scandir(self.home) as entries:
+                own = [e.path for e in entries if e.name != ".git" and not e.is_symlink() and _is_shown(e)]
+        except OSError:
+            own = []
+        return [*own, *map(str, self.given)]
+
     def owns(self, name: str) -> bool:
         """Is it a file of the project's own: none of git's, and none that is hidden, which no header is?"""
         real, home = os.path.realpath(name), os.path.realpath(self.home)
@@ -53,6 +68,10 @@ class Reach:
             return False
         below = real[len(home) :].split("/")
         return ".git" not in below and not below[-1].startswith(".")
+
+
+def _is_shown(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) or (not entry.name.startswith(".") and entry.is_file())
 
 
 @cache  # a program's headers are mostly another's too

@@ -23,12 +23,14 @@ from typing import Any
 
 from ebpffix.kernel.headers import build_folder, is_whole, split_packages
 from ebpffix.kernel.program_types import BCC_NAMES, Kind
+from ebpffix.sources.files import root_of
+from ebpffix.sources.reach import Reach
 from ebpffix.sources.source import Source
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, unpack
 from ebpffix.verify.compile import CompileError
-from ebpffix.verify.load import ProgramResult, judge, kernel_release
-from ebpffix.verify.process import kill, limit
+from ebpffix.verify.load import ProgramResult, judge, kernel_release, without_addresses
+from ebpffix.verify.process import environment, is_foreign, kill, limit, rights, started
 
 PYTHON = "/usr/bin/python3"
 _INSTALL = "install BCC for the system's Python (Debian: python3-bpfcc)"
@@ -108,6 +110,7 @@ class Bcc:
         flags: Sequence[str] = (),
         load: bool = True,
         cap_bpf: bool = False,
+        reach: Reach | None = None,
         timeout: float = 60,
     ) -> Checked | CompileError:
         """Compile `text`, the contents of `path`, and load each function by itself.
@@ -126,6 +129,7 @@ class Bcc:
             "default": _KPROBE,
             "load": load,
             "cap_bpf": cap_bpf,
+            **rights(reach or Reach(root_of(path)), [self._headers], foreign=is_foreign(path)),
             "timeout": timeout,
             "total": timeout,
         }
@@ -144,7 +148,7 @@ class Bcc:
         if self._child is not None and self._child.poll() is None:
             return self._child
         self._stop()
-        env = {**os.environ, "LC_ALL": "C", "BCC_KERNEL_SOURCE": str(self._headers)}
+        env = {**environment(), "BCC_KERNEL_SOURCE": str(self._headers)}
         argv = [self._python, *start("bcc_child")]
         try:
             self._child = subprocess.Popen(
@@ -157,6 +161,7 @@ class Bcc:
             )
         except OSError as error:
             raise CannotVerify(f"no BCC ({self._python}: {error.strerror})", _INSTALL) from None
+        started(self._child)
         limit(self._child.pid, _LIFE)
         hello = self._read(self._child, 60)
         if "bcc" not in hello:
@@ -241,7 +246,7 @@ def _result(name: str, tries: Sequence[Mapping[str, Any]], cap_bpf: bool) -> Pro
     section = _SECTIONS[best["kind"]]
     if "errno" not in best and "failed" not in best:
         return ProgramResult(name, section, "untried", reason="not loaded")
-    log = best["said"].partition("Failed to load program")[2].partition("\n")[2]
+    log = without_addresses(best["said"].partition("Failed to load program")[2].partition("\n")[2])
     verdict, reason = judge({**best, "said": "", "log": log}, section, cap_bpf)
     return ProgramResult(name, section, verdict, best.get("insns"), log, reason)
 

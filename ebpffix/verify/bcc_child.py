@@ -13,28 +13,20 @@ import sys
 from functools import partial
 from typing import Any, cast
 
-from ebpffix.verify.child import Answer, Failed, apart, drop_capabilities, pack, strerror, unpack
+from ebpffix.verify.child import Answer, Failed, apart, drop_capabilities, loading_only, pack, strerror, unpack
+from ebpffix.verify.confine import hide_pins, show_only
 
 MEMORY = 3 << 30  # bytes of address space: libbcc brings its own clang
-CLONE_NEWNS = 0x20000
-MS_REC, MS_PRIVATE = 0x4000, 0x40000
-
-
-def hide_pins() -> None:
-    """A mount namespace of our own with an empty BPF file system: a map that a program pins is gone with it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    folder = b"/sys/fs/bpf"
-    if (
-        libc.unshare(CLONE_NEWNS)
-        or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
-        or (os.path.isdir(folder) and libc.mount(b"bpf", folder, b"bpf", 0, None))
-    ):
-        raise Failed(f"no mount namespace for the check: {strerror(ctypes.get_errno())}")
 
 
 def check(bcc: Any, request: Answer) -> Answer:
     """Compile one text, load each of its functions."""
-    hide_pins()
+    try:
+        hide_pins()
+    except OSError as error:
+        raise Failed(f"no mount namespace for the check: {strerror(error.errno or 0)}") from None
+    loading_only(*request["keep"])
+    show_only(request["tree"], request["system"], ("/sys/fs/bpf", os.devnull))
     try:
         program = bcc.BPF(text=unpack(request["text"]), cflags=request["flags"])
     except Exception as error:  # BCC raises nothing finer; what matters it has written to standard error
@@ -65,8 +57,7 @@ def kinds(name: str, request: Answer) -> list[int]:
 
 
 def load(program: Any, name: str, kind: int, cap_bpf: bool) -> Answer:
-    if cap_bpf:
-        drop_capabilities()
+    drop_capabilities() if cap_bpf else loading_only()
     code = program.dump_func(name.encode())
     ctypes.set_errno(0)
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ctypes
 import errno
 import json
 import os
@@ -19,8 +18,14 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-CAP_NET_ADMIN, CAP_BPF = 12, 39
-PR_SET_NO_NEW_PRIVS = 38
+from ebpffix.verify.confine import (
+    CAP_BPF,
+    CAP_NET_ADMIN,
+    CAP_PERFMON,
+    CAP_SYS_ADMIN,
+    die_with_parent,
+    keep_capabilities,
+)
 
 Answer = dict[str, Any]
 
@@ -36,13 +41,16 @@ def strerror(number: int) -> str:
 def drop_capabilities() -> None:
     """Keep CAP_BPF, and CAP_NET_ADMIN, without which no network program or map loads at all and which makes the
     verifier no more lenient; it is CAP_PERFMON and CAP_SYS_ADMIN that do."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    low, high = 1 << CAP_NET_ADMIN, 1 << (CAP_BPF - 32)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
-    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)  # effective, permitted, inheritable; low, then high words
-    if libc.capset(header, sets):
-        raise Failed(f"cannot drop to CAP_BPF: {strerror(ctypes.get_errno())}")
+    try:
+        keep_capabilities((CAP_NET_ADMIN, CAP_BPF))
+    except OSError as error:
+        raise Failed(f"cannot drop to CAP_BPF: {strerror(error.errno or 0)}") from None
+
+
+def loading_only(*others: int) -> None:
+    """Keep what loading takes, `others` beside it, and nothing else of root."""
+    old = CAP_SYS_ADMIN if tuple(map(int, os.uname().release.split(".")[:2])) < (5, 8) else CAP_BPF
+    keep_capabilities((CAP_NET_ADMIN, CAP_PERFMON, old, *others))
 
 
 def pack(data: bytes) -> str:
@@ -64,6 +72,7 @@ def apart(work: Callable[[], Answer], timeout: float, memory: int) -> Answer:
     if not child:
         status = 1
         with contextlib.suppress(BaseException):
+            die_with_parent()
             os.close(read)
             os.dup2(said, 2)
             os.dup2(os.open(os.devnull, os.O_RDWR), 0)
@@ -95,12 +104,16 @@ def apart(work: Callable[[], Answer], timeout: float, memory: int) -> Answer:
 
 
 def gather(descriptor: int, deadline: float) -> bytes | None:
-    """All that comes until the other end closes; None when the time is up."""
+    """All that comes until the other end closes; None when the time is up, or nobody is there to be told."""
     parts: list[bytes] = []
+    parent = os.getppid()
     try:
         while True:
-            ready, _, _ = select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))
+            left = max(deadline - time.monotonic(), 0)
+            ready, _, _ = select.select([descriptor], [], [], min(left, 0.5))
             if not ready:
+                if left and os.getppid() == parent:
+                    continue
                 return None
             part = os.read(descriptor, 1 << 20)
             if not part:

@@ -17,8 +17,10 @@ from functools import cache
 from pathlib import Path
 
 from ebpffix.kernel import machine
+from ebpffix.sources.files import root_of
+from ebpffix.sources.reach import Reach
 from ebpffix.verify import CannotVerify
-from ebpffix.verify.process import Finished, private_folder, run
+from ebpffix.verify.process import Finished, confined, is_foreign, private_folder, run
 
 OLDEST = 12  # the first clang whose objects today's libbpf takes without loss
 _NEWEST = 40  # no clang of this number exists yet; bounds the search on the path
@@ -94,12 +96,16 @@ def compile_libbpf(
     clang: Clang,
     args: Sequence[str] = (),
     overlay: Mapping[Path, bytes] | None = None,
+    reach: Reach | None = None,
     timeout: float = 60,
 ) -> Object | CompileError:
     """Compile one libbpf program. `args` are the caller's include folders and macros, taken as they are.
 
+    clang sees only what is within `reach`; unless given, the program's project and the folders in `args`.
+
     `overlay` gives other contents for files, headers too; the tree stays untouched. `timeout` is in seconds.
     """
+    reach = reach or _reach(path, args)
     contents = {Path(os.path.realpath(p)): data for p, data in (overlay or {}).items()}
     spellings = {Path(os.path.abspath(p)) for p in (*(overlay or {}), *contents)}
     for _ in range(3):
@@ -108,7 +114,7 @@ def compile_libbpf(
                 overlay_args = _overlay(folder, contents, spellings)
             except UnicodeEncodeError:
                 return CompileError((f"{str(path)!a}: error: the name of a changed file is not UTF-8",))
-            done = _clang(path, folder, clang, (*overlay_args, *args), timeout)
+            done = _clang(path, folder, clang, (*overlay_args, *args), reach, timeout)
             if done.code != 0:
                 return CompileError(_complaint(path, done, timeout))
             names = _inputs(folder / "deps")
@@ -125,14 +131,19 @@ def precompile(
 ) -> tuple[str, ...]:
     """Arguments under which programs that begin with the includes of `text` compile in a fraction of the time, by a
     file in `folder`; none where it cannot be made. The programs must be compiled with the same `args`."""
-    header = folder / "prefix.h"
+    reach = _reach(header := folder / "prefix.h", args)
     header.write_bytes(text)
-    done = _clang(header, folder, clang, args, timeout, "c-header")
+    done = _clang(header, folder, clang, args, reach, timeout, "c-header")
     return ("-include-pch", str(folder / "object")) if done.code == 0 else ()
 
 
+def _reach(path: Path, args: Sequence[str]) -> Reach:
+    """The program's project and what `args` name."""
+    return Reach(root_of(path), tuple(Path(arg.removeprefix("-I")).absolute() for arg in args))
+
+
 def _clang(
-    path: Path, folder: Path, clang: Clang, args: Sequence[str], timeout: float, language: str = "c"
+    path: Path, folder: Path, clang: Clang, args: Sequence[str], reach: Reach, timeout: float, language: str = "c"
 ) -> Finished:
     argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
     argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MT", "x", "-MF", str(folder / "deps")]
@@ -140,8 +151,8 @@ def _clang(
     # Wherever it stands, clang takes it for the name of a file with more arguments, such as the name of a plugin.
     if expanded := next((word for word in argv if word.startswith("@")), ""):
         return Finished(1, b"", f"error: no argument may begin with @, as does {expanded}".encode())
-    env = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
-    return run(argv, folder=folder, timeout=timeout, env=env)
+    argv = confined(argv, reach, folder, foreign=is_foreign(path))
+    return run(argv, folder=folder, timeout=timeout, env={"TMPDIR": str(folder)})
 
 
 def _defaults(args: Sequence[str]) -> Iterator[str]:

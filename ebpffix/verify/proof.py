@@ -17,6 +17,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from ebpffix.verify.compile import CompileError
 from ebpffix.verify.load import ProgramResult, kernel_release
 from ebpffix.verify.load import Verdict as Loaded
+from ebpffix.verify.process import end_all
 
 Verdict = Literal["fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried"]
 F = TypeVar("F")
@@ -83,10 +84,14 @@ def prove(
     kept = frozenset(range(len(fixes)))
     worse: dict[int, Proof] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while found := _first(pool.map(methodcaller("culprits", kept), trials)):
-            worse |= found
-            kept -= found.keys()
-        shares = list(pool.map(methodcaller("shares", kept), trials))
+        try:
+            while found := _first(pool.map(methodcaller("culprits", kept), trials)):
+                worse |= found
+                kept -= found.keys()
+            shares = list(pool.map(methodcaller("shares", kept), trials))
+        except (KeyboardInterrupt, SystemExit):
+            end_all()  # else the threads would wait for what they started
+            raise
     return [worse.get(n) or _verdict([s[n] for s in shares if n in s]) for n in range(len(fixes))]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ebpffix.fix import BCC
 from ebpffix.rewriting.found import Found, apply_all
 from ebpffix.sources.program import Program
+from ebpffix.sources.reach import Reach
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, find_clang
@@ -24,6 +25,7 @@ class Loadable:
 
     program: Program
     args: tuple[str, ...]
+    reach: Reach
 
 
 class Verifier:
@@ -76,13 +78,13 @@ class Verifier:
 
     def inner(self, loadable: Loadable) -> Target | None:
         """The same for the C alone, whatever file it is part of."""
-        program, args = loadable.program, loadable.args
+        program, args, reach = loadable.program, loadable.args, loadable.reach
         path = _real(program.path)
         if program.dialect == BCC:
             bcc = self._tool(BCC, self._start_bcc)
-            return BccTarget(path, bcc, args, self._cap_bpf) if isinstance(bcc, Bcc) else None
+            return BccTarget(path, bcc, args, self._cap_bpf, reach) if isinstance(bcc, Bcc) else None
         clang = self._tool("clang", lambda: find_clang(self._clang_wanted))
-        return LibbpfTarget(path, clang, args, self._cap_bpf) if isinstance(clang, Clang) else None
+        return LibbpfTarget(path, clang, args, self._cap_bpf, reach) if isinstance(clang, Clang) else None
 
     def _start_bcc(self) -> Bcc:
         if self._cache is None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ebpffix.sources.program import Program
+from ebpffix.sources.reach import Reach
+from ebpffix.sources.reader import read_file
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import ProgramResult, load
@@ -24,13 +26,14 @@ class LibbpfTarget:
     clang: Clang
     args: Sequence[str] = ()
     cap_bpf: bool = False
+    reach: Reach | None = None
 
     @property
     def compiler(self) -> str:
         return str(self.clang)
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
-        made = compile_libbpf(self.path, clang=self.clang, args=self.args, overlay=overlay)
+        made = compile_libbpf(self.path, clang=self.clang, args=self.args, overlay=overlay, reach=self.reach)
         if isinstance(made, CompileError):
             return made
         try:
@@ -50,6 +53,7 @@ class BccTarget:
     bcc: Bcc
     flags: Sequence[str] = ()
     cap_bpf: bool = False
+    reach: Reach | None = None
 
     @property
     def compiler(self) -> str:
@@ -57,15 +61,17 @@ class BccTarget:
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         text = overlay.get(self.path)
-        text = self.path.read_bytes() if text is None else text
-        made = self.bcc.check(self.path, text, flags=self.flags)
+        text = read_file(self.path) if text is None else text
+        made = self.bcc.check(self.path, text, flags=self.flags, reach=self.reach)
         if isinstance(made, CompileError):
             return made
         return Compiled(made.parts, frozenset({self.path}), lambda: [*made.programs, *self._least(text)])
 
     def _least(self, text: bytes) -> list[ProgramResult]:
-        made = self.bcc.check(self.path, text, flags=self.flags, cap_bpf=True) if self.cap_bpf else None
-        return [] if made is None or isinstance(made, CompileError) else _least(made.programs)
+        if not self.cap_bpf:
+            return []
+        made = self.bcc.check(self.path, text, flags=self.flags, reach=self.reach, cap_bpf=True)
+        return [] if isinstance(made, CompileError) else _least(made.programs)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class PartTarget:
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         file = self.program.file
         data = overlay.get(file)
-        program = self.program.read(file.read_bytes() if data is None else data)
+        program = self.program.read(read_file(file) if data is None else data)
         if waits := program.unknown:
             line, name = waits
             return CompileError((f"{file}:{line}: {name} stands for text that the host program puts in",))

@@ -13,6 +13,21 @@ from pathlib import Path
 # What stands for a secret. In halves, so that no search for it finds this file.
 MARKER = "ma3" + "rk8er"
 
+# A program with one finding, padded-init.
+FINE = """#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct key { int a; char b; };
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 10); __type(key, struct key); __type(value, int); }
+m SEC(".maps");
+SEC("xdp") int prog(void *ctx)
+{
+    struct key k = { .a = 1 };
+    int *v = bpf_map_lookup_elem(&m, &k);
+    return v ? *v : 0;
+}
+char LICENSE[] SEC("license") = "GPL";
+"""
+
 
 @dataclass(frozen=True)
 class Done:

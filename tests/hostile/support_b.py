@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from test_cli import FIXED, PROGRAM, Done, ebpffix, git
+from support import FIXED, PROGRAM, Done, ebpffix, git
 
 __all__ = ["FIXED", "PROGRAM", "Done", "ebpffix", "git", "marker", "tree_of"]
 

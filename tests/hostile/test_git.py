@@ -156,7 +156,7 @@ def test_the_user_s_own_names_are_still_taken(tree: Path, tmp_path: Path) -> Non
     git("config", "user.email", "one@example.org", cwd=tree)
     assert ebpffix("--format-patch", tmp_path / "out", cwd=tree).code == 1
     (patch,) = (tmp_path / "out").iterdir()
-    assert b'\nFrom: "Some [31mone" <one@example.org>\n' in patch.read_bytes()
+    assert b'\nFrom: "Some\\\\x1b[31mone" <one@example.org>\n' in patch.read_bytes()
 
 
 # -- what --diff-base says is what `git diff` said

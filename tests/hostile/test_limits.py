@@ -10,21 +10,8 @@ import pytest
 
 from ebpffix.sources.discover import Discovery
 
-from .support import Attack
+from .support import FINE, Attack
 
-FINE = """#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-struct key { int a; char b; };
-struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 10); __type(key, struct key); __type(value, int); }
-m SEC(".maps");
-SEC("xdp") int prog(void *ctx)
-{
-    struct key k = { .a = 1 };
-    int *v = bpf_map_lookup_elem(&m, &k);
-    return v ? *v : 0;
-}
-char LICENSE[] SEC("license") = "GPL";
-"""
 _BOMB = "#define A x x x x x x x x\n" + "".join(
     f"#define {b} {' '.join([a] * 32)}\n" for a, b in zip("ABCDEF", "BCDEFG", strict=True)
 )

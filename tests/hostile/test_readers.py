@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from ebpffix.report import rejection
 from ebpffix.sources.reader import read_file
+from ebpffix.sources.source import Source
+from ebpffix.verify.logs import SourceLine
+
+from .support import FINE, MARKER, Attack
 
 
 def test_a_regular_file_is_read_whole_also_through_links_and_when_its_size_is_made_up(tmp_path: Path) -> None:
@@ -52,3 +59,56 @@ def test_a_link_out_of_the_folder_is_refused_and_one_that_stays_in_it_is_not(tmp
     assert read_file(tree / "below" / "in", within=tree) == b"own"
     with pytest.raises(OSError, match="a link out of"):
         read_file(tree / "out", within=tree)
+
+
+def test_folders_nested_deeper_than_calls_are_walked_and_files_that_are_none_are_told(attack: Attack) -> None:
+    deep = attack.tree
+    (attack.tree / "fine.bpf.c").write_text(FINE)
+    os.chdir(deep)
+    for _ in range(1500):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir(attack.home)
+    os.mkfifo(attack.tree / "pipe.bpf.c")
+    os.mkfifo(attack.tree / ".gitignore")
+    (attack.tree / "zero.bpf.c").symlink_to("/dev/zero")
+    with open(attack.tree / "large.bpf.c", "wb") as file:
+        file.truncate(1 << 32)
+    done = attack.run()
+    subprocess.run(["rm", "-rf", deep / "d"], check=True)  # Python, too, calls itself for each
+    assert done.out.count("padded-init") == 1 and "Traceback" not in done.err, done.err
+    assert "large.bpf.c: larger than 16 MB" in done.err and done.code == 2
+    assert done.seconds < 60
+
+
+def test_named_pipes_and_devices_are_refused(attack: Attack) -> None:
+    os.mkfifo(attack.tree / "pipe.bpf.c")
+    os.mkfifo(attack.tree / "pipe.o")
+    (attack.tree / "zero.o").symlink_to("/dev/zero")
+    (attack.tree / "log").write_text("0: R1=ctx()\n")
+    for args in (["pipe.bpf.c"], ["--log", "log", "pipe.o"], ["--log", "log", "zero.o"]):
+        done = attack.run(*args)
+        assert done.code == 2 and "not a regular file" in done.err, (args, done.err)
+
+
+def test_an_object_that_names_other_files_as_its_source_shows_none_of_them(attack: Attack, tmp_path: Path) -> None:
+    secret, pipe = tmp_path / "credentials", tmp_path / "pipe"
+    secret.write_text(f"{MARKER}\n" * 100)
+    os.mkfifo(pipe)
+    for other in (secret, pipe):
+        named = SourceLine(str(other), 3, "")
+        assert rejection._text_of(named, [Source(attack.tree / "own.bpf.c", b"own\n")]) == ""
+    own = Source(attack.tree / "own.bpf.c", b"one\n  two \n")
+    assert rejection._text_of(SourceLine(str(own.path), 2, ""), [own]) == "two"
+    assert rejection._text_of(SourceLine(str(own.path), 9, ""), [own]) == ""
+
+
+def test_an_object_whose_sections_lie_over_each_other_costs_no_memory(attack: Attack) -> None:
+    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 1, 247, 1, 0, 0, 64, 0, 64, 0, 0, 64, 60_000, 0)
+    section = struct.pack("<IIQQQQIIQQ", 0, 1, 0, 0, 0, 4 << 20, 0, 0, 1, 0)
+    attack.write(
+        {"a.o": head + section * 60_000 + bytes(1 << 20), "log": "0: R1=ctx()\nR1 invalid mem access 'scalar'\n"}
+    )
+    done = attack.run("--log", "log", "a.o")
+    assert done.code == 2 and done.seconds < 30 and "a.o: " in done.err
+    assert len(done.err.splitlines()) == 1

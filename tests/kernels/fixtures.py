@@ -67,7 +67,8 @@ def compile_all(chosen: Iterable[Case], work: Path) -> tuple[list[Path], list[Pa
     header.parent.mkdir()
     with open(header, "w", encoding="utf-8") as stream:
         btf_c.write_header(btf.load(Path("/sys/kernel/btf/vmlinux")), stream)
-    everything, least = [], []
+    everything: list[Path] = []
+    least: list[Path] = []
     for case in chosen:
         for state, files in states(case):
             folder = work / object_name(case, state).removesuffix(".o")

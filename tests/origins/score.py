@@ -21,7 +21,8 @@ from ebpffix.analysis.provenance import Proof, Space, pointer, prove, prove_plac
 from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.environment import Environment, Options
-from ebpffix.run.engine import Settings, run
+from ebpffix.run.engine import run
+from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.transform import Registered, Transform
 

@@ -31,9 +31,10 @@ from contextlib import suppress
 
 from ebpffix.analysis.flow import Flow
 from ebpffix.analysis.provenance import Proof, Space, prove
+from ebpffix.editing.c import statements
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.editing.settle import Made, NoEdit, settle
-from ebpffix.editing.statements import before, fresh_name, indent_step
+from ebpffix.editing.statements import before, fresh_name
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Unit
 from ebpffix.transform import Cure, Transform
@@ -64,6 +65,11 @@ TRANSFORM = Transform(
 
 _COPIES = frozenset(("memcpy", "memmove", "bcopy"))
 _STACK = 512  # bytes
+_CLAMPED = """
+    {type} {size} = {length};
+    if ({size} > {room})
+    \t{size} = {room};
+"""
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -162,13 +168,15 @@ def _variable(unit: Unit, call: LibcCall, own: bool, to: int) -> Fix:
     if call.name == "memcpy" and call.is_statement and own and room:
         name = fresh_name(unit, call.node, b"size")
         kind = b"u64" if unit.dialect == BCC else b"__u64"
-        step = indent_step(unit.source_of(call.node))
-        newline, indent = unit.source_of(call.node).newline, unit.source_of(call.node).indent(call.node.start)
-        clamp = b"if (%s > %s)%s%s%s%s = %s;" % (name, room, newline, indent, step, name, room)
+        lines = statements(unit.source_of(call.node), _CLAMPED, type=kind, size=name, length=length, room=room)
 
         def made() -> Made:
-            lines = before(unit, call.node.statement, [kind + b" " + name + b" = " + length + b";", clamp])
-            edits = [*lines, call.renamed(helper), call.argument(1, name), call.argument(2, call.text(1))]
+            edits = [
+                *before(unit, call.node.statement, lines),
+                call.renamed(helper),
+                call.argument(1, name),
+                call.argument(2, call.text(1)),
+            ]
             doubt = f"at most {room.decode()} bytes are copied, which the program may not expect"
             return Made(edits, f"; `{helper.decode()}` does", doubt)
 

@@ -37,6 +37,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ebpffix.analysis.programs import By, Kind, Program
+from ebpffix.editing.c import declared
 from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import add_include, has_comment
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
@@ -46,7 +47,7 @@ from ebpffix.transform import Transform
 from . import returns, signature
 from .returns import Read
 from .signature import Parameter, Use
-from .stash import Argument, Existing, Stash, before_function, body_of, declare, fresh, head, open_body
+from .stash import Argument, Existing, Stash, before_function, body_of, fresh, head, open_body
 
 TRANSFORM = Transform(
     name="kretprobe-args",
@@ -277,7 +278,7 @@ class _Pair:
         same = len({u.type for u in uses}) == 1 and uses[0].type not in ("", "void *")
         type_ = signature.best_type(self.unit, uses[0] if same else Use(""), group.parameter if same else None).encode()
         name = group.parameter.name.encode() if group.parameter and group.parameter.name else b"arg%d" % group.index
-        return Argument(group.index, name, type_, declare(type_, name)), same
+        return Argument(group.index, name, type_, declared(type_, name)), same
 
     def _argument(self, group: _Group) -> Argument:
         """The argument with its names, and the edits that put it in the place of the reads."""
@@ -286,24 +287,24 @@ class _Pair:
         wanted, type_ = typed.name, typed.type
         if read.parameter is not None and len(group.reads) == 1:
             name = read.parameter.name.encode()
-            return Argument(group.index, name, type_, declare(read.parameter.type.spelling.encode(), name))
-        if len(group.reads) == 1 and (declared := self._taken_over(read)):
-            return Argument(group.index, declared[0], type_, declared[1])
+            return Argument(group.index, name, type_, declared(read.parameter.type.spelling.encode(), name))
+        if len(group.reads) == 1 and (taken := self._taken_over(read)):
+            return Argument(group.index, taken[0], type_, taken[1])
         used = set(self._words(helpers=True))
         name = wanted if wanted not in used else fresh(wanted + b"_arg", used)
         for read in group.reads:
             start = returns.casts_before(unit, read) if same else read.start
             self.edits.append(Edit(read.path, start, read.end, name))
         for read in {id(r.function): r for r in group.reads}.values():
-            self._hand_on(read, name, declare(type_, name))
-        return Argument(group.index, wanted, type_, declare(type_, name))
+            self._hand_on(read, name, declared(type_, name))
+        return Argument(group.index, wanted, type_, declared(type_, name))
 
     def _taken_over(self, read: Read) -> tuple[bytes, bytes] | None:
         """The name and the declaration of a variable that the lookup can declare in the place of the read."""
-        declared, is_helper = returns.declaration_of(self.unit, read), read.function is not self.program.function
-        if declared is None or (is_helper and declared[0] in self._words()):
+        found, is_helper = returns.declaration_of(self.unit, read), read.function is not self.program.function
+        if found is None or (is_helper and found[0] in self._words()):
             return None
-        name, text, edit = declared
+        name, text, edit = found
         source = self.unit.sources[read.path]
         if is_helper and source.data[: edit.start].rstrip().endswith(b"{"):
             blank = re.compile(rb"(?:[ \t]*\r?\n)*").match(source.data, edit.end)

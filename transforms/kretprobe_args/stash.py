@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ebpffix.analysis.flow import Flow
 from ebpffix.analysis.maps import map_decl
+from ebpffix.editing.c import declared
 from ebpffix.editing.statements import before, indent_step, numbered, statement_end
 from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import MapCall, Node, Unit
@@ -40,15 +41,6 @@ def body_of(function: Node) -> Node:
     """The body of a function definition."""
     assert function.body is not None
     return function.body
-
-
-def declare(type_: bytes, name: bytes) -> bytes:
-    """A C declaration from the spelling of a type: `struct sock *sk`, `int (*done)(void *)`, `char comm[16]`."""
-    if b"(*)" in type_:
-        return type_.replace(b"(*)", b"(*%s)" % name, 1)
-    base, bracket, size = type_.partition(b"[")
-    blank = b"" if base.endswith(b"*") else b" "
-    return base.rstrip() + blank + name + bracket + size
 
 
 @dataclass
@@ -119,7 +111,7 @@ class Stash:
         step = indent_step(self.source)
         lines = []
         if len(self.arguments) > 1:
-            members = [step + declare(a.type, a.name) + b";" for a in self.arguments]
+            members = [step + declared(a.type, a.name) + b";" for a in self.arguments]
             lines += [b"struct %s {" % self.record, *members, b"};", b""]
         if self._is_bcc:
             return [*lines, b"BPF_HASH(%s, u64, %s, 10240);" % (self.map, self._value), b""]
@@ -136,7 +128,7 @@ class Stash:
     def entry_probe(self) -> list[bytes]:
         """The lines of an entry probe of its own."""
         step = indent_step(self.source)
-        parameters = [declare(type_, name) for type_, name in self.signature]
+        parameters = [declared(type_, name) for type_, name in self.signature]
         if self._is_bcc:
             opening = b"int %s(%s)" % (self.entry, b", ".join([b"struct pt_regs *ctx", *parameters]))
             lines = []
@@ -179,7 +171,7 @@ class Stash:
             values[argument.index] = name
             register = b"PT_REGS_PARM%d(%s)" % (argument.index, parameters[0].name.encode())
             value = given.name.encode() if given is not None else register
-            lines.append(b"%s = (%s)%s;" % (declare(argument.type, name), argument.type, value))
+            lines.append(b"%s = (%s)%s;" % (declared(argument.type, name), argument.type, value))
         key, behind = leading(self.unit, entry)
         store = self._store(key or own[0], own[1], values, key is not None)
         return open_body(self.unit, entry, [*lines, *store], behind)
@@ -196,7 +188,7 @@ class Stash:
         step = indent_step(self.source)
         identity, saved = self._names(self.function, b"id", b"saved")
         lines = [*extra] if key else [*extra, b"%s %s = %s();" % (self._u64, identity, THREAD_ID.encode())]
-        pointer = declare(self._value + (b"*" if self._value.endswith(b"*") else b" *"), saved)
+        pointer = declared(self._value + (b"*" if self._value.endswith(b"*") else b" *"), saved)
         call = b"%s.lookup(&%s)" if self._is_bcc else b"bpf_map_lookup_elem(&%s, &%s)"
         delete = b"%s.delete(&%s);" if self._is_bcc else b"bpf_map_delete_elem(&%s, &%s);"
         place = self.map, key or identity
@@ -247,7 +239,7 @@ class Existing:
         """The name of the argument's member, and the edits of struct and entry probe."""
         source, closing = self.unit.source_of(self.record), self.record.end - 1
         name = fresh(argument.name, {c.name.encode() for c in self.record.children})
-        member = declare(argument.type, name) + b";"
+        member = declared(argument.type, name) + b";"
         line = source.line_start(closing)
         if source.data[line:closing].strip():
             edit = Edit(self.record.path, closing, closing, member + b" ")

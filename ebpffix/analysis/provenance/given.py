@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, unknown
-from ebpffix.analysis.provenance.programs import Program, Setting
+from ebpffix.analysis.provenance.programs import Program
 from ebpffix.fix import BCC
 from ebpffix.frontend import Type, Unit
+from ebpffix.kernel import program_types as attached
 from ebpffix.kernel import user_space
 from ebpffix.kernel.user_space import Side
 
@@ -65,15 +66,15 @@ class Given:
     def argument(self, program: Program, index: int, type_: Type, what: str) -> Ways:
         """An argument of what a program is attached to, where it is used as `type_` (a number for not known)."""
         setting, target = program.setting, program.target
-        if setting is Setting.SYSTEM_CALL:
+        if setting is attached.Kind.SYSTEM_CALL:
             return self._one(Space.USER, Kind.SYSTEM_CALL, what)
-        if setting is Setting.USER:
+        if setting is attached.Kind.USER:
             return self._one(Space.USER, Kind.USER_PROBE, what)
-        if setting is Setting.RAW:
+        if setting is attached.Kind.RAW:
             return self._raw(program, index, type_, what)
-        if setting is Setting.TYPED:
+        if setting is attached.Kind.TYPED:
             return self._typed(program, index, type_, what)
-        if setting not in (Setting.FUNCTION, Setting.UNKNOWN):
+        if setting not in (attached.Kind.FUNCTION, attached.Kind.UNKNOWN):
             return unknown(f"{what} of a program on {setting.value}")
         wanted = self._name(type_)
         if user_space.is_wrapper(target) or (user_space.is_system_call(target) and wanted in REGISTERS):
@@ -135,27 +136,27 @@ class Given:
             return unknown(f"{what}: of which program is not known")
         if record in REGISTERS:
             return self._register(program, name, index, type_, what)
-        if record == "bpf_raw_tracepoint_args" or program.setting in (Setting.RAW, Setting.TYPED):
+        if record == "bpf_raw_tracepoint_args" or program.setting in (attached.Kind.RAW, attached.Kind.TYPED):
             return self.argument(program, index, type_, what) if index is not None else unknown(what)
-        if program.setting is Setting.SYSTEM_CALL_EVENT:
+        if program.setting is attached.Kind.SYSTEM_CALL_EVENT:
             return self._one(Space.USER, Kind.SYSTEM_CALL, what)
-        if program.setting is Setting.EVENT:
+        if program.setting is attached.Kind.EVENT:
             if of_kernel(self.unit, type_):
                 return self._kernel(Kind.EVENT, what, plain=True)
             return self._kernel(Kind.LIKELY_EVENT, what, plain=True) if type_.is_pointer else unknown(what)
-        if type_.is_pointer and not is_plain(type_) and program.setting is Setting.OTHER:
+        if type_.is_pointer and not is_plain(type_) and program.setting is attached.Kind.OTHER:
             return self._one(Space.KERNEL, Kind.ARGUMENT, what, trusted=True)
         return unknown(what)
 
     def _register(self, program: Program, name: str, index: int | None, type_: Type, what: str) -> Ways:
-        if program.setting is Setting.USER:
+        if program.setting is attached.Kind.USER:
             return self._one(Space.USER, Kind.USER_PROBE, what)
         number = _ARGUMENTS.get(name, index if name in _ARRAYS else None)
         if number is not None:
             return self.argument(program, number, type_, what)
         if of_kernel(self.unit, type_) and self._name(type_) not in REGISTERS:
             return self._kernel(Kind.ARGUMENT, what)
-        if name in _STACK and program.setting is Setting.FUNCTION:
+        if name in _STACK and program.setting is attached.Kind.FUNCTION:
             return self._kernel(Kind.STACK_POINTER, what, plain=True)
         return unknown(f"{what}: what the register holds is not known")
 

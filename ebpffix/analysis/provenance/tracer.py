@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
+from ebpffix.analysis.programs import context
 from ebpffix.analysis.provenance.given import REGISTERS, Given, of_kernel
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, join, unknown
-from ebpffix.analysis.provenance.programs import HOSTS, Program, Programs, context
+from ebpffix.analysis.provenance.programs import HOSTS, Program, Programs
 from ebpffix.analysis.provenance.stores import CALLBACKS, READ, Path, Store, Stores, field, path_of
 from ebpffix.fix import BCC
 from ebpffix.frontend import MapCall, Node, Type, Unit
