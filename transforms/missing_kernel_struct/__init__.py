@@ -40,7 +40,6 @@ from ebpffix.editing.definitions import insert_definition
 from ebpffix.editing.settle import Made, settle
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Type, Unit
-from ebpffix.frontend.parse import OWN
 from ebpffix.kernel import headers as kernel_headers
 from ebpffix.kernel.btf import Btf, BtfError, load, of_module
 from ebpffix.kernel.btf_c import stub
@@ -105,7 +104,7 @@ def _includes_sources(unit: Unit) -> bool:
 
 def _own_definition(unit: Unit, name: str) -> Type | None:
     """The program's own definition of a struct, None without one."""
-    structs = (node for node in unit.find("STRUCT_DECL") if node.name.removeprefix(OWN) == name)
+    structs = (node for node in unit.find("STRUCT_DECL") if node.name == name)
     return next((node.type for node in structs if node.is_definition), None)
 
 

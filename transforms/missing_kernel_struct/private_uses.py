@@ -18,7 +18,6 @@ from typing import Any
 
 from ebpffix.fix import BCC, Spanned
 from ebpffix.frontend import Macro, Node, Type, Unit
-from ebpffix.frontend.parse import OWN
 from ebpffix.frontend.unit import macro_span
 
 from .private_structs import names
@@ -93,7 +92,7 @@ def _private(unit: Unit, record: Type) -> str:
     or a file of the run defines."""
     if not record.is_record:
         return ""
-    name = record.name.removeprefix(OWN)
+    name = record.name
     if unit.dialect == BCC:
         return name if name.encode() in names() else ""
     if not record.is_complete and is_incomplete(unit, name):
@@ -176,7 +175,7 @@ def _offsets(unit: Unit) -> Iterator[tuple[str, Use]]:
 
 def is_incomplete(unit: Unit, name: str) -> bool:
     """Whether the compiler misses the definition of a struct."""
-    return any("incomplete" in message and f"'struct {name}'" in message for message in unit.missing)
+    return any("incomplete" in message and f"'struct {name}'" in message for message in unit.complaints)
 
 
 def is_written(unit: Unit, name: str) -> bool:
@@ -198,6 +197,6 @@ _DEFINITION = re.compile(rb"struct(?<!\wstruct)\s+(\w+)\s*(?:__attribute__\s*\(\
 def _may_use(unit: Unit) -> bool:
     """Whether a look at all expressions is worth its time: with libbpf the compiler misses a struct, or a file of the
     run defines a private one."""
-    if unit.dialect == BCC or any("incomplete" in message for message in unit.missing):
+    if unit.dialect == BCC or any("incomplete" in message for message in unit.complaints):
         return True
     return any(name.encode() in names() for name in _written(unit))
