@@ -87,6 +87,26 @@ def test_value_changing_ones_wait_for_a_word(tree: Path) -> None:
     assert "+++" in run("--repair", "--diff", "--unsafe-fixes", ".", cwd=tree).stdout
 
 
+LOGS = Path(__file__).parent.parent / "fixtures" / "logs" / "null-check"
+
+
+@pytest.mark.parametrize("kernel", ["5.10", "6.12"])
+def test_a_log_from_elsewhere_gets_a_proposal(kernel: str, tmp_path: Path) -> None:
+    shutil.copy(LOGS / "lookup.bpf.c", tmp_path)
+    done = run("--repair", "--log", LOGS / f"lookup.{kernel}.log", ".", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "# not proven: it was neither compiled nor loaded here" in done.stdout
+    assert "+\tif (!value)\n" in done.stdout
+    assert (tmp_path / "lookup.bpf.c").read_bytes() == (LOGS / "lookup.bpf.c").read_bytes()
+
+
+def test_a_log_without_its_source_gets_none(tmp_path: Path) -> None:
+    (tmp_path / "other.bpf.c").write_text("#include <linux/bpf.h>\nint other;\n")
+    done = run("--repair", "--log", LOGS / "lookup.6.12.log", ".", cwd=tmp_path)
+    assert "+++" not in done.stdout
+    assert "its source is not among the paths" in done.stdout
+
+
 def test_two_ways_to_report_exclude_each_other(tmp_path: Path) -> None:
     done = run("--repair", "--diff", "--apply", ".", cwd=tmp_path)
     assert done.returncode == 2

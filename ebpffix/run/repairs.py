@@ -95,7 +95,7 @@ def _repair(jobs: Jobs, loadable: Loadable, target: Target, strategies: Sequence
     program = loadable.program
     headers = [p for p in jobs.prepare(program, jobs.before).job.sources if p != program.path]
     files = {program.path: program.source.data, **{path: jobs.before[path] for path in headers}}
-    unit = partial(_unit, jobs, program)
+    unit = partial(parsed, jobs, program)
     try:
         if isinstance(target, LibbpfTarget) and program.on_disk:
             with ClangBench(program.path, target.clang, target.args, unit, cap_bpf=target.cap_bpf) as bench:
@@ -109,7 +109,7 @@ def _repair(jobs: Jobs, loadable: Loadable, target: Target, strategies: Sequence
         return Repair(program.path, "untried", reason=str(error))
 
 
-def _unit(jobs: Jobs, program: Program, files: Mapping[Path, bytes]) -> Unit:
+def parsed(jobs: Jobs, program: Program, files: Mapping[Path, bytes]) -> Unit:
     """The program parsed, with other contents for its files."""
     now = replace(program, source=Source(program.path, files[program.path]))  # type: ignore[type-var]
     known = {path: data for path, data in files.items() if path in jobs.before}
