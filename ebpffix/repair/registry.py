@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,10 +24,12 @@ class Known:
         return re.compile(self.facts.when)
 
     def candidates(self, refusal: Refusal) -> Iterator[Candidate]:
-        """What it proposes for a refusal, under its name; nothing for a message that is not its own."""
+        """What it proposes for a refusal, under its name; nothing for a message that is not its own. A mistake in one
+        strategy must not cost what others know."""
         if self._when.search(refusal.message):
-            for candidate in self.propose(refusal):
-                yield replace(candidate, strategy=self.facts.name)
+            with contextlib.suppress(Exception):
+                for candidate in self.propose(refusal):
+                    yield replace(candidate, strategy=self.facts.name)
 
 
 def load_strategies() -> dict[str, Known]:
