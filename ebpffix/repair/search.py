@@ -21,6 +21,7 @@ from ebpffix.repair.model import Candidate, Effect, Refusal
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import changed_spans
 from ebpffix.verify.load import ProgramResult
+from ebpffix.verify.logs import SourceLine
 from ebpffix.verify.trace import Trace, parse
 
 Files = Mapping[Path, bytes]
@@ -92,6 +93,12 @@ class Found:
     differs: tuple[oracle.Difference, ...] = ()
     unreached: tuple[str, ...] = ()
     disagrees: str = ""
+
+    @property
+    def left_at(self) -> SourceLine | None:
+        """The line that is refused still, as the log names it."""
+        last = _read(self.built.refused[0].log)[1].last if self.left else None
+        return last.source if last else None
 
     @property
     def repaired(self) -> bool:

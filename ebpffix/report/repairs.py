@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix import __version__
+from ebpffix.repair.locate import name_in_log
 from ebpffix.repair.model import Effect
 from ebpffix.repair.search import Made
 from ebpffix.report.model import VERSION, display
@@ -56,7 +57,11 @@ def _ending(repair: Repair) -> Iterator[str]:
         return
     explanation = explain(found.left) or OTHER
     verb = "what stands in the way now" if repair.status == "partial" else "no repair was found"
-    yield f"{name(repair.program)}: {verb}: {found.left} [{explanation.key}]"
+    at = found.left_at
+    where = f"{at.file}:{at.line}: " if at and at.line else ""
+    yield f"{name(repair.program)}: {verb}: {where}{found.left} [{explanation.key}]"
+    if at and at.file and at.file not in {name_in_log(path) for path in found.files}:
+        yield f"    {at.file} is not among the files of this run, so it is not edited: name it too, or its folder"
     yield f"    {explanation.text}"
 
 
