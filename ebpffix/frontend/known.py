@@ -15,9 +15,10 @@ from functools import cache
 from ebpffix.frontend.environment import BUNDLED
 
 _LIBBPF = ("bpf_helper_defs.h", "bpf_helpers.h", "bpf_endian.h", "bpf_core_read.h", "bpf_tracing.h")
-# A macro with all its lines, or a typedef.
+# A macro with all its lines, a typedef, or a struct.
 _DECLARED = re.compile(
-    rb"^#[ \t]*define[ \t]+(\w+)(?:\\\n|[^\n])*|^typedef [^;{]*(?:\{[^}]*\} )?\b(\w+);", re.MULTILINE
+    rb"^#[ \t]*define[ \t]+(\w+)(?:\\\n|[^\n])*|^typedef [^;{]*(?:\{[^}]*\} )?\b(\w+);|^(struct \w+) \{[^}]*\};",
+    re.MULTILINE,
 )
 _HELPER = re.compile(rb"^EBPFFIX_HELPER\(\d+, ([^,]+), (\w+), ([^()]*)\)$", re.MULTILINE)
 _WORD = re.compile(rb"[A-Za-z_]\w*")

@@ -38,8 +38,14 @@ _MACHINE = (f"-D__{platform.machine()}__", f"-D__{platform.machine()}")
 # clang knows these functions and declares them itself: an error, but nothing is lost.
 _LIBRARY = "call to undeclared library function"
 _OWN_TOO = re.compile(rf".*(?:no member named|redefinition of(?: enumerator)?) '{OWN}(\w+)'")
-# Errors of one expression, which stays in the tree with all that stands around it.
-_LOCAL = re.compile(r"no member named '|incomplete definition of type '|arithmetic on a pointer to an incomplete type ")
+# Errors of one expression, which stays in the tree as one of unknown type, with all that stands around it.
+_LOCAL = re.compile(
+    r"no member named '|incomplete definition of type '|arithmetic on a pointer to an incomplete type "
+    r"|indirection requires pointer operand|subscripted value is not|invalid operands to binary expression"
+    r"|member reference (?:base )?type '|invalid argument type '"
+)
+_NO_ARENA = "-U__BPF_FEATURE_ADDR_SPACE_CAST"
+_ARENA = "changes address space of pointer"
 _NAME = re.compile(rb"[A-Za-z_]\w*")
 _WORD, _WORDS, _QUOTED = re.compile(rb"\w+"), re.compile(r"\w+"), re.compile(r"'[^']*'")
 _PLAIN = frozenset("struct union enum void char short int long unsigned signed const volatile _Bool aka".split())
@@ -118,6 +124,12 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
             # Headers that give up on a machine that they do not know mean the one that runs the program.
             flags += _MACHINE
             continue
+        if _NO_ARENA not in flags and any(_ARENA in error.message for error in errors):
+            # With pointers of another address space only a compiler that casts them itself takes the program: many
+            # headers ask for it, and have a way without.
+            flags.append(_NO_ARENA)
+            best = None
+            continue
         both = {match[1] for error in errors if (match := _OWN_TOO.match(error.message))}
         if both - together:
             together |= both
@@ -126,8 +138,7 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
             continue
         texts = texts or _own_texts(source, virtual, tu, setup.reach) if errors else texts
         new_tags = _own_tags(errors, texts) - tags
-        known_names = made_up.keys() | together
-        new = {name: one for name, one in declare(source, errors, new_tags).items() if name not in known_names}
+        new = declare(source, errors, new_tags, texts, made_up.keys() | together)
         # What is declared may show more at first: the statements around it are read for the first time.
         if not (new or new_tags) or worse > _PATIENCE:
             break
