@@ -16,6 +16,7 @@ from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.parse import OutOfReach, parse
 from ebpffix.run.doubts import Doubts
 from ebpffix.sources.source import Source
+from ebpffix.sources.user_space import UserSpace
 from ebpffix.transform import Registered
 
 
@@ -45,6 +46,7 @@ class Job:
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()
     btf: Path | None = None
+    user_space: UserSpace = field(default_factory=UserSpace)
 
 
 @dataclass
@@ -70,6 +72,7 @@ def unit_of(job: Job, pch: Path | None) -> Unit:
         target_kernel=job.target_kernel,
         shared_with_user_space=job.shared_with_user_space,
         btf_path=job.btf,
+        user_space=job.user_space,
     )
 
 

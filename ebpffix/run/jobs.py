@@ -17,6 +17,7 @@ from ebpffix.sources.discover import Discovery
 from ebpffix.sources.includes import Closure, Include, is_vmlinux
 from ebpffix.sources.program import Program
 from ebpffix.sources.source import Source
+from ebpffix.sources.user_space import UserSpace
 
 if TYPE_CHECKING:
     from ebpffix.verify.session import Loadable
@@ -129,8 +130,15 @@ class Jobs:
             environment.options.target_kernel,
             frozenset(path for path in sources if path in self.shared),
             environment.btf_path,
+            self._beside(program, names, sources),
         )
         return Prepared(program, job, closure)
+
+    def _beside(self, program: Program, names: Iterable[str], sources: Iterable[Path]) -> UserSpace:
+        """What the project does beside a program, where a transform wants to know."""
+        if not any(self.settings.transforms[name].facts.user_space for name in names):
+            return UserSpace()
+        return self.discovery.beside(program.root, sources)
 
     def loadable(self, edited: set[Path]) -> list[Loadable]:
         """The programs that any of these files goes into, with the arguments for a real compiler."""
