@@ -43,7 +43,7 @@ TYPEDEF_REDEFINED = re.compile(r"typedef redefinition")
 NOT_THE_PROJECT = ("/usr/", str(BUNDLED))
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
-_UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
+UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
 _NO_MEMBER = re.compile(r"no member named '(\w+)'")
 _NO_MACRO = re.compile(r"function-like macro '(\w+)' is not defined")
 # An object of a struct that is nowhere. Behind a pointer it may stay so: its members' names are enough.
@@ -87,7 +87,7 @@ def declare(
         return types
     values: dict[str, Declaration] = {}
     for error in errors:
-        match = _UNDECLARED.search(error.message)
+        match = UNDECLARED.search(error.message)
         name = match[1] if match else ""
         if name and name not in values:
             values[name] = _known(name) or Declaration(_value(source, error, name.encode()), guessed=True)
@@ -116,7 +116,7 @@ def _declare_type(source: Source, error: Diagnostic) -> tuple[str, Declaration] 
         tag, name = match[1].encode(), match[2].encode()
         return match[2], Declaration(b"typedef %s %s %s;" % (tag, name, name))
     unknown = _UNKNOWN_TYPE.match(error.message)
-    match = unknown or _UNDECLARED.search(error.message)
+    match = unknown or UNDECLARED.search(error.message)
     name = match[1] if match else ""
     # In a function clang takes the type of `our_t x;` for an expression.
     declares = error.file == str(source.path) and _DECLARES.match(source.code, source.line_start(error.offset))
@@ -172,6 +172,36 @@ def _bodies(name: bytes, texts: Mapping[str, bytes]) -> Iterator[bytes]:
         if name in text:
             for match in re.finditer(rb"#[ \t]*define[ \t]+%s\b(?:\\\r?\n|[^\n])*" % name, text):
                 yield match[0]
+
+
+def withheld_by(names: Mapping[str, Declaration], texts: Mapping[str, bytes]) -> Iterator[str]:
+    """Macros that nothing defines, and under which a file of the project defines one of these names, which nobody
+    knows."""
+    for name, one in names.items():
+        for text in texts.values() if one.guessed else ():
+            for match in re.finditer(rb"^[ \t]*#[ \t]*define[ \t]+%s\b" % name.encode(), text, re.MULTILINE):
+                if condition := _condition(text, match.start()):
+                    yield condition
+
+
+_BRANCH = re.compile(rb"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b([^\n]*)", re.MULTILINE)
+_ASKS = re.compile(rb"[ \t]*(?:defined[ \t]*\(?[ \t]*)?([A-Za-z_]\w*)[ \t]*\)?[ \t]*(?:/[/*].*)?\r?")
+
+
+def _condition(text: bytes, offset: int) -> str | None:
+    """The one macro that the innermost branch around a byte asks for."""
+    open_branches: list[bytes | None] = []
+    for match in _BRANCH.finditer(text, 0, offset):
+        word, rest = match[1], match[2]
+        if word == b"endif":
+            open_branches = open_branches[:-1]
+            continue
+        asked = _ASKS.fullmatch(rest) if word in (b"if", b"ifdef", b"elif") else None
+        if word in (b"elif", b"else"):
+            open_branches = open_branches[:-1]
+        open_branches.append(asked[1] if asked else None)
+    asked_last = open_branches[-1] if open_branches else None
+    return asked_last.decode() if asked_last else None
 
 
 def _value(source: Source, error: Diagnostic, name: bytes) -> bytes:
