@@ -154,9 +154,8 @@ class Environment:
         paths = (str(types), str(BUNDLED / "bcc" / "prelude.h"))
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
-        return Setup(
-            args, reach, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(BUNDLED / "bcc")]), notes=notes
-        )
+        digest = _digest([*paths, *_headers_in(BUNDLED / "bcc")])
+        return Setup(args, reach, paths, (*fixed, *_BCC_DIRS), digest, notes=notes)
 
     def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
         """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""

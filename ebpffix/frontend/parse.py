@@ -88,18 +88,20 @@ def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Pa
     OutOfReach where the program reads what it must not.
     """
     parsed = _with_or_without(source, setup, virtual, pch)
-    if setup.defines and _unknown(parsed):
-        given = replace(setup, args=(*setup.args, *(f"-D{macro}" for macro in setup.defines)))
-        other = _with_or_without(source, given, virtual, pch)
-        if _unknown(other) < _unknown(parsed):
-            names = (macro.partition("=")[0] for macro in setup.defines)
-            return replace(other, assumed=(*names, *other.assumed))
-    return parsed
+    if not (setup.defines and any(_unknown(parsed))):
+        return parsed
+    words = set(_WORD.findall(b"".join(_own_texts(source, virtual, parsed.tu, setup.reach).values())))
+    asked = {name: macro for macro in setup.defines if (name := macro.partition("=")[0]).encode() in words}
+    if not asked:
+        return parsed
+    given = replace(setup, args=(*setup.args, *(f"-D{macro}" for macro in asked.values())))
+    other = _with_or_without(source, given, virtual, pch)
+    return replace(other, assumed=(*asked, *other.assumed)) if _unknown(other) < _unknown(parsed) else parsed
 
 
-def _unknown(parsed: Parsed) -> int:
-    """How much of a program was not understood."""
-    return len(parsed.missing) + len(parsed.guessed) + len(parsed.local)
+def _unknown(parsed: Parsed) -> tuple[int, int]:
+    """How much of a program was not understood, the worst first."""
+    return len(parsed.missing), len(parsed.guessed) + len(parsed.local)
 
 
 def _with_or_without(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path | None) -> Parsed:

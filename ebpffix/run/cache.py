@@ -99,17 +99,8 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
     """The name for a job's result. `headers` are the hashes of the headers that are not among the sources; `tool`
     stands for this version of ebpffix and its transforms."""
     setup = job.setup
-    parts: list[object] = [
-        job.path,
-        job.dialect,
-        setup.args,
-        setup.defines,
-        setup.prefix,
-        setup.notes,
-        job.transforms,
-        job.btf,
-    ]
-    parts += [setup.reach, job.user_space]
+    parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
+    parts += [setup.defines, setup.reach, job.user_space]
     parts += [job.target_kernel, sorted(job.shared_with_user_space), _machine(job.btf)]
     state = blake2b(repr(parts).encode(), digest_size=20)
     state.update(tool + setup.digest)
