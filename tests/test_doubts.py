@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support import ebpffix, findings
 
-from ebpffix.fix import LIBBPF, Safety
+from ebpffix.fix import BCC, LIBBPF, Safety
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.parse import Parsed, parse
 from ebpffix.sources import build
@@ -135,3 +135,21 @@ def test_macros_of_build_files_are_read_as_text(tmp_path: Path) -> None:
     found = parse(source, setup, {str(source.path): source.data}, pch=None)
     assert not found.missing
     assert "SIDE" in found.assumed
+
+
+def test_a_function_that_bccs_prelude_has_as_a_macro() -> None:
+    source = Source(Path("/p/a.c"), b"static int min(int a, int b) { return a < b ? a : b; }\n")
+    found = parse(source, Environment(Options()).setup(source, BCC), {str(source.path): source.data}, pch=None)
+    assert not found.errors
+
+
+def test_a_word_with_a_dollar_is_a_number() -> None:
+    assert parsed("int f(int pid) { return pid == $PID; }\n").guessed == {"$PID"}
+
+
+def test_a_struct_that_is_nowhere_is_made_up_where_there_is_an_object_of_it() -> None:
+    found = parsed("int f(void) { struct theirs one; return one.x + sizeof(struct theirs); }\n")
+    assert not found.missing
+    assert found.guessed == {"struct theirs"}
+    assert [error.message for error in found.local] == ["no member named 'x' in 'struct theirs'"]
+    assert parsed("struct theirs;\nint f(struct theirs *p) { return p != 0; }\n").guessed == frozenset()

@@ -43,14 +43,14 @@ TYPEDEF_REDEFINED = re.compile(r"typedef redefinition")
 NOT_THE_PROJECT = ("/usr/", str(BUNDLED))
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
-UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
+UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '([\w$]+)'")
 _NO_MEMBER = re.compile(r"no member named '(\w+)'")
 _NO_MACRO = re.compile(r"function-like macro '(\w+)' is not defined")
 # An object of a struct that is nowhere. Behind a pointer it may stay so: its members' names are enough.
 _NO_STRUCT = re.compile(
-    r"(?:variable|field|array) has incomplete (?:element )?type '(?:const )?struct (\w+)"
-    r"|tentative definition has type 'struct (\w+)"
-    r"|invalid application of 'sizeof' to an incomplete type 'struct (\w+)"
+    r"(?:variable|field|array) has incomplete (?:element )?type '(?:const )?((?:struct|union) \w+)"
+    r"|tentative definition has type '((?:struct|union) \w+)"
+    r"|invalid application of 'sizeof' to an incomplete type '((?:struct|union) \w+)"
 )
 # What a word says that stands where none is known: the error is about what comes behind it.
 _SYNTAX = re.compile(r"expected |type specifier|a parameter list without types")
@@ -105,7 +105,7 @@ def _declare_struct(error: Diagnostic) -> tuple[str, Declaration] | None:
     match = _NO_STRUCT.match(error.message)
     if not match or error.file.startswith(NOT_THE_PROJECT):
         return None
-    name = f"struct {match[match.lastindex or 0]}"
+    name = str(match[match.lastindex or 0])
     made_up = Declaration(b"%s { long long made_up[2]; };" % name.encode(), guessed=True)
     return name, _known(name) or made_up
 
@@ -156,7 +156,10 @@ def _macro(
     words = _NAME.findall(text.code, start, end)
     for word in (*words, *(inner for name in words for body in _bodies(name, texts) for inner in _NAME.findall(body))):
         name = word.decode()
-        if known.is_macro(name) and name not in done and not any(_bodies(word, texts)):
+        is_macro = known.is_macro(name) and name not in done and not any(_bodies(word, texts))
+        if is_macro and _is_function(word, text.code[start:end]):  # BCC's prelude has it, and the program another
+            return name, Declaration(b"#undef %s" % word)
+        if is_macro:
             meaning = _known(name)
             return (name, meaning) if meaning else None
     # A macro that stands alone, outside of any function: what it declares is made up where it is used.
@@ -164,6 +167,11 @@ def _macro(
     if call and re.fullmatch(rb"\([^{}]*\)[ \t]*;?\s*", text.code[call.end() - 1 : end]):
         return call[1].decode(), Declaration(b"#define %s(...)" % call[1], guessed=True)
     return None
+
+
+def _is_function(name: bytes, line: bytes) -> bool:
+    """Whether a line begins a function of this name: it has a type before it, and types in its brackets."""
+    return re.search(rb"\w[\s*]+%s\s*\(\s*(?:const\s+)?\w+[\s*]+\w+\s*[,)]" % name, line) is not None
 
 
 def _bodies(name: bytes, texts: Mapping[str, bytes]) -> Iterator[bytes]:
@@ -212,7 +220,9 @@ def _value(source: Source, error: Diagnostic, name: bytes) -> bytes:
     if error.file != str(source.path):
         return b"enum { %s = 1 };" % name
     code, offset = source.code, error.offset
-    if not re.search(rb"\b%s\b" % name, code):  # of a header's macro, which may well take its address
+    if not re.search(
+        rb"(?<![\w$])%s\b" % re.escape(name), code
+    ):  # of a header's macro, which may well take its address
         return b"extern long long %s[1];" % name
     before = code[source.line_start(offset) : offset].strip()
     after = code[offset + len(name) : offset + len(name) + 200].lstrip(b" \t")
