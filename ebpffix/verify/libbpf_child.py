@@ -119,13 +119,32 @@ def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
         raise Failed(why)
     drop_capabilities() if request["cap_bpf"] else loading_only()
     maps = opened.definitions()  # loading may change them
+    lib.bpf_program__set_log_level(opened.program, ctypes.c_uint32(request["log_level"]))
     number, log = opened.load(request["log_size"] or LOG)
     answer = {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
     return {**answer, "maps": maps} if number else answer
 
 
+def test_runs(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
+    """Several runs, each with maps of its own; what could not be run is None."""
+    answers: list[Answer | None] = []
+    for given in request["runs"]:
+        try:
+            answers.append(test_run(lib, data, {**request, **given}, name))
+        except Failed:
+            answers.append(None)
+    return {"runs": answers}
+
+
 def test_run(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
     opened = Opened(lib, data, name)
+    try:
+        return run_loaded(lib, opened, request, name)
+    finally:
+        lib.bpf_object__close(opened.object)
+
+
+def run_loaded(lib: ctypes.CDLL, opened: Opened, request: Answer, name: str) -> Answer:
     loading_only()
     number, log = opened.load()
     if number:
@@ -195,7 +214,7 @@ def main() -> None:
     # No map is pinned here; should libbpf learn another way, it comes to nothing where this user may see to it.
     with contextlib.suppress(OSError):
         hide_pins()
-    work = test_run if request["run"] else load
+    work = test_runs if request.get("runs") else test_run if request["run"] else load
     for name in request["programs"]:
         if os.getppid() != parent:
             return

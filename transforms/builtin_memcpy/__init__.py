@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Proof, Space, prove
+from ebpffix.analysis.provenance import HOSTS, Proof, Space, prove
 from ebpffix.editing.c import statements
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.editing.settle import Made, NoEdit, settle
@@ -52,6 +52,8 @@ TRANSFORM = Transform(
         rb"\bfor\s*\([^;{}]*;[^;{}]*;[^;{}]*\)\s*\{?[^;{}=]*\]\s*=[^=]",
     ),
     kernel=">=3.18",
+    neighbours=HOSTS,
+    user_space=True,
     summary="memcpy and its like, which only the compiler's builtins can be in BPF",
     shape="`memcpy` and its like are only the compiler's builtins",
     safe="same object code; a constant byte loop; a kernel source that is refused today",
