@@ -135,7 +135,8 @@ def test_functions(make: Make) -> None:
 def test_a_struct_of_the_programs_own_that_the_kernel_has_too(tmp_path: Path) -> None:
     """It keeps its name, and so do the kernel's members that are called like it."""
     kernel, project = tmp_path / "kernel", tmp_path / "project"
-    kernel.mkdir(), project.mkdir()
+    kernel.mkdir()
+    project.mkdir()
     (kernel / "types.h").write_text("struct load { long a; }; struct task { struct load *load; };")
     (project / "own.h").write_text("struct load {\n\tint weight;\n};\n")
     text = (

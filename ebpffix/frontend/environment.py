@@ -83,17 +83,19 @@ class Environment:
         vmlinux: Path | None = None,
         *,
         wants_vmlinux: bool = False,
+        like_the_kernel: bool = False,
         flags: Sequence[str] = (),
         root: Path | None = None,
     ) -> Setup:
         """The setup of a program. `dirs` are the project's folders that resolve its includes, `vmlinux` the project's
-        vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json. `root` is what was
-        named or walked, or the git tree's; else the program's folder."""
+        vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json. `like_the_kernel`: a
+        program with the kernel's own headers instead, which gets the types and none of libbpf's headers unasked. `root`
+        is what was named or walked, or the git tree's; else the program's folder."""
         reach = self.reach(root or source.path)
         if dialect == BCC:
             return self._bcc(dirs, flags, reach)
-        folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux)
-        fixed = self._fixed(flags)
+        folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux or like_the_kernel)
+        fixed = (*self._fixed(flags), *(_KERNEL_STYLE if like_the_kernel else ()))
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
         parts = _parts(str(header), *_stamp(str(header))) if header else ()
         if not header or sum(map(os.path.getsize, parts)) < _HEAVY or any(_renames(source, part) for part in parts):
@@ -105,7 +107,8 @@ class Environment:
         # The bundled stand-ins for the kernel's headers then leave out the types that a whole vmlinux.h has.
         fixed = (*fixed, "-DEBPFFIX_VMLINUX")
         args = (*args, "-DEBPFFIX_VMLINUX")
-        paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
+        companions = () if like_the_kernel else _COMPANIONS
+        paths = (str(header), *(str(where / name) for name in companions if (where / name).exists()))
         digest = _digest([*parts, *paths[1:], *_headers_in(where / "bpf")])
         return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
 
@@ -135,9 +138,11 @@ class Environment:
         return (*others, *(f"-D{d}" for d in self.options.defines), *own, *_include(folders))
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
-    def provides(self, name: str) -> bool:
-        """Whether a libbpf program finds this header outside of its project: bundled, or the system's."""
-        return any((folder / name).is_file() for folder in _PROVIDERS)
+    def provides(self, name: str, *, like_the_kernel: bool = False) -> bool:
+        """Whether a libbpf program finds this header outside of its project: bundled, or the system's, which do not go
+        with the kernel's types."""
+        folders = _BUNDLED_PROVIDERS if like_the_kernel else _PROVIDERS
+        return any((folder / name).is_file() for folder in folders)
 
     def _bcc(self, dirs: Sequence[Path], flags: Sequence[str], reach: Reach) -> Setup:
         header, notes = self._made_header()
@@ -292,18 +297,25 @@ def _system_dirs() -> list[str]:
 
 
 _HERE = machine.here()
+_NEWLY_ERRORS = ("int-conversion", "incompatible-function-pointer-types", "implicit-int", "incompatible-pointer-types")
 _BASE = (
-    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
-    # Errors of newer compilers alone, which do not harm the syntax tree. A function that nobody declares stays one: it
-    # shows a fix that lacks its include.
-    *("-Wno-int-conversion", "-Wno-incompatible-function-pointer-types", "-Wno-implicit-int"),
+    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0"),
+    # Errors of newer compilers alone, which do not harm the syntax tree. They warn, and nothing else does: a fix that
+    # brings one is seen. A function that nobody declares stays an error: it shows a fix that lacks its include.
+    *("-Wno-everything", "-Werror=implicit-function-declaration"),
+    *(f"-W{what}" for what in _NEWLY_ERRORS),
+    *(f"-Wno-error={what}" for what in _NEWLY_ERRORS),
     f"-D__TARGET_ARCH_{_HERE.target if _HERE else 'x86'}",
     "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )
 _BCC_DIRS = (
     *("-isystem", str(BUNDLED / "libbpf"), "-isystem", str(BUNDLED / "builtin")),
+    *("-idirafter", str(BUNDLED / "libbpf" / "bpf")),  # by their bare names
     *("-idirafter", str(BUNDLED / "system")),
 )
-_PROVIDERS = (*(BUNDLED / part for part in ("libbpf", "builtin", "system")), *map(Path, _system_dirs()))
+_BUNDLED_PROVIDERS = tuple(BUNDLED / part for part in ("libbpf", "libbpf/bpf", "builtin", "system"))
+_PROVIDERS = (*_BUNDLED_PROVIDERS, *map(Path, _system_dirs()))
+# What the kernel's build says; the version is that of BCC's prelude.
+_KERNEL_STYLE = ("-D__KERNEL__", '-DKBUILD_MODNAME="ebpffix"', "-DLINUX_VERSION_CODE=0x060c00")
 # The bundled ones come before the system's, so that a run gives the same result on every machine.
 _LIBBPF_DIRS = (*_BCC_DIRS, *(part for folder in _system_dirs() for part in ("-idirafter", folder)))

@@ -28,6 +28,12 @@ def lines(repair: Repair) -> Iterator[str]:
         yield from _made(made)
     for other in repair.found.others:
         yield f"    or, accepted too: {other.says} [{other.strategy}, {other.effect}]"
+    if repair.found.disagrees:
+        yield f"    the first and another differ: {repair.found.disagrees}"
+    for difference in repair.found.differs:
+        yield f"    a run that was fine: {difference}"
+    if repair.found.unreached:
+        yield f"    no path calls {', '.join(repair.found.unreached)} any more"
     yield from _ending(repair)
 
 
@@ -97,6 +103,8 @@ def _entry(repair: Repair, before: Mapping[Path, bytes]) -> dict[str, Any]:
         "alternatives": [
             {"strategy": o.strategy, "effect": str(o.effect), "says": o.says} for o in (found.others if found else ())
         ],
+        "differs": [str(d) for d in found.differs] if found else [],
+        "disagrees": found.disagrees if found else "",
         "programs": [
             {"name": p.name, "section": p.section, "verdict": p.verdict, "insns": p.insns}
             for p in (found.built.programs if found else ())

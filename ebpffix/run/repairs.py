@@ -10,6 +10,7 @@ from typing import Literal
 
 from ebpffix.fix import BCC, Edit, Fix, Safety, Span, apply
 from ebpffix.frontend import LoadError, Unit
+from ebpffix.frontend.parse import OutOfReach
 from ebpffix.frontend.pch import PrecompiledHeaders
 from ebpffix.repair.bench import ClangBench, TargetBench
 from ebpffix.repair.model import Effect
@@ -104,12 +105,15 @@ def _repair(jobs: Jobs, loadable: Loadable, target: Target, strategies: Sequence
         return Repair(program.path, "untried", reason=str(error))
     except LoadError:
         return Repair(program.path, "untried", reason="libclang could not read it; is it C?")
+    except OutOfReach as error:
+        return Repair(program.path, "untried", reason=str(error))
 
 
 def _unit(jobs: Jobs, program: Program, files: Mapping[Path, bytes]) -> Unit:
     """The program parsed, with other contents for its files."""
     now = replace(program, source=Source(program.path, files[program.path]))  # type: ignore[type-var]
-    job = jobs.prepare(now, {**jobs.before, **files}).job
+    known = {path: data for path, data in files.items() if path in jobs.before}
+    job = jobs.prepare(now, {**jobs.before, **known}).job
     cache = jobs.settings.cache
     header = None
     if cache and job.setup.prefix:

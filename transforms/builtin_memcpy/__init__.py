@@ -35,7 +35,7 @@ from functools import cached_property
 
 from ebpffix.analysis.extent import extent
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Proof, Space, prove
+from ebpffix.analysis.provenance import HOSTS, Proof, Space, prove
 from ebpffix.analysis.values import values
 from ebpffix.editing.c import statements
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source, size_text
@@ -59,6 +59,8 @@ TRANSFORM = Transform(
         rb"\bfor\s*\([^;{}]*;[^;{}]*;[^;{}]*\)\s*\{?[^;{}=]*\]\s*=[^=]",
     ),
     kernel=">=3.18",
+    neighbours=HOSTS,
+    user_space=True,
     summary="memcpy and its like, which only the compiler's builtins can be in BPF",
     shape="`memcpy` and its like are only the compiler's builtins",
     safe="same object code; a constant byte loop; a kernel source that is refused today",

@@ -175,7 +175,7 @@ def _offsets(unit: Unit) -> Iterator[tuple[str, Use]]:
 
 def is_incomplete(unit: Unit, name: str) -> bool:
     """Whether the compiler misses the definition of a struct."""
-    return any("incomplete" in message and f"'struct {name}'" in message for message in unit.missing)
+    return any("incomplete" in message and f"'struct {name}'" in message for message in unit.complaints)
 
 
 def is_written(unit: Unit, name: str) -> bool:
@@ -197,6 +197,6 @@ _DEFINITION = re.compile(rb"struct(?<!\wstruct)\s+(\w+)\s*(?:__attribute__\s*\(\
 def _may_use(unit: Unit) -> bool:
     """Whether a look at all expressions is worth its time: with libbpf the compiler misses a struct, or a file of the
     run defines a private one."""
-    if unit.dialect == BCC or any("incomplete" in message for message in unit.missing):
+    if unit.dialect == BCC or any("incomplete" in message for message in unit.complaints):
         return True
     return any(name.encode() in names() for name in _written(unit))
