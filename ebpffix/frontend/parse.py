@@ -46,6 +46,7 @@ _LOCAL = re.compile(
     r"|indirection requires pointer operand|subscripted value is not|invalid operands to binary expression"
     r"|member reference (?:base )?type '|invalid argument type '"
 )
+_HIDDEN = re.compile(r"declaration of '((?:struct|union) \w+)' will not be visible outside of this function")
 _NO_ARENA = "-U__BPF_FEATURE_ADDR_SPACE_CAST"
 _ARENA = "changes address space of pointer"
 _NAME = re.compile(rb"[A-Za-z_]\w*")
@@ -163,6 +164,8 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         texts = texts or _own_texts(source, virtual, tu, setup.reach) if errors else texts
         new_tags = _own_tags(errors, texts) - tags
         new = declare(source, errors, new_tags, texts, made_up.keys() | together)
+        if errors:
+            new |= {name: one for name, one in _hidden(tu).items() if name not in made_up}
         if withheld := next((m for m in withheld_by(new, texts) if m not in taken), None):
             # A header of the project has the name, under a macro that the build gives: with it, if that is no worse.
             taken.append(withheld)
@@ -201,6 +204,12 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
 def _names(errors: Sequence[Diagnostic]) -> Set[str]:
     """What the errors say is not declared."""
     return {match[1] for error in errors if (match := UNDECLARED.search(error.message))}
+
+
+def _hidden(tu: Any) -> dict[str, Declaration]:
+    """The structs that a function's parameters name first, which makes them another's in each such function."""
+    found = (_HIDDEN.match(diagnostic.spelling) for diagnostic in tu.diagnostics if diagnostic.severity == 2)
+    return {match[1] + ";": Declaration(b"%s;" % match[1].encode()) for match in found if match}
 
 
 def _own_texts(source: Source, virtual: Mapping[str, bytes], tu: Any, reach: Reach) -> dict[str, bytes]:
@@ -286,5 +295,5 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
 def _looser(tu: Any) -> int:
     """How many warnings there are, which are errors to a compiler of today; not of what was set apart, which has a type
     of its own for us alone."""
-    apart = (OWN, "'struct $", "'union $", "'enum $")
+    apart = ("will not be visible outside", OWN, "'struct $", "'union $", "'enum $")
     return sum(one.severity == 2 and not any(name in one.spelling for name in apart) for one in tu.diagnostics)
