@@ -47,6 +47,7 @@ _LOCAL = re.compile(
     r"|member reference (?:base )?type '|invalid argument type '"
 )
 _HIDDEN = re.compile(r"declaration of '((?:struct|union) \w+)' will not be visible outside of this function")
+_CONDITION = re.compile(rb"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif)\b([^\n]*)", re.MULTILINE)
 _NO_ARENA = "-U__BPF_FEATURE_ADDR_SPACE_CAST"
 _ARENA = "changes address space of pointer"
 _NAME = re.compile(rb"[A-Za-z_]\w*")
@@ -91,7 +92,8 @@ def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Pa
     parsed = _with_or_without(source, setup, virtual, pch)
     if not (setup.defines and any(_unknown(parsed))):
         return parsed
-    words = set(_WORD.findall(b"".join(_own_texts(source, virtual, parsed.tu, setup.reach).values())))
+    texts = _own_texts(source, virtual, parsed.tu, setup.reach).values()
+    words = {word for text in texts for line in _CONDITION.findall(text) for word in _WORD.findall(line)}
     asked = {name: macro for macro in setup.defines if (name := macro.partition("=")[0]).encode() in words}
     if not asked:
         return parsed
