@@ -3,8 +3,8 @@
     declaration("uint32_t")   b"typedef unsigned int uint32_t;"
     declaration("SEC")        libbpf's macro, with those that it is made of
 
-The texts are the bundled headers': `known/names.txt`, the numbers of errors, and libbpf's for the helpers and macros that a program has from a
-header which is not there.
+The texts are the bundled headers': `known/names.txt`, the numbers of errors, and libbpf's for the helpers and macros
+that a program has from a header which is not there.
 """
 
 from __future__ import annotations
