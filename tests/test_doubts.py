@@ -153,3 +153,8 @@ def test_a_struct_that_is_nowhere_is_made_up_where_there_is_an_object_of_it() ->
     assert found.guessed == {"struct theirs"}
     assert [error.message for error in found.local] == ["no member named 'x' in 'struct theirs'"]
     assert parsed("struct theirs;\nint f(struct theirs *p) { return p != 0; }\n").guessed == frozenset()
+
+
+def test_a_struct_that_parameters_name_first_is_one_struct() -> None:
+    text = "int f(struct theirs *p);\nint f(struct theirs *p) { return 0; }\n"
+    assert (parsed(text).errors, parsed(text).guessed) == ((), frozenset())

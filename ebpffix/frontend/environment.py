@@ -114,7 +114,7 @@ class Environment:
         companions = () if like_the_kernel else _COMPANIONS
         paths = (str(header), *(str(where / name) for name in companions if (where / name).exists()))
         digest = _digest([*parts, *paths[1:], *_headers_in(where / "bpf")])
-        return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
+        return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, defines, notes)
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
     def reach(self, root: Path) -> Reach:
@@ -310,6 +310,7 @@ _BASE = (
     *("-Wno-everything", "-Werror=implicit-function-declaration"),
     *(f"-W{what}" for what in _NEWLY_ERRORS),
     *(f"-Wno-error={what}" for what in _NEWLY_ERRORS),
+    "-Wvisibility",  # says which struct is first named in a list of parameters
     f"-D__TARGET_ARCH_{_HERE.target if _HERE else 'x86'}",
     "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )

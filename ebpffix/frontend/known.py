@@ -3,8 +3,8 @@
     declaration("uint32_t")   b"typedef unsigned int uint32_t;"
     declaration("SEC")        libbpf's macro, with those that it is made of
 
-The texts are the bundled headers': `known/names.txt`, and libbpf's for the helpers and macros that a program has from a
-header which is not there.
+The texts are the bundled headers': `known/names.txt`, the numbers of errors, and libbpf's for the helpers and macros
+that a program has from a header which is not there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _WORD = re.compile(rb"[A-Za-z_]\w*")
 @cache
 def _texts() -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
-    for path in (BUNDLED / "known" / "names.txt", *(BUNDLED / "libbpf" / "bpf" / name for name in _LIBBPF)):
+    errors = [BUNDLED / "system" / "asm-generic" / name for name in ("errno-base.h", "errno.h")]
+    for path in (BUNDLED / "known" / "names.txt", *errors, *(BUNDLED / "libbpf" / "bpf" / name for name in _LIBBPF)):
         text = path.read_bytes()
         for match in _DECLARED.finditer(text):
             # What these two have is different for each machine, and made of each other.

@@ -46,6 +46,8 @@ _LOCAL = re.compile(
     r"|indirection requires pointer operand|subscripted value is not|invalid operands to binary expression"
     r"|member reference (?:base )?type '|invalid argument type '"
 )
+_HIDDEN = re.compile(r"declaration of '((?:struct|union) \w+)' will not be visible outside of this function")
+_CONDITION = re.compile(rb"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif)\b([^\n]*)", re.MULTILINE)
 _NO_ARENA = "-U__BPF_FEATURE_ADDR_SPACE_CAST"
 _ARENA = "changes address space of pointer"
 _NAME = re.compile(rb"[A-Za-z_]\w*")
@@ -90,7 +92,8 @@ def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Pa
     parsed = _with_or_without(source, setup, virtual, pch)
     if not (setup.defines and any(_unknown(parsed))):
         return parsed
-    words = set(_WORD.findall(b"".join(_own_texts(source, virtual, parsed.tu, setup.reach).values())))
+    texts = _own_texts(source, virtual, parsed.tu, setup.reach).values()
+    words = {word for text in texts for line in _CONDITION.findall(text) for word in _WORD.findall(line)}
     asked = {name: macro for macro in setup.defines if (name := macro.partition("=")[0]).encode() in words}
     if not asked:
         return parsed
@@ -163,6 +166,8 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         texts = texts or _own_texts(source, virtual, tu, setup.reach) if errors else texts
         new_tags = _own_tags(errors, texts) - tags
         new = declare(source, errors, new_tags, texts, made_up.keys() | together)
+        if errors:
+            new |= {name: one for name, one in _hidden(tu).items() if name not in made_up}
         if withheld := next((m for m in withheld_by(new, texts) if m not in taken), None):
             # A header of the project has the name, under a macro that the build gives: with it, if that is no worse.
             taken.append(withheld)
@@ -201,6 +206,12 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
 def _names(errors: Sequence[Diagnostic]) -> Set[str]:
     """What the errors say is not declared."""
     return {match[1] for error in errors if (match := UNDECLARED.search(error.message))}
+
+
+def _hidden(tu: Any) -> dict[str, Declaration]:
+    """The structs that a function's parameters name first, which makes them another's in each such function."""
+    found = (_HIDDEN.match(diagnostic.spelling) for diagnostic in tu.diagnostics if diagnostic.severity == 2)
+    return {match[1] + ";": Declaration(b"%s;" % match[1].encode()) for match in found if match}
 
 
 def _own_texts(source: Source, virtual: Mapping[str, bytes], tu: Any, reach: Reach) -> dict[str, bytes]:
@@ -286,5 +297,5 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
 def _looser(tu: Any) -> int:
     """How many warnings there are, which are errors to a compiler of today; not of what was set apart, which has a type
     of its own for us alone."""
-    apart = (OWN, "'struct $", "'union $", "'enum $")
+    apart = ("will not be visible outside", OWN, "'struct $", "'union $", "'enum $")
     return sum(one.severity == 2 and not any(name in one.spelling for name in apart) for one in tu.diagnostics)
