@@ -196,10 +196,10 @@ def test_struct_that_the_headers_here_define(btf: Path, tmp_path: Path, monkeypa
         (build / name).write_text("")
     (build / "include/linux/bfq.h").write_text("struct bfq_data;\nstruct bfq_queue {\n\tint ref;\n};\n")
     monkeypatch.setattr(kernel_headers, "_MODULES", tmp_path)
-    kernel_headers.definer.cache_clear()
+    kernel_headers._definers.cache_clear()
     path, text = Path("/nowhere/program.c"), bcc_program("return bq->bfqd->queued;", parameter="struct bfq_queue *bq")
     result = support.analysed(path, text, NAME, dialect=BCC)
-    kernel_headers.definer.cache_clear()
+    kernel_headers._definers.cache_clear()
     assert ["struct bfq_data" in fix.message for _, fix in result.findings] == [True]
     assert f"`struct bfq_queue` is left alone: {build}/include/linux/bfq.h defines it" in result.notes
 

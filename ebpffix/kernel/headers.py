@@ -95,15 +95,19 @@ def _content(header: Path) -> tuple[tuple[str, ...], frozenset[str]]:
     return includes, frozenset(m[1].decode("latin-1") for m in _STRUCT.finditer(text))
 
 
-@functools.cache
 def definer(name: str) -> Path | None:
     """The header that defines `struct name`, None where none does or there are no headers."""
-    definition = re.compile(rb"\bstruct\s+%s\s*(?:__\w+\s*(?:\(\([^{;]*\)\)\s*)?)*\{" % name.encode())
+    return _definers().get(name)
+
+
+@functools.cache
+def _definers() -> dict[str, Path]:
+    """The first header that defines each struct."""
+    found: dict[str, Path] = {}
     for header in _headers():
-        text = header.read_bytes()
-        if name.encode() in text and definition.search(text):
-            return header
-    return None
+        for name in _content(header)[1]:
+            found.setdefault(name, header)
+    return found
 
 
 def _headers() -> Iterator[Path]:

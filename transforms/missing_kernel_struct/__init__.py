@@ -9,16 +9,16 @@ the kernel's public headers, says "incomplete definition of type 'struct task_gr
 a wrong offset loads all the same and silently reads the wrong bytes. A libbpf program without a vmlinux.h has no
 struct of the kernel at all: what it reads by BPF_CORE_READ, or gets from tp_btf, is only declared.
 
-Safe for BCC where a public header is missing, and when each member that is used stands at offset 0 in every kernel since
-4.0, as `css` of `struct task_group` does. Safe for libbpf without a vmlinux.h: a stub of a private struct with
+Safe for BCC where a public header is missing, and when each member that is used stands at offset 0 in every kernel
+since 4.0, as `css` of `struct task_group` does. Safe for libbpf without a vmlinux.h: a stub of a private struct with
 `preserve_access_index`, whose offsets the loader finds (CO-RE). It keeps the kernel's name, without a flavour (`___x`),
 because a chain in BPF_CORE_READ cannot lead through a struct of another name; what a chain leads to gets its stub too.
 Suggested for BCC where other members are used: each is padded to the offset that the BTF at hand has (`--btf`, else the
 running kernel's), and an assertion says so. Another kernel needs another padding. Suggested for libbpf where the
-project's vmlinux.h lacks the struct, as it does for a module's: another vmlinux.h may have it; and without a vmlinux.h
-for a public struct, which a header that is not here may define.
-In BCC `container_of(pointer, struct mount, mnt)` becomes the arithmetic that it is, together with the stub: BCC rewrites
-reads through a pointer that it knows and leaves the macro in pieces.
+project's vmlinux.h lacks the struct, as it does for a module's: another vmlinux.h may have it; and for a public struct
+without a vmlinux.h, since a header that is not here may define it.
+In BCC `container_of(pointer, struct mount, mnt)` becomes the arithmetic that it is, together with the stub: BCC
+rewrites reads through a pointer that it knows and leaves the macro in pieces.
 Advice without BTF; where BTF does not have the members, or a member's type is in no header that is known; where the
 vmlinux.h is not the project's own; and where a stub that is there already has a member elsewhere than BTF.
 

@@ -1,13 +1,16 @@
 """Structs that a public kernel header defines which a BCC program does not include.
 
-The kernel headers on this machine say what the program's includes lead to. All branches of their #ifs are followed:
-more is taken for defined than is, so that what is missing is missing. Without headers nothing can be said.
+public_headers.txt says of the best known structs which of the usual headers lead to them; for others the kernel headers
+on this machine do. All branches of their #ifs are followed: more is taken for defined than is, so that what is missing
+is missing. Where neither knows a header that the program includes, nothing is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel import headers
@@ -31,23 +34,30 @@ class Missing:
     header: str
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """The structs that are `known` behind some includes, and `header(name)`: the one to include for a struct, or ""."""
+
+    known: frozenset[str]
+    header: Callable[[str], str]
+
+
 def missing_headers(unit: Unit) -> Iterator[Missing]:
     """The headers that a program lacks, in the order of the uses."""
     written = [i.name for s in unit.sources.values() for i in parse_includes(s) if not i.name.startswith(_OF_BCC)]
     own = {path.name for path in unit.sources}
     included = [*_BY_BCC, *(name for name in written if name.rpartition("/")[2] not in own)]
-    known = headers.structs_behind(tuple(included))
-    if known is None:  # a header that is not here may have any
+    facts = _by_table(included) or _by_headers(included)
+    if facts is None:  # a header that is not here may have any
         return
     uses = [use for use in unit.find("MEMBER_REF_EXPR") if use.arrow]
     named: set[str] = set()
     for use in sorted(uses, key=lambda use: (use.path, use.children[0].end)):  # of a chain the first link first
         name = _kernel_struct(use)
-        header = headers.definer(name) if name and name not in known else None
-        included_as = headers.name_of(header) if header is not None else ""
-        if included_as and included_as not in named:
-            named.add(included_as)
-            yield Missing(use, name, use.name, included_as)
+        header = facts.header(name) if name and name not in facts.known else ""
+        if header and header not in named:
+            named.add(header)
+            yield Missing(use, name, use.name, header)
 
 
 def _kernel_struct(use: Node) -> str:
@@ -55,3 +65,33 @@ def _kernel_struct(use: Node) -> str:
     record = use.children[0].type.pointee
     file = record.declared_in
     return record.name if record.is_record and file is not None and file.name == "vmlinux.h" else ""
+
+
+def _by_table(included: Sequence[str]) -> _Facts | None:
+    defined, behind = _table()
+    if any(name not in behind for name in included):
+        return None
+    return _Facts(frozenset[str]().union(*(behind[name] for name in included)), lambda name: defined.get(name, ""))
+
+
+def _by_headers(included: Sequence[str]) -> _Facts | None:
+    known = headers.structs_behind(tuple(included))
+    return None if known is None else _Facts(known, _header_here)
+
+
+def _header_here(name: str) -> str:
+    header = headers.definer(name)
+    return headers.name_of(header) if header is not None else ""
+
+
+@functools.cache
+def _table() -> tuple[dict[str, str], dict[str, frozenset[str]]]:
+    """The header that defines each struct, and the structs that each header leads to."""
+    defined, behind = {}, {}
+    for line in Path(__file__).with_suffix(".txt").read_text().splitlines():
+        kind, name, *words = line.split()
+        if kind == "struct":
+            defined[name] = words[0]
+        elif kind == "header":
+            behind[name] = frozenset(words)
+    return defined, behind
