@@ -107,8 +107,10 @@ def test_padded_stub(btf: Path) -> None:
         " * The padding puts each where that kernel has it: another kernel needs another. */\n"
         "struct rq {\n\tunsigned char __ebpffix_pad1[40];\n\tint cpu;\n\tunsigned char __ebpffix_pad2[84];\n"
         "\tvoid *idle_state;\n\tunsigned char __ebpffix_pad3[120];\n};\n"
-        '_Static_assert(__builtin_offsetof(struct rq, cpu) == 40, "cpu of struct rq is elsewhere");\n'
-        '_Static_assert(__builtin_offsetof(struct rq, idle_state) == 128, "idle_state of struct rq is elsewhere");'
+        "_Static_assert(__builtin_offsetof(struct rq, cpu) == 40, "
+        '"cpu of struct rq is elsewhere than in kernel btf-4.19");\n'
+        "_Static_assert(__builtin_offsetof(struct rq, idle_state) == 128, "
+        '"idle_state of struct rq is elsewhere than in kernel btf-4.19");'
     )
     assert not said(apply(text, fix.edits))
 

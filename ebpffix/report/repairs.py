@@ -13,6 +13,7 @@ from ebpffix.repair.search import Made
 from ebpffix.report.model import VERSION, display
 from ebpffix.report.text import name
 from ebpffix.rewriting.patch import hunks
+from ebpffix.run.proposals import Proposal
 from ebpffix.run.repairs import Repair, Repairs
 from ebpffix.verify.explain import OTHER, explain
 from ebpffix.verify.load import kernel_release
@@ -61,6 +62,19 @@ def _ending(repair: Repair) -> Iterator[str]:
 
 def _class(message: str) -> str:
     return (explain(message) or OTHER).key
+
+
+def proposed(proposal: Proposal) -> Iterator[str]:
+    """What is proposed for one refusal of a log, and that it is only proposed."""
+    rejection, candidate = proposal.rejection, proposal.candidate
+    place = f"{rejection.source.file}:{rejection.source.line}: " if rejection.source and rejection.source.line else ""
+    program = f"{rejection.program}: " if rejection.program else ""
+    yield f"{place}{program}refused: {rejection.message} [{rejection.class_}]"
+    if candidate is None:
+        yield "no repair is known for this, or its source is not among the paths"
+    else:
+        yield f"{candidate.strategy}: {candidate.says} [{candidate.effect}]"
+        yield "not proven: it was neither compiled nor loaded here; `ebpffix --repair --diff` without --log does that"
 
 
 def headed(repair: Repair) -> bytes:
