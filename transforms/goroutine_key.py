@@ -5,9 +5,9 @@ it), or a uretprobe sits on a Go function.
 
 Why: Go's scheduler moves goroutines between threads, at every blocking call and, since Go 1.14, in the middle of a
 function too. The probe at the function's end then runs on another thread and misses the entry, or finds that of another
-goroutine which the first thread has run since. {process id, address of the goroutine} tells them apart (the address alone is that of another goroutine in every other
-process): with Go's
-register calling convention (1.17 on) the address is in r14 on x86-64 (`ctx->r14`) and in x28 on arm64.
+goroutine which the first thread has run since. {process id, address of the goroutine} tells them apart; the address
+alone is that of another goroutine in every other process. With Go's register calling convention (1.17 on) the address
+is in r14 on x86-64 (`ctx->r14`) and in x28 on arm64.
 A uretprobe overwrites the return address on the stack. Go copies stacks when they grow and walks them in the garbage
 collector, finds an address that it does not know, and the program crashes (reported many times): probe the return
 instructions of the function instead, each with a uprobe.
@@ -20,7 +20,8 @@ next to the program, or one folder up, that attaches by such a symbol: `Uprobe("
 Go, `attach_uprobe(…, sym="main.handle")` of Python.
 
 Left alone: kernel functions (a call returns on the thread that entered it, whatever language made it), symbols of C,
-C++ and Rust (`foo.isra.0` is C's), keys that hold more than the thread (structures with the process's id in them), keys by process only.
+C++ and Rust (`foo.isra.0` is C's), keys that hold more than the thread (structures with the process's id in them), keys
+by process only.
 
 Limits: a host that computes the symbol, or attaches from elsewhere, is not seen.
 """
