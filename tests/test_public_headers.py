@@ -79,7 +79,7 @@ def test_headers_that_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (include / "far.h").write_text("#if 0\n#include <linux/near.h>\n#endif\n")
     (include / "near.h").write_text("struct near { int x; };\n")
     monkeypatch.setattr(kernel_headers, "folders", lambda: (tmp_path,))
-    assert kernel_headers.structs_behind(("linux/far.h",)) == {"near"}
+    assert kernel_headers.structs_behind(("linux/far.h",)) == frozenset(["near"])
     assert kernel_headers.structs_behind(("linux/far.h", "linux/gone.h")) is None
     assert kernel_headers.name_of(include / "far.h") == "linux/far.h"
     assert kernel_headers.name_of(Path("/elsewhere/far.h")) == ""
