@@ -43,8 +43,8 @@ def of_fixtures() -> tuple[dict[str, Any], dict[str, bytes]]:
         return report, {file["path"]: (tree / file["path"]).read_bytes() for file in report["files"]}
 
 
-def hostile() -> tuple[dict[str, Any], dict[str, bytes]]:
-    """A report in which names, messages, code and logs are hostile, and the files by path; `model` makes it."""
+def hostile_report() -> Report:
+    """A report in which names, messages, code and logs are hostile."""
     path, plain = Path.cwd() / NAME, Path.cwd() / "evil" / "latin.bpf.c"
     code = f'\ufeffint a = 1; char *s = "\U0001f41d{HOSTILE}"; int b = 2;\r\nint c;\r\nint é = 3; int d;'.encode()
     latin = 'char *s = "é\u00ad"; int e;\n'.encode("latin-1")
@@ -72,8 +72,17 @@ def hostile() -> tuple[dict[str, Any], dict[str, bytes]]:
     ]
     report = Report(files, before, {}, [applied], remaining, [(remaining[0], f"dropped {HOSTILE}")], [f"no {HOSTILE}"])
     report.proofs[applied.identity] = Proof("fixed", f"6.1{HOSTILE}", f"clang{HOSTILE}", (log,), f"reason {HOSTILE}")
+    return report
+
+
+def hostile() -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The same as `model` makes it, and the files by path."""
+    report = hostile_report()
+    path, plain = report.before
     made = model(report, head_sha="0" * 40)
-    return made, {finding["path"]: before[path if "\n" in finding["path"] else plain] for finding in made["findings"]}
+    return made, {
+        finding["path"]: report.before[path if "\n" in finding["path"] else plain] for finding in made["findings"]
+    }
 
 
 def after(finding: dict[str, Any], files: dict[str, bytes]) -> dict[str, bytes]:

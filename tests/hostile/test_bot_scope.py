@@ -18,6 +18,7 @@ from ebpffix.transform import load_transforms
 OTHER_FILES = [
     ".github/workflows/ci.yml", ".github/workflows/ci.py", "src/.hidden/x.c", ".pre-commit-config.yaml", ".x.c",
     "Makefile", "action.yml", "setup.cfg", "build.rs", "x.bpf.c.sh", "Dockerfile", "package.json", "x.C/y", "x.txt",
+    "/etc/x.c", "../x.c", "src/../../x.c", "src//x.c", "./x.c", "src\\x.c", "x\n.c",
 ]  # fmt: skip
 
 

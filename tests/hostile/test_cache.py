@@ -155,10 +155,15 @@ def test_a_folder_that_is_refused_is_not_used_and_told(filled: Filled) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_is_refused(filled: Filled) -> None:
+def test_a_folder_of_another_user_is_not_used_and_told(filled: Filled) -> None:
+    filled.put(filled.kept | {"findings": []})
     folder = filled.attack.home / "cache"
     os.chown(folder, 65534, 65534)
     assert refusal(folder) == "belongs to another user"
+    done = filled.attack.run()
+    assert (done.code, done.out) == (1, filled.first.out)
+    assert done.err.startswith(f"ebpffix: {folder}: belongs to another user: nothing is kept there"), done.err
+    assert filled.entry.exists()
 
 
 def test_a_folder_in_the_tree_is_not_used(tmp_path: Path) -> None:

@@ -9,15 +9,17 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from reports import hostile
+from reports import hostile, hostile_report
 
 from ebpffix.report import FORMATS, render
+from ebpffix.report import text as plain_text
 from ebpffix.shown import inline, visible, visible_code
 
 from .support import Attack
@@ -66,9 +68,40 @@ def test_every_format_of_a_report_in_which_all_is_hostile(form: str) -> None:
         json.loads(text)
     if form == "json":
         assert json.loads(text) == json.loads(json.dumps(report))  # and nothing is lost
+    for message in messages(json.loads(text)) if form in ("sarif", "gitlab", "rdjson") else ():
+        assert_tame(message)
+        assert "\n" not in message
+    if form == "github":
+        assert r"a\x1b[2Jb\x9b31mc\u202e" in text  # shown, not left out
+    if form == "html":
+        assert "<img" not in text and "<b onclick" not in text
     if form == "rdjson":
         for diagnostic in json.loads(text)["diagnostics"]:
             assert_inert(diagnostic["message"])
+
+
+def messages(data: Any) -> Iterator[str]:
+    """What a report in JSON says in words, as it is once it is read."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key in ("message", "description"):
+                yield value["text"] if isinstance(value, dict) else value
+            yield from messages(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from messages(value)
+
+
+def test_lines_for_people_of_a_report_in_which_all_is_hostile() -> None:
+    report = hostile_report()
+    found = [*report.applied, *report.remaining]
+    for one in found:
+        one.fix.origin.append(NASTY)
+    said = [*plain_text.lines(report, found, colour=False, verbose=True), *plain_text.notes(report)]
+    assert len(said) > 2 * len(found)
+    for line in said:
+        assert_tame(line)
+        assert "\n" not in line
 
 
 def assert_inert(message: str) -> None:
@@ -136,9 +169,10 @@ def test_errors_about_names(attack: Attack) -> None:
 
 def test_a_hostile_log(attack: Attack) -> None:
     log = attack.home / "log"
+    nasty = NASTY.replace("\r", " ")
     log.write_text(
-        f"0: (b7) r0 = 0\n; {NASTY.replace(chr(13), ' ')} @ {NAME.splitlines()[0]}:3\n1: (79) r1 = *(u64 *)(r2 +0)\n"
-        "R2 invalid mem access 'scalar'\nprocessed 2 insns (limit 1000000) max_states_per_insn 0\n"
+        f"0: (b7) r0 = 0\n; {nasty} @ {NAME.splitlines()[0]}:3\n1: (79) r1 = *(u64 *)(r2 +0)\n"
+        f"R2 invalid mem access 'scalar{nasty}'\nprocessed 2 insns (limit 1000000) max_states_per_insn 0\n"
     )
     done = attack.write({"a.bpf.c": PROGRAM}).run("--log", log)
     assert done.code == 1 and "refused" in done.out, done
