@@ -3,6 +3,7 @@ folders is not believed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -53,6 +54,19 @@ def test_no_program_of_the_configuration_runs(tree: Path, tmp_path: Path) -> Non
     # The marks would have been left: git itself runs them.
     subprocess.run(["git", "diff", "HEAD"], cwd=tree, capture_output=True)
     assert ran.exists()
+
+
+def test_commands_that_would_run_a_program_do_not(tree: Path, tmp_path: Path) -> None:
+    """None of those that are used would; the next one might."""
+    program, ran = marker(tmp_path / "evil")
+    shutil.copy(program, tmp_path / "evil" / "post-index-change")
+    git("config", "diff.external", program, cwd=tree)
+    git("config", "core.hooksPath", tmp_path / "evil", cwd=tree)
+    (tree / "src" / "count.bpf.c").write_bytes(FIXED)
+    for args in (("diff", "HEAD"), ("update-index", "src/count.bpf.c")):
+        with contextlib.suppress(GitError):
+            safe_git.git(tree, *args)
+    assert not ran.exists(), ran.read_text()
 
 
 def test_an_included_configuration_counts_as_little(tree: Path, tmp_path: Path) -> None:
@@ -132,6 +146,15 @@ def test_replaced_objects_do_not_hide_a_change(tree: Path) -> None:
 def test_a_repository_around_a_broken_one_is_not_asked(tree: Path) -> None:
     inner = tree / "inner"
     (inner / ".git").mkdir(parents=True)
+    with pytest.raises(GitError):
+        safe_git.git(inner, "rev-parse", "HEAD")
+
+
+def test_files_that_look_like_a_repository_are_none(tree: Path) -> None:
+    inner = tree / "inner"
+    shutil.copytree(tree / ".git", inner)
+    git("config", "--file", "config", "core.bare", "true", cwd=inner)
+    (inner / ".git").mkdir()
     with pytest.raises(GitError):
         safe_git.git(inner, "rev-parse", "HEAD")
 

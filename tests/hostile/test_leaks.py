@@ -120,6 +120,15 @@ def test_a_kernel_header_of_the_tree_that_leads_elsewhere_is_not_told(attack: At
     assert not done.holds()
 
 
+def test_a_name_that_only_a_header_of_the_user_s_has_is_not_told(attack: Attack, tmp_path: Path) -> None:
+    """It may be read, but a message about the program goes to whoever wrote the program."""
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "keys.h").write_text(f"goto {MARKER};\n")
+    attack.write({"prog.bpf.c": program("macro", "keys.h").replace("    k.\n", "")})
+    done = attack.run("-I", tmp_path / "given")
+    assert not done.holds() and "use of undeclared label '…'" in done.err, done.err
+
+
 def test_headers_of_the_project_the_system_and_the_user_are_read(attack: Attack, tmp_path: Path) -> None:
     """What must not fail: the same words in places where they may be."""
     (tmp_path / "given" / "real").mkdir(parents=True)

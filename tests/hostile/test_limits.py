@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,6 +53,12 @@ def test_a_program_that_takes_too_much_is_told_of_and_the_rest_goes_on(attack: A
     if reason:
         assert len(told) == 1 and any(part in told[0] for part in reason.split("|")), done.err
         assert done.code == 2
+
+
+def test_a_process_that_is_bound_fills_no_more() -> None:
+    code = "from ebpffix.run import limits; limits.bound(64 << 20); a = bytes(32 << 20); print('half'); bytes(64 << 20)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "half\n" and done.stderr.endswith("MemoryError\n"), done
 
 
 def test_a_pipe_among_the_includes_is_not_waited_for(attack: Attack) -> None:
