@@ -92,13 +92,13 @@ def test_configuration_names_nothing_elsewhere(attack: Attack, tmp_path: Path, k
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-@pytest.mark.parametrize("kind", ["file", "link"])
+@pytest.mark.parametrize("kind", ["file", "link", "target"])
 def test_configuration_of_another_user_above_the_project(attack: Attack, kind: str) -> None:
     attack.write({"mine/prog.bpf.c": PROGRAM, "evil.toml": 'ignore = ["redundant-map-update"]\n'})
     config = attack.tree / "ebpffix.toml"
-    config.symlink_to("evil.toml") if kind == "link" else shutil.copy(attack.tree / "evil.toml", config)
+    config.symlink_to("evil.toml") if kind != "file" else shutil.copy(attack.tree / "evil.toml", config)
     assert "redundant-map-update" not in attack.run("mine").out  # it counts, as long as it is ours
-    os.chown(config, 65534, 65534, follow_symlinks=False)
+    os.chown(config, 65534, 65534, follow_symlinks=kind == "target")
     done = attack.run("mine")
     assert done.code == 1 and "redundant-map-update" in done.out, done
     assert f"{config}: belongs to another user, so it is not read" in done.err
@@ -107,8 +107,10 @@ def test_configuration_of_another_user_above_the_project(attack: Attack, kind: s
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_repository_of_another_user_around_the_project(attack: Attack) -> None:
     """Its folder would be the root, and all in it the project's own."""
+    config = 'ignore = ["redundant-map-update"]\n'
     attack.write({"mine/prog.bpf.c": PROGRAM, ".git/HEAD": "", "compile_commands.json": "no JSON"})
-    os.chown(attack.tree / ".git", 65534, 65534)
-    os.chown(attack.tree / "compile_commands.json", 65534, 65534)
+    attack.write({"ebpffix.toml": config})
+    for name in (".git", "compile_commands.json", "ebpffix.toml"):
+        os.chown(attack.tree / name, 65534, 65534)
     done = attack.run("mine")
-    assert done.code == 1 and "compile_commands" not in done.err, done
+    assert done.code == 1 and "redundant-map-update" in done.out and "compile_commands" not in done.err, done
