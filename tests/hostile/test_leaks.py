@@ -107,6 +107,7 @@ def test_a_link_out_of_the_tree_is_not_followed_and_settings_of_the_tree_do_not_
     )
     done = attack.run()
     assert not done.holds()
+    assert f"a.bpf.c: failed: it includes {attack.tree}/link.h, which is not the project's" in done.err
 
 
 def test_a_kernel_header_of_the_tree_that_leads_elsewhere_is_not_told(attack: Attack, tmp_path: Path) -> None:

@@ -60,10 +60,12 @@ def test_a_confined_process_has_no_capabilities_no_secrets_and_writes_nowhere_el
     attack: Attack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_TOKEN", MARKER)
+    attack.write({"sub/own.h": ""})
     script = attack.home / "says.sh"
     with private_folder() as folder:
         shell = (
-            f"cat /proc/self/status /proc/self/environ {script}; echo x > {attack.home}/written; echo x > {folder}/own"
+            f"cat /proc/self/status /proc/self/environ {script}; echo x > {folder}/own"
+            f"; echo x > {attack.home}/written; echo x > {attack.tree}/sub/written"
         )
         script.write_text(MARKER)
         command = confined(["/bin/sh", "-c", shell], Reach(attack.tree, (Path("/proc"),)), folder, foreign=False)
@@ -73,7 +75,7 @@ def test_a_confined_process_has_no_capabilities_no_secrets_and_writes_nowhere_el
     assert "CapEff:\t0000000000000000" in said and "CapBnd:\t0000000000000000" in said and "NoNewPrivs:\t1" in said
     assert MARKER not in said
     if confine._libc().syscall(confine._CREATE_RULESET, None, 0, 1) >= 1:
-        assert not (attack.home / "written").exists()
+        assert not (attack.home / "written").exists() and not (attack.tree / "sub" / "written").exists()
 
 
 def test_a_loader_keeps_three_capabilities_also_in_the_bounding_set() -> None:
@@ -85,6 +87,7 @@ def test_a_loader_keeps_three_capabilities_also_in_the_bounding_set() -> None:
     assert {line.split()[1] for line in said.splitlines() if line.startswith(("CapPrm", "CapEff", "CapBnd"))} == {
         f"{wanted:016x}"
     }
+    assert "NoNewPrivs:\t1" in said
 
 
 def test_every_bpf_file_system_is_out_of_sight(tmp_path: Path) -> None:
