@@ -106,6 +106,9 @@ def test_a_link_out_of_the_tree_is_not_followed_and_settings_of_the_tree_do_not_
         }
     )
     done = attack.run()
+    assert not done.holds() and "lies outside of the project" in done.err
+    (attack.tree / "ebpffix.toml").unlink()  # with which nothing is analysed at all
+    done = attack.run()
     assert not done.holds()
     assert f"a.bpf.c: failed: it includes {attack.tree}/link.h, which is not the project's" in done.err
 
