@@ -293,3 +293,9 @@ def test_same_expression(first: str, second: str, same: bool) -> None:
 
     one, two = (argument(n) for n in flow.function.find("CALL_EXPR") if n.name == "__builtin_prefetch")
     assert same_expression(one, two) is same
+
+
+def test_a_statement_with_an_attribute_is_looked_into() -> None:
+    flow = flow_of("{\n#pragma clang loop unroll(full)\nfor (int i = 0; i < 4; i++) { if (x) return; a(); }\nb(); }")
+    assert call(flow, "a") in flow.reachable(call(flow, "a"))
+    assert not flow.dominates(call(flow, "a"), call(flow, "b"))

@@ -306,6 +306,7 @@ class _Builder:
         return self.sequence(node.children, ends)
 
     on_decl_stmt = on_compound_stmt
+    on_unexposed_stmt = on_compound_stmt  # a statement with an attribute, such as the pragma that unrolls a loop
 
     def on_null_stmt(self, node: Node, ends: list[_Loose]) -> list[_Loose]:
         return ends

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from ebpffix.analysis.programs import Role, program_of
-from ebpffix.analysis.values import returned, values
+from ebpffix.analysis.values import parts, returned, values
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import THREAD_ID
 
@@ -62,6 +62,19 @@ class Probes:
         if variable is None or variable.kind != "DECL_REF_EXPR" or variable.type.is_record:
             return False
         return self._of_thread(variable, process, set())
+
+    def is_thread_id(self, value: Node) -> bool:
+        """Whether an expression's value is an integer out of bpf_get_current_pid_tgid()."""
+        return self._of_thread(value, True, set())
+
+    def holds_thread(self, key: Node | None) -> bool:
+        """Whether a key is an integer out of bpf_get_current_pid_tgid(), or a structure with such a member."""
+        variable = key.address_of if key is not None else None
+        if variable is None or variable.kind != "DECL_REF_EXPR" or not variable.type.is_record:
+            return self.is_thread(key)
+        function = variable.function
+        given = parts(function, variable.decl) if function is not None else iter(())
+        return any(self._of_thread(value, True, set()) for value in given)
 
     def _of_thread(self, node: Node, process: bool, seen: set[int]) -> bool:
         node = node.uncast

@@ -1,6 +1,7 @@
 """What is assigned in a function, and where a value goes.
 
 values(function, variable) -> Iterator[Node]    what a variable is set to, in source order
+parts(function, variable) -> Iterator[Node]     what its members and elements are set to
 returned(function) -> Iterator[Node]            what a function returns
 taker(value) -> Node | None                     the variable, member or element that an expression's value goes to
 """
@@ -18,6 +19,31 @@ def values(function: Node, variable: int) -> Iterator[Node]:
         assignment = node.assignment
         if assignment is not None and assignment[0].decl == variable:
             yield assignment[1]
+
+
+def parts(function: Node, variable: int) -> Iterator[Node]:
+    """What a function sets members and elements of a variable to, as written: by `=` (`k.id = …`), and the values of
+    its initialiser, one by one."""
+    for node in function.find("VAR_DECL", "BINARY_OPERATOR"):
+        target, value = node.assignment or (None, None)
+        if target is None or value is None:
+            continue
+        is_part = target.kind in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR") and not target.arrow
+        while target.kind in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR") and not target.arrow:
+            target = target.children[0].bare
+        if target.decl == variable and (is_part or value.bare.kind == "INIT_LIST_EXPR"):
+            yield from _leaves(value.bare) if value.bare.kind == "INIT_LIST_EXPR" else (value,)
+
+
+def _leaves(values: Node) -> Iterator[Node]:
+    for child in values.children:
+        value = child.bare
+        if value.kind == "INIT_LIST_EXPR":
+            yield from _leaves(value)
+        elif value.kind == "UNEXPOSED_EXPR" and len(value.children) > 1:  # a designator and its value
+            yield value.children[-1]
+        else:
+            yield value
 
 
 def returned(function: Node) -> Iterator[Node]:

@@ -25,6 +25,7 @@ from ebpffix.frontend.type import Type
 from ebpffix.kernel.helpers import Helper, Role
 from ebpffix.sources import neighbours
 from ebpffix.sources.source import DIRECTIVE, Source
+from ebpffix.sources.user_space import UserSpace
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Unit:
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
+    user_space: UserSpace = field(default_factory=UserSpace)  # what the project does beside the program
     notes: list[str] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 

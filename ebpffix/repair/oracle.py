@@ -69,9 +69,11 @@ def unreached(log: str, code: bytes, program: str) -> list[str]:
     """The helpers that the program calls at instructions which the verifier never walked; `log` is that of the load, at
     level 2."""
     walked = {int(n) for n in re.findall(r"^(\d+): \(", log, re.MULTILINE)}
+    if not walked or not code:
+        return []
     found = next((insns for name, insns in instructions(code) if name == program), [])
     missed = [i for n, i in enumerate(found) if i.is_helper and n not in walked]
-    return sorted({f"{helper_names().get(i.imm, i.imm)}()" for i in missed}) if walked else []
+    return sorted({f"{helper_names().get(i.imm, i.imm)}()" for i in missed})
 
 
 def differences(before: bytes, after: bytes, program: str, section: str) -> list[Difference]:

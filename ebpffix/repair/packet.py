@@ -32,14 +32,27 @@ def end_of(unit: Unit, at: Node) -> bytes | None:
     if function is None:
         return None
     for node in function.find("VAR_DECL", "PARM_DECL"):
-        if node.kind == "VAR_DECL" and b"data_end" in node.text and b"=" in node.text and node.end <= at.start:
+        is_set = node.kind == "VAR_DECL" and b"data_end" in node.text and node.initialiser is not None
+        if is_set and not node.type.is_record and node.end <= at.start:
             return node.name.encode()
         if node.kind == "PARM_DECL" and "end" in node.name and node.type.is_pointer:
             return node.name.encode()
     for node in function.find("BINARY_OPERATOR"):
         if node.operator == "=" and b"->data_end" in node.children[1].text and node.end <= at.start:
             return node.children[0].text
-    return through_context(function, b"data_end")
+    return _in_cursor(function, at) or through_context(function, b"data_end")
+
+
+def _in_cursor(function: Node, at: Node) -> bytes | None:
+    """`c->end` or `c.end` of a parameter or a local struct that has such a member."""
+    for node in function.find("PARM_DECL", "VAR_DECL"):
+        record = node.type.pointee if node.type.is_pointer else node.type
+        if node.kind == "VAR_DECL" and node.end > at.start:
+            continue
+        for field in record.fields:
+            if "end" in field.name and field.type.is_pointer and field.type.pointee.is_void:
+                return node.name.encode() + (b"->" if node.type.is_pointer else b".") + field.name.encode()
+    return None
 
 
 def through_context(function: Node, member: bytes) -> bytes | None:

@@ -15,16 +15,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from ebpffix.fix import apply
 from ebpffix.frontend import Unit
-from ebpffix.repair import locate, oracle
+from ebpffix.repair import locate, needed, oracle
 from ebpffix.repair.model import Candidate, Effect, Refusal
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import changed_spans
 from ebpffix.verify.load import ProgramResult
+from ebpffix.verify.logs import SourceLine
 from ebpffix.verify.trace import Trace, parse
 
-_RANK = {Effect.EXACT: 0, Effect.EARLY: 1, Effect.CHANGING: 2}
 Files = Mapping[Path, bytes]
 Signature = tuple[str, str, bytes]
 
@@ -96,17 +95,23 @@ class Found:
     disagrees: str = ""
 
     @property
+    def left_at(self) -> SourceLine | None:
+        """The line that is refused still, as the log names it."""
+        last = _read(self.built.refused[0].log)[1].last if self.left else None
+        return last.source if last else None
+
+    @property
     def repaired(self) -> bool:
         return not self.left
 
     @property
     def effect(self) -> Effect:
-        claimed = max((m.candidate.effect for m in self.made), key=_RANK.__getitem__, default=Effect.EXACT)
+        claimed = max((m.candidate.effect for m in self.made), key=lambda effect: effect.rank, default=Effect.EXACT)
         seen = Effect.EXACT
         if self.differs:
             seen = Effect.EARLY if all(difference.left for difference in self.differs) else Effect.CHANGING
         # What reaches less of the program than before is not to be taken without a look.
-        return max(claimed, Effect.CHANGING if self.unreached else seen, key=_RANK.__getitem__)
+        return max(claimed, Effect.CHANGING if self.unreached else seen, key=lambda effect: effect.rank)
 
 
 @dataclass
@@ -131,7 +136,28 @@ class Search:
         self._accepted = {p.name for p in built.programs if p.verdict == "accepted"}
         self._best = Found(files, (), _words(built), built)
         done = self._from(files, built, (), frozenset()) or self._best
+        done = self._least(done) if done.repaired else done
         return replace(done, tried=self._tried, seconds=self._elapsed)
+
+    def _least(self, found: Found) -> Found:
+        """A repair without the candidates that later ones made needless."""
+        for number in reversed(range(len(found.made) - 1)):
+            if self._over:
+                break
+            made = (*found.made[:number], *found.made[number + 1 :])
+            try:
+                files = needed.without(self._start, [m.candidate.edits for m in found.made], number)
+            except (ValueError, KeyError):
+                continue
+            if files is None or _key(files) in self._seen:
+                continue
+            self._seen.add(_key(files))
+            self._tried += 1
+            built = self.bench.build(files)
+            loads = not built.error and not built.refused and not self._harmed(built)
+            if loads and not oracle.gone(self._first.data, built.data):
+                return self._least(self._judged(Found(files, made, "", built)))
+        return found
 
     @property
     def _elapsed(self) -> float:
@@ -159,7 +185,7 @@ class Search:
                     passed.append(self._judged(Found(changed, (*made, step), "", after)))
             elif _signature(changed, after) not in behind:
                 further.append((step, changed, after))
-        passed.sort(key=lambda found: _RANK[found.effect])
+        passed.sort(key=lambda found: found.effect.rank)
         if passed and passed[0].effect is not Effect.CHANGING:
             return self._chosen(passed)
         for step, changed, after in further[: self.limits.width]:
@@ -235,8 +261,8 @@ class Search:
         """What the strategies propose, the least effect first; the strategies' order where that is equal."""
         found: list[Candidate] = []
         for known in self.strategies:
-            found += (c for c in known.candidates(refusal) if _RANK[c.effect] <= _RANK[self.most])
-        return iter(sorted(found, key=lambda c: (c.fallback, _RANK[c.effect])))
+            found += (c for c in known.candidates(refusal) if c.effect.rank <= self.most.rank)
+        return iter(sorted(found, key=lambda c: (c.fallback, c.effect.rank)))
 
     def _harmed(self, after: Built) -> bool:
         """Whether a program is refused now, or gone, that was accepted before."""
@@ -245,13 +271,10 @@ class Search:
 
 
 def _apply(files: Files, candidate: Candidate) -> dict[Path, bytes] | None:
-    changed = dict(files)
     try:
-        for path in {edit.path for edit in candidate.edits}:
-            changed[path] = apply(files[path], [e for e in candidate.edits if e.path == path])
+        return needed.made_in(files, candidate.edits)
     except (ValueError, KeyError):  # edits that overlap, or in a file that is not the user's
         return None
-    return changed
 
 
 def _key(files: Files) -> tuple[tuple[Path, bytes], ...]:
@@ -275,7 +298,7 @@ def _signature(files: Files, built: Built) -> Signature:
     source = trace.last.source if trace.last else None
     text = b""
     for path, data in files.items():
-        if source and path.name == source.file.rpartition("/")[2]:
+        if source and locate.name_in_log(path) == source.file.rpartition("/")[2]:
             text = b"".join(data.splitlines()[source.line - 1 : source.line]).strip()
     return program, re.sub(r"-?(?:0x[0-9a-f]+|\d+)", "#", message), text
 

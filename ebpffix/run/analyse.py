@@ -16,6 +16,7 @@ from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.parse import OutOfReach, parse
 from ebpffix.run.doubts import Doubts
 from ebpffix.sources.source import Source
+from ebpffix.sources.user_space import UserSpace
 from ebpffix.transform import Registered
 
 
@@ -45,6 +46,7 @@ class Job:
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()
     btf: Path | None = None
+    user_space: UserSpace = field(default_factory=UserSpace)
 
 
 @dataclass
@@ -70,6 +72,7 @@ def unit_of(job: Job, pch: Path | None) -> Unit:
         target_kernel=job.target_kernel,
         shared_with_user_space=job.shared_with_user_space,
         btf_path=job.btf,
+        user_space=job.user_space,
     )
 
 
@@ -90,6 +93,9 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
     doubts = Doubts(unit)
     result.findings = [(name, doubts.weighed(fix, from_errors=name in certain)) for name, fix in result.findings]
     result.notes += unit.notes
+    if unit.parsed.assumed:
+        macros = ", ".join(f"`{name}`" for name in unit.parsed.assumed)
+        result.notes.append(f"{macros} taken as defined, by what the project's headers and build files say")
     if unit.missing:
         result.notes.append("not understood: " + "; ".join(unit.missing[:5]))
     result.notes += _unknown(unit)

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Proof, Space, is_evaluated, is_load, is_written, pointer, prove
+from ebpffix.analysis.provenance import HOSTS, Proof, Space, is_evaluated, is_load, is_written, pointer, prove
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.hoist import Place, place, statement_of
 from ebpffix.editing.settle import Made, NoEdit, first_of
@@ -54,6 +54,8 @@ TRANSFORM = Transform(
     pattern=1,
     dialects=(BCC,),
     triggers=(rb"->",),  # in whose argument it stands, only the preprocessor knows
+    neighbours=HOSTS,
+    user_space=True,
     summary="kernel memory read inside a macro's argument, where BCC does not rewrite it",
     shape="`ntohs(sk->…)`, `min_t(…, t->…)`: BCC does not rewrite a macro's argument, the verifier refuses it",
     safe="split, or `bpf_ntohs` inside an expression; an explicit read where BCC does not follow the pointer",

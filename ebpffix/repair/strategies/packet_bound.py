@@ -63,12 +63,28 @@ def _guarded(refusal: Refusal, statement: Node, node: Node, past: bytes, whole: 
     target = place.standing(statement)
     if end is None:
         return
+    yield from _in_condition(refusal, statement, node, past, end)
     at = Span(statement.path, statement.start, statement.end)
     for action in place.leaving(unit, target):
         if edits := place.guard(unit, target, past + b" > " + end, action):
             always = target is statement and evaluated(node, statement) is Place.ONCE
             says = f"packets that end before `{past.decode(errors='replace')}`: `{action.decode()}`"
             yield Candidate(tuple(edits), Effect.EXACT if whole and always else Effect.EARLY, says, at)
+
+
+def _in_condition(refusal: Refusal, statement: Node, node: Node, past: bytes, end: bytes) -> Iterator[Candidate]:
+    """The comparison as a part of the condition that the access stands in, where that is not always evaluated."""
+    unit = refusal.unit
+    part = place.condition_part(node, statement)
+    once = place.standing(statement) is statement and evaluated(node, statement) is Place.ONCE
+    if part is None or once or not unit.editable(part.path, part.start, part.end):
+        return
+    text = part.text
+    if part.bare.operator in ("||", "?") or part.bare.kind == "CONDITIONAL_OPERATOR":
+        text = text if text.startswith(b"(") else b"(" + text + b")"
+    edit = Edit(part.path, part.start, part.end, past + b" <= " + end + b" && " + text)
+    says = f"where packets end before `{past.decode(errors='replace')}` the condition does not hold"
+    yield Candidate((edit,), Effect.EXACT, says, Span(statement.path, statement.start, statement.end))
 
 
 def _in_callers(refusal: Refusal, base: Node) -> Iterator[Candidate]:
