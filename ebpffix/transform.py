@@ -41,8 +41,9 @@ class Transform:
     literals blanked: a file in which none matches is not parsed for this transform. Best they begin with letters:
     a `\\b` in front makes the search several times slower. `kernel` says which kernels the form before the change
     concerns. `neighbours` are the endings of files next to the program that the transform reads
-    (`Unit.neighbours`): a result is kept only as long as these stay the same. `from_errors` says that what it finds is
-    an error to clang: for other transforms an error anywhere in the program makes their fixes doubtful.
+    (`Unit.neighbours`): a result is kept only as long as these stay the same. `user_space` says that it asks what the
+    project does beside the program (`Unit.user_space`), as all do that follow pointers. `from_errors` says that what it
+    finds is an error to clang: for other transforms an error anywhere in the program makes their fixes doubtful.
     `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too. `cures` are the
     refused loads that it is about.
 
@@ -57,6 +58,7 @@ class Transform:
     summary: str
     kernel: str = ""
     neighbours: tuple[str, ...] = ()
+    user_space: bool = False
     from_errors: bool = False
     structs: Callable[[], Set[bytes]] | None = None
     cures: tuple[Cure, ...] = ()

@@ -132,6 +132,29 @@ def test_functions(make: Make) -> None:
     assert pointed[0].parameters is None
 
 
+def test_a_struct_of_the_programs_own_that_the_kernel_has_too(tmp_path: Path) -> None:
+    """It keeps its name, and so do the kernel's members that are called like it."""
+    kernel, project = tmp_path / "kernel", tmp_path / "project"
+    kernel.mkdir()
+    project.mkdir()
+    (kernel / "types.h").write_text("struct load { long a; }; struct task { struct load *load; };")
+    (project / "own.h").write_text("struct load {\n\tint weight;\n};\n")
+    text = (
+        b'#include <types.h>\n#include "own.h"\nstruct load own, *p = &own;\nint f(struct task *t) { return !t->load; }'
+    )
+    source = Source(project / "program.c", text)
+    options = Options(include_dirs=(kernel,), given=(kernel,))
+    setup = Environment(options).setup(source, LIBBPF, [project])
+    parsed = parse(source, setup, {str(source.path): text}, pch=None)
+    header = Source.read(project / "own.h")
+    unit = Unit(source.path, LIBBPF, parsed, {source.path: source, header.path: header})
+    assert not unit.errors and not unit.made_up
+    p = _named(unit, "p").type
+    assert p.spelling == "struct load *" and p.pointee.name == "load" and p.pointee.fields[0].name == "weight"
+    assert _named(unit, "load", "STRUCT_DECL").path == header.path
+    assert _named(unit, "load", "MEMBER_REF_EXPR").owner[:1] == ("task",)  # type: ignore[index]
+
+
 # -- nodes
 
 

@@ -89,7 +89,11 @@ def test_points_at_the_object() -> None:
     [
         ("struct flow key = { .ifindex = 1 };", "suggested", "constants"),
         ("struct { __u32 a : 8, b : 24; } key = { .a = ctx->rx_queue_index };", "suggested", "2020"),
-        ("struct gone key = { .b = ctx->rx_queue_index };", "suggested", "layout"),
+        ("struct gone key = { .b = ctx->rx_queue_index };", "", ""),
+        ("struct flow key = { .gone = ctx->rx_queue_index };", "", ""),
+        ("gone_t key = { .type = 3, .at = ctx->rx_queue_index };", "", ""),
+        ("struct gone *of; struct flow key = { .ifindex = of->b, .gone.a = 1 };", "", ""),
+        ("struct { __u32 n; char s[1100]; } key; key.n = 1;", "advice", "1024"),
         ("struct { const __u8 a; __u32 b; } key = { .b = ctx->rx_queue_index, .a = 1 };", "advice", "const member"),
         ("struct { struct full f; __u8 a; } key = { 1, ctx->rx_queue_index, 2 };", "advice", "left out"),
         ('struct { __u32 n; char s[2]; } key = { .s = ("a"), .n = ctx->rx_queue_index };', "advice", "array"),
@@ -105,7 +109,7 @@ def test_points_at_the_object() -> None:
     ],
 )
 def test_safety_and_reason(setup: str, safety: str, reason: str) -> None:
-    made_up = "struct gone { lost_t a; __u8 b; };\n" if "gone" in setup else ""
+    made_up = "struct gone { lost_t a; __u8 b; };\n" if "struct gone" in setup else ""
     fixes = found(setup + GOES, made_up)
     assert [str(f.safety) for f in fixes] == ([safety] if safety else [])
     assert all(reason in f.reason for f in fixes)

@@ -42,7 +42,7 @@ def test_safe(body: str, better: str) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("bpf_probe_read(&out, 4, text);", "it is not known whose it is: text"),
+        ("bpf_probe_read(&out, 4, text);", "it is not known whose it is: `text`"),
         ("alias(&out, 4, task);", "the macro's definition serves other places too"),
     ],
 )

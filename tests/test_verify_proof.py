@@ -10,7 +10,7 @@ import pytest
 
 from ebpffix.verify.compile import CompileError
 from ebpffix.verify.load import ProgramResult
-from ebpffix.verify.proof import Compiled, Proof, Verdict, prove
+from ebpffix.verify.proof import SPENT, Compiled, Proof, Verdict, prove
 
 MAIN, HEADER = Path("/tree/main.bpf.c"), Path("/tree/shared.h")
 
@@ -100,6 +100,26 @@ def test_each_verdict(text: str, fix: Swap, verdict: Verdict) -> None:
 def test_a_file_that_no_program_includes() -> None:
     (proof,) = prove([Swap("a", "b", HEADER)], [], lambda _: {}, lambda f: {f.path})
     assert (proof.verdict, proof.reason) == ("untried", "no program that was checked includes it")
+
+
+@pytest.mark.parametrize("allowed", range(12))
+def test_what_there_is_no_time_for_is_untried_and_what_is_known_stays(allowed: int) -> None:
+    """However early the time is up: a fix is not said to be tried that was not, and none that does harm is kept which
+    was found out."""
+    fixes = [Swap("x", "bad"), Swap("y", "z"), Swap("fine", "good", HEADER)]
+    files = {MAIN: "a: x\nb: y", HEADER: "fine"}
+    target, asked = Made(MAIN), iter(range(100))
+
+    def build(chosen: Sequence[Swap]) -> dict[Path, bytes]:
+        now = dict(files)
+        for fix in chosen:
+            now[fix.path] = now[fix.path].replace(fix.old, fix.new)
+        return {p: t.encode() for p, t in now.items()}
+
+    found = prove(fixes, [target], build, lambda fix: {fix.path}, lambda: next(asked) >= allowed)
+    assert len(target.tries) <= allowed
+    for proof, wanted in zip(found, ("worse", "still-accepted", "still-accepted"), strict=True):
+        assert (proof.verdict, proof.reason) == ("untried", SPENT) or proof.verdict == wanted, found
 
 
 def test_the_programs_that_changed_are_named_with_their_numbers() -> None:

@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Space, prove
+from ebpffix.analysis.provenance import HOSTS, Space, prove
 from ebpffix.analysis.values import taker
 from ebpffix.editing.calls import LibcCall, libc_calls, read_helper, readable_source
 from ebpffix.editing.settle import Made, NoEdit, settle
@@ -53,6 +53,8 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"\b(?:%s)\s*\(" % "|".join(_NAMES).encode(),),
     kernel=">=3.18",
+    neighbours=HOSTS,
+    user_space=True,
     summary="string functions of libc, which BPF does not have",
     shape="`strcpy`, `strlen`, `strcmp` … are no functions of BPF",
     safe="a literal into an array that holds it",

@@ -8,16 +8,19 @@ addresses overlap, XDP and other network programs refuse them and take `_kernel`
 is meant goes unnoticed. The new ones came with Linux 5.5; libbpf from 0.2 on puts the old ones back in when it loads a
 program into an older kernel.
 
-Safe where it is certain whose memory it is and the target kernel is 5.5 or newer: kernel (arguments of kprobes that
-are structures, the current task, what is reached from these), the program's own (stack, maps, context: `_kernel`), or
-user (arguments of system calls and uprobes, what was read by `_user`).
-Suggested where the address is a member of a kernel structure, or the program is one on a system call or in user space,
-but the pointer's way could not be followed; where the target kernel is older than 5.5; in a header that user space
-includes too. Advice where nothing tells whose memory it is, and for a macro of the project that calls the old helper.
+Safe where each link of the pointer's way is certain and the target kernel is 5.5 or newer: through variables, members,
+all callers of a function and all writers of a map, back to the program's own memory (`_kernel`), the current task, what
+a probed kernel function gets by its prototype, what a system call or a probe in user space gets.
+Suggested where a link is only likely, which the reason names: a structure that only the kernel has behind a pointer
+of unknown origin, a `void *` in the kernel, a map that user space or another program writes too; where the target
+kernel is older than 5.5; in a header that user space includes too. Advice where a caller or a writer cannot be judged,
+where the ways differ, and for a macro of the project that calls the old helper. `-v` and the JSON report show the way.
 
-Left alone: a call whose other branch (`if`/`else`, `?:`) calls a new helper already: a test for old kernels.
+Left alone: a call whose other branch (`if`/`else`, `?:`) calls a new helper already: a test for old kernels; code that
+no program reaches.
 
-Limits: a `char *` argument of a kernel function may point at either, so it is advice.
+Limits: a type is no origin: a `char *`, `void *` or `struct sockaddr *` argument of a kernel function whose prototype
+is not known may point at either, so it is advice.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.analysis.provenance import is_reached, prove
+from ebpffix.analysis.provenance import HOSTS, is_reached, prove
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.transform import Cure, Transform
@@ -35,6 +38,8 @@ TRANSFORM = Transform(
     pattern=6,
     dialects=(BCC, LIBBPF),
     triggers=(rb"bpf_probe_read(?:_str)?\b",),
+    neighbours=HOSTS,
+    user_space=True,
     summary="probe read that does not say whether the address is of the kernel or of user space",
     shape="`bpf_probe_read` does not say whose memory it reads",
     safe="the space is certain and the target kernel ≥ 5.5",

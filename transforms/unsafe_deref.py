@@ -15,16 +15,18 @@ the offsets to those of the kernel that runs.
 
 Safe where the pointer is certainly such a one: bpf_get_current_task(), arguments of kprobes and raw tracepoints,
 PT_REGS_PARM1(ctx), what was read by probe reads, pointers to kernel structures in maps, and what is reached from these.
-Suggested where a function gets such a pointer from some callers and another, or one of unknown origin, from others; in
-a header that user space includes too.
+Suggested where a link of the pointer's way is only likely, where a function gets such a pointer from some callers and
+one that the verifier knows from others, and in a header that user space includes too.
 Advice for writes, which no rewriting can make possible, for accesses in a macro's body, and where a local would be
 needed and can be put nowhere.
 
 Left alone: tp_btf, fentry, fexit, iterators, LSM, struct_ops and bpf_get_current_task_btf(), whose pointers may be read
-directly; context, packets, map values, ring buffer, stack; `&p->member`, sizeof, typeof, `bpf_core_field_exists(…)`.
-Where only the process's cgroup has to be told from others, `bpf_get_current_cgroup_id()` needs no chain at all.
+directly; context, packets, map values, ring buffer, stack; `&p->member`, sizeof, typeof, `bpf_core_field_exists(…)`;
+the argument of a macro that reads by its address (`READ(p->m)`); code that no program reaches. Where only the
+process's cgroup has to be told from others, `bpf_get_current_cgroup_id()` needs no chain at all.
 
-Limits: a pointer whose origin the file does not tell is left alone; so is a BTF pointer that was cast to another type.
+Limits: a pointer that a caller or a writer brings who cannot be judged is left alone; so is a BTF pointer that was
+cast to another type.
 """
 
 from __future__ import annotations
@@ -32,14 +34,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Proof, is_load, is_reached, is_written, pointer, prove_place
-from ebpffix.editing.chain import ACCESS, Chain, arguments, by_locals, chain
-from ebpffix.editing.hoist import can_move, takes_braces
-from ebpffix.editing.settle import NoEdit, first_of
-from ebpffix.editing.statements import add_include, after, before, has_comment
+from ebpffix.analysis.provenance import HOSTS, Proof, is_load, is_reached, is_written, pointer, prove_place
+from ebpffix.editing.chain import ACCESS
+from ebpffix.editing.kernel_read import CORE, KernelRead, is_bitfield, with_header
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.transform import Cure, Transform
@@ -49,6 +49,8 @@ TRANSFORM = Transform(
     pattern=6,
     dialects=(BCC, LIBBPF),
     triggers=(rb"->", rb"PT_REGS_\w+\s*\("),
+    neighbours=HOSTS,
+    user_space=True,
     summary="kernel memory read directly, which the verifier refuses",
     shape="a kernel pointer is dereferenced directly",
     safe="libbpf, certainly an untrusted kernel pointer",
@@ -57,11 +59,11 @@ TRANSFORM = Transform(
     cures=(Cure("scalar-deref"),),
 )
 
-# Macros over __builtin_preserve_access_index, which does not nest, and the argument that begins their chain.
-_CHAINS = {"BPF_CORE_READ": 0, "BPF_PROBE_READ": 0, "BPF_CORE_READ_INTO": 1, "BPF_CORE_READ_STR_INTO": 1,
-           "BPF_PROBE_READ_INTO": 1, "BPF_PROBE_READ_STR_INTO": 1}  # fmt: skip
-_CORE = re.compile(r"BPF_CORE_|BPF_PROBE_READ|bpf_core_read|PT_REGS_\w*_CORE|__builtin_preserve")
-_READER = re.compile(r"bpf_(?:probe|core)_read(?:_kernel)?(_str)?\Z")
+# Macros whose body holds the access, and the one that reads it by a probe read.
+_PROBED = (
+    (re.compile(r"(PT_REGS_\w+?)(?:_CORE)?(_SYSCALL)?\Z(?<!_CORE)"), r"\1_CORE\2"),
+    (re.compile(r"(BPF_CORE_READ_BITFIELD)\Z"), r"\1_PROBED"),
+)
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -70,29 +72,29 @@ def find(unit: Unit) -> Iterator[Fix]:
             continue
         done: set[tuple[Path, int, int]] = set()
         names: set[bytes] = set()
-        for node in function.find(*ACCESS):
-            if node.path not in unit.sources or any(
-                p == node.path and a <= node.start and node.end <= b for p, a, b in done
-            ):
+        for node in _accesses(unit, function):
+            if any(p == node.path and a <= node.start and node.end <= b for p, a, b in done):
                 continue
-            access = _access(unit, node, names)
-            fix = access.fix() if access is not None else None
-            if access is not None and fix is not None:
-                done.add((fix.at.path, fix.at.start, fix.at.end))
-                done.add((access.node.path, access.node.start, access.node.end))
+            fix = _Access(unit, node, prove_place(unit, node), names).fix()
+            if fix is not None:
+                done |= {(fix.at.path, fix.at.start, fix.at.end), (node.path, node.start, node.end)}
                 yield fix
 
 
-def _access(unit: Unit, node: Node, names: set[bytes]) -> _Access | None:
-    """The refused access that a node is, if it is one."""
-    if pointer(node) is None or not (is_load(node) or is_written(node)):
-        return None
-    if not _kernel(unit, node) or (unit.dialect == BCC and unit.macros_around(node.path, node.start, node.end)):
-        return None  # in macros BCC's accesses belong to split-byteorder
-    return _Access(unit, node, chain(unit, node, lambda inner: _kernel(unit, inner)), prove_place(unit, node), names)
+def _accesses(unit: Unit, function: Node) -> Iterator[Node]:
+    """The accesses of a function that the verifier refuses. What a macro takes the address of is read by that address,
+    however often its argument stands in typeof and sizeof; in BCC a macro's argument belongs to split-byteorder."""
+    nodes = [n for n in function.find(*ACCESS) if n.path in unit.sources and pointer(n) is not None]
+    taken = {(n.path, n.start, n.end) for n in nodes if n.outer is not None and n.outer.operator == "&"}
+    for node in nodes:
+        in_macro = bool(unit.macros_around(node.path, node.start, node.end))
+        if in_macro and (unit.dialect == BCC or (node.path, node.start, node.end) in taken):
+            continue
+        if (is_load(node) or is_written(node)) and _is_refused(unit, node):
+            yield node
 
 
-def _kernel(unit: Unit, node: Node) -> bool:
+def _is_refused(unit: Unit, node: Node) -> bool:
     """Whether an access reaches kernel memory on every way, and on some of them such as the verifier refuses."""
     proof = prove_place(unit, node)
     return proof.is_refused and not any(way.tracked for way in proof.ways)
@@ -100,305 +102,60 @@ def _kernel(unit: Unit, node: Node) -> bool:
 
 @dataclass(frozen=True)
 class _Access:
-    """A refused access `node`, the last of a chain; `proof` says whose memory it reaches."""
+    """A refused access; `proof` says whose memory it reaches."""
 
     unit: Unit
     node: Node
-    chain: Chain
     proof: Proof
     names: set[bytes]  # of the locals put in so far
 
-    @property
-    def path(self) -> Path:
-        return self.node.path
-
     @cached_property
-    def around(self) -> list[Macro]:
-        return self.unit.macros_around(self.path, self.node.start, self.node.end)
-
-    @cached_property
-    def hiding(self) -> Macro | None:
-        """The outermost macro whose body, not its argument, holds the access."""
-        return next((m for m in self.around if not _in_argument(m, self.node)), None)
-
-    @property
-    def what(self) -> str:
+    def _what(self) -> str:
         return b" ".join(self.node.text.split()).decode("utf-8", "replace")
 
-    # -- findings
+    @cached_property
+    def _doubt(self) -> str:
+        if any(way.trusted for way in self.proof.ways):
+            return "on some ways that lead here the verifier knows the pointer's type, and lets it be read directly"
+        return "" if self.proof.is_certain else f"it is not certain: {self.proof.doubt}"
 
     def fix(self) -> Fix | None:
-        if self.hiding is not None:
-            return self._hidden(self.hiding)
+        around = self.unit.macros_around(self.node.path, self.node.start, self.node.end)
+        hiding = next((m for m in around if not _in_argument(m, self.node)), None)
+        if hiding is not None:
+            return self._hidden(hiding)
         if is_written(self.node):
-            message = f"`{self.what}` writes kernel memory, which no program may: the verifier refuses it"
-            return Fix(
-                self.node, message, Safety.ADVICE, reason="only helpers and kfuncs of the kernel change its memory"
-            )
-        try:
-            made = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
-        except NoEdit:
-            made = None
-        if made is None:
-            if _is_bitfield(self.node) and self.unit.dialect == BCC:
-                return self._advice("read the word that holds it", "no address can be taken of a bit-field")
-            return self._advice("read it link by link into locals", "there is no place for the locals in front of it")
-        how, edits = made
-        return self._found(
-            self.node, f"`{self.what}` reads kernel memory directly, which the verifier refuses: {how}", edits
-        )
-
-    def _found(self, at: Node | Span, message: str, edits: list[Edit]) -> Fix:
-        reason = ""
-        if any(way.trusted for way in self.proof.ways):
-            reason = "on some ways that lead here the verifier knows the pointer's type, and lets it be read directly"
-        elif not self.proof.is_certain:
-            reason = f"it is not certain: {self.proof.doubt}"
-        if b"bpf_core_read.h" not in b"".join(s.uncommented for s in self.unit.sources.values()):
-            needed = self._needs_header(edits)
-            edits = [*(add_include(self.unit, self.unit.path, b"bpf/bpf_core_read.h") if needed else []), *edits]
-        return Fix(at, message, Safety.SUGGESTED if reason else Safety.SAFE, edits, reason, self.proof.chains)
-
-    def _needs_header(self, edits: list[Edit]) -> bool:
-        return any(re.search(rb"BPF_(?:CORE|PROBE)_READ|_CORE", e.text) for e in edits)
-
-    def _advice(self, cure: str, reason: str) -> Fix:
-        message = f"`{self.what}` reads kernel memory directly, which the verifier refuses: {cure}"
-        return Fix(self.node, message, Safety.ADVICE, reason=reason)
+            message = f"`{self._what}` writes kernel memory, which no program may: the verifier refuses it"
+            return self._advice(self.node, message, "only helpers and kfuncs of the kernel change its memory")
+        message = f"`{self._what}` reads kernel memory directly, which the verifier refuses"
+        made = KernelRead(self.unit, self.node, partial(_is_refused, self.unit), self.names).made
+        if made is not None:
+            return self._found(self.node, f"{message}: {made[0]}", made[1])
+        if is_bitfield(self.node) and self.unit.dialect == BCC:
+            cure, why = "read the word that holds it", "no address can be taken of a bit-field"
+        else:
+            cure, why = "read it link by link into locals", "there is no place for the locals in front of it"
+        return self._advice(self.node, f"{message}: {cure}", why)
 
     def _hidden(self, macro: Macro) -> Fix | None:
-        if macro.name.startswith("PT_REGS_") and not macro.name.endswith("_CORE"):
-            at = Span(macro.path, macro.start, macro.end)
-            name = macro.name.encode()
-            better = name.replace(b"_SYSCALL", b"") + b"_CORE" + (b"_SYSCALL" if name.endswith(b"_SYSCALL") else b"")
-            edit = Edit(macro.path, macro.start, macro.start + len(name), better)
-            message = f"`{macro.name}` reads kernel memory directly: take `{better.decode()}`"
-            return self._found(at, message, [edit])
-        if macro.name == "BPF_CORE_READ_BITFIELD":
-            at = Span(macro.path, macro.start, macro.end)
-            end = macro.start + len(macro.name)
-            message = (
-                f"`{macro.name}` reads kernel memory directly, which the verifier refuses: the probed form does not"
-            )
-            return self._found(at, message, [Edit(macro.path, end, end, b"_PROBED")])
-        if _CORE.match(macro.name):
+        """An access in a macro's body."""
+        at, name = Span(macro.path, macro.start, macro.end), macro.name
+        better = next((p.sub(to, name) for p, to in _PROBED if p.match(name)), None)
+        if better:
+            edits = with_header(self.unit, [Edit(at.path, at.start, at.start + len(name), better.encode())])
+            return self._found(at, f"`{name}` reads kernel memory directly: take `{better}`", edits)
+        if CORE.match(name):
             return None
-        message = f"`{macro.name}` reads kernel memory in its body, which the verifier refuses"
-        at = Span(macro.path, macro.start, macro.end)
-        return Fix(at, message, Safety.ADVICE, reason="the macro's definition serves other places too")
+        message = f"`{name}` reads kernel memory in its body, which the verifier refuses"
+        return self._advice(at, message, "the macro's definition serves other places too")
 
-    # -- ways to mend it
+    def _found(self, at: Node | Span, message: str, edits: list[Edit]) -> Fix:
+        safety = Safety.SUGGESTED if self._doubt else Safety.SAFE
+        return Fix(at, message, safety, edits, self._doubt, self.proof.chains)
 
-    @property
-    def _prefix(self) -> bytes:
-        """BPF_CORE_READ would relocate a structure of the program's own in the root too, which the kernel does not
-        know; BPF_PROBE_READ leaves that to the attribute that vmlinux.h gives its structures."""
-        core = _has_core(self.unit) and not self._begins_in_own_structure
-        return b"BPF_CORE_READ" if core else b"BPF_PROBE_READ"
-
-    @cached_property
-    def _begins_in_own_structure(self) -> bool:
-        files = {str(path) for path in self.unit.sources}
-        members = (n for n in self.chain.root.find("MEMBER_REF_EXPR") if n.declaration is not None)
-        return any(str(m.declaration.path) in files for m in members if m.declaration is not None)
-
-    @property
-    def _plain(self) -> bool:
-        """Whether one BPF_CORE_READ can follow the chain: members only, and no other of its kind in the root."""
-        if self.unit.dialect == BCC or not self.chain.is_plain:
-            return False
-        root = self.chain.root
-        inside = (m for m in self.unit.macros(path=root.path) if root.start <= m.start < root.end)
-        return self._whole_read() is not None or not any(_CORE.match(m.name) for m in inside)
-
-    def _whole_read(self) -> Macro | None:
-        """The `BPF_CORE_READ(…)` that is the root as a whole."""
-        bare = self.chain.root.bare
-        found = self.unit.macros(*(n for n, at in _CHAINS.items() if at == 0), path=bare.path)
-        return next((m for m in found if (m.start, m.end) == (bare.start, bare.end)), None)
-
-    @property
-    def _first(self) -> bytes:
-        """What BPF_CORE_READ begins with: the root, or all that stands in the BPF_CORE_READ that it is."""
-        read, data = self._whole_read(), self.unit.sources[self.path].data
-        return data[read.args[0][0] : read.args[-1][1]] if read else self.chain.root.bare.text
-
-    def _in_chain(self) -> tuple[str, list[Edit]] | None:
-        """`BPF_CORE_READ(task->mm, owner)`: the links join the chain that the access begins."""
-        inner = self.around[-1] if self.around else None
-        if inner is None or inner.name not in _CHAINS or not self._plain or self._whole_read():
-            return None
-        if self._begins_in_own_structure and inner.name.startswith("BPF_CORE"):
-            return None
-        position = _CHAINS[inner.name]
-        if len(inner.args) <= position or inner.args[position] != (self.node.start, self.node.end):
-            return None
-        how = f"as links of its own `{inner.name}` follows them"
-        return how, [Edit(self.path, self.node.start, self.node.end, arguments(self._first, self.chain.links))]
-
-    def _into(self) -> tuple[str, list[Edit]] | None:
-        """`bpf_probe_read_kernel(&x, sizeof(x), &task->mm->owner)` as BPF_CORE_READ_INTO, arrays of text likewise."""
-        whole = self.node
-        while whole.outer is not None and whole.outer.kind in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
-            whole = whole.outer
-        if whole is self.node:
-            return None
-        whole_chain = chain(self.unit, whole, lambda inner: bool(_kernel(self.unit, inner)))
-        address = whole
-        if whole.outer is not None and whole.outer.kind == "UNARY_OPERATOR" and whole.outer.operator == "&":
-            address = whole.outer
-        call = _reader(self.unit, address)
-        if call is None or len(call.args) != 3 or not self._plain or not whole_chain.is_plain:
-            return None
-        match, is_array = _READER.match(call.name), whole.type.is_array
-        if match is None or (not is_array and (match[1] or address is whole)):
-            return None
-        data = self.unit.sources[self.path].data
-        target = _target(data[slice(*call.args[0])], data[slice(*call.args[1])])
-        if target is None or has_comment(self.unit, self.path, call.start, call.end):
-            return None
-        name = self._prefix + (b"_STR_INTO" if match[1] else b"_INTO")
-        text = name + b"(" + target + b", " + arguments(self._first, whole_chain.links) + b")"
-        return f"`{name.decode()}` reads every link", [Edit(self.path, call.start, call.end, text)]
-
-    def _wrapped(self) -> tuple[str, list[Edit]] | None:
-        """The chain as one BPF_CORE_READ in its place; not within another, for these do not nest."""
-        edits: list[Edit] = []
-        nesting = [m for m in self.around if _CORE.match(m.name)]
-        if [m.name for m in nesting] in (["bpf_core_read"], ["bpf_core_read_str"]):
-            name = nesting[0].name.replace("core_read", "probe_read_kernel")
-            edits = [Edit(self.path, nesting[0].start, nesting[0].start + len(nesting[0].name), name.encode())]
-        elif nesting or _preserved(self.node):
-            return None
-        if not self._plain:
-            return None
-        if not _is_bitfield(self.node):
-            text = self._prefix + b"(" + arguments(self._first, self.chain.links) + b")"
-            return f"`{self._prefix.decode()}` reads every link", [*edits, self.unit.edit(self.node, text)]
-        if edits or len(self.chain.links) > 1 or self._whole_read() or self._prefix != b"BPF_CORE_READ":
-            return None
-        text = b"BPF_CORE_READ_BITFIELD_PROBED(" + arguments(self._first, self.chain.links) + b")"
-        return "`BPF_CORE_READ_BITFIELD_PROBED` reads the bit-field", [self.unit.edit(self.node, text)]
-
-    def _by_locals(self) -> tuple[str, list[Edit]] | None:
-        """Explicit reads into locals in front of the statement."""
-        statement, bitfield = self._statement(), _is_bitfield(self.node)
-        if statement is None or not can_move(self.node, statement):
-            return None
-        whole, links = self._whole_read(), self.chain.links
-        first = self.unit.text(whole) if whole else self.chain.root.bare.text
-        if self.chain.root.bare.kind in ("CSTYLE_CAST_EXPR", "BINARY_OPERATOR") and links[0].is_member:
-            first = first if self.unit.dialect == LIBBPF else b"(" + first + b")"
-        if bitfield:
-            if self._prefix != b"BPF_CORE_READ" or self.unit.dialect == BCC or not (links[1:] or whole):
-                return None
-            links = links[:-1]
-        core = self._prefix if self.unit.dialect == LIBBPF else None
-        chain_ = Chain(self.unit, self.chain.root, links)
-        lines, value = by_locals(chain_, first, b"bpf_probe_read_kernel", core, self.names)
-        if bitfield:
-            value = b"BPF_CORE_READ_BITFIELD_PROBED(" + arguments(value, self.chain.links[-1:]) + b")"
-        return self._placed(statement, lines, value)
-
-    def _placed(self, statement: Node, lines: list[bytes], value: bytes) -> tuple[str, list[Edit]]:
-        edits = first_of(
-            lambda: self._in_declaration(statement, lines, value),
-            lambda: [*before(self.unit, statement, lines), self.unit.edit(self.node, value)],
-        )
-        return "read it into a local by a probe read", edits
-
-    def _in_declaration(self, statement: Node, lines: list[bytes], value: bytes) -> list[Edit]:
-        """`T x = p->m;` as `T x;` and a read into x itself, where a read into `value` ends the lines."""
-        if statement.kind != "DECL_STMT" or len(statement.children) != 1 or not lines[-1].startswith(b"bpf_"):
-            raise NoEdit("it is not all that a declaration sets its variable to")
-        target = statement.children[0]
-        source = self.unit.sources[self.path]
-        written = re.compile(rb"[^;{}=]*?\b" + target.name.encode() + rb"(\s*=\s*)\Z").match(
-            source.code[: self.node.start], statement.start
-        )
-        same = target.type.size == self.node.type.size
-        ends = re.compile(rb"\s*;").match(source.code, self.node.end)
-        if not written or not ends or not same or target.type.is_const or target.kind != "VAR_DECL":
-            raise NoEdit("it is not all that a declaration sets its variable to")
-        if has_comment(self.unit, self.path, written.start(1), self.node.end):
-            raise NoEdit("it is not all that a declaration sets its variable to")
-        name = target.name.encode()
-        own = re.sub(rb"\(&" + value + rb", sizeof\(" + value + rb"\)", b"(&%s, sizeof(%s)" % (name, name), lines[-1])
-        added = before(self.unit, statement, lines[:-2]) if lines[:-2] else []
-        behind = after(self.unit, statement, [own])
-        self.names.discard(value)
-        return [*added, Edit(self.path, written.start(1), self.node.end, b""), *behind]
-
-    def _statement(self) -> Node | None:
-        """The statement in front of which others can be put, with all macros that hold the access."""
-        statement = self.node.statement
-        start = self.around[0].start if self.around else statement.start
-        while statement.parent is not None and statement.start > start:
-            statement = statement.parent.statement
-        return statement if takes_braces(statement) else None
+    def _advice(self, at: Node | Span, message: str, reason: str) -> Fix:
+        return Fix(at, message, Safety.ADVICE, reason=reason, origin=self.proof.chains)
 
 
 def _in_argument(macro: Macro, node: Node) -> bool:
     return node.start < node.end and any(a <= node.start and node.end <= b for a, b in macro.args)
-
-
-def _is_bitfield(node: Node) -> bool:
-    return node.field is not None and node.field.is_bitfield
-
-
-def _preserved(node: Node) -> bool:
-    return any(a.kind == "CALL_EXPR" and a.name.startswith("__builtin_preserve") for a in node.ancestors)
-
-
-def _has_core(unit: Unit) -> bool:
-    """Whether the program is made for CO-RE: it includes vmlinux.h, or marks structures itself."""
-    text = b"".join(source.uncommented for source in unit.sources.values())
-    return re.search(rb'vmlinux\w*\.h[">]|preserve_access_index|\bBPF_CORE_READ', text) is not None
-
-
-@dataclass(frozen=True)
-class _Call:
-    name: str
-    start: int
-    end: int
-    args: tuple[tuple[int, int], ...]
-
-
-def _reader(unit: Unit, address: Node) -> _Call | None:
-    """The probe read whose source is this address as a whole, casts aside."""
-    for macro in reversed(unit.macros_around(address.path, address.start, address.end)):
-        if macro.name in ("bpf_core_read", "bpf_core_read_str"):
-            return (
-                _Call(macro.name, macro.start, macro.end, macro.args) if _is_last(unit, macro.args, address) else None
-            )
-    node = address.outer
-    while node is not None and node.kind == "CSTYLE_CAST_EXPR":
-        node = node.outer
-    if (
-        node is None
-        or node.kind != "CALL_EXPR"
-        or not _READER.match(node.name)
-        or not unit.editable(node.path, node.start, node.end)
-    ):
-        return None
-    args = tuple((a.start, a.end) for a in node.arguments)
-    return _Call(node.name, node.start, node.end, args) if _is_last(unit, args, address) else None
-
-
-def _is_last(unit: Unit, args: tuple[tuple[int, int], ...], address: Node) -> bool:
-    start, end = args[-1] if args else (0, 0)
-    lead = unit.sources[address.path].code[start : address.start]
-    return end == address.end and re.fullmatch(rb"(?:\([\w\s]+\*+\s*\)\s*)?", lead) is not None
-
-
-def _target(destination: bytes, size: bytes) -> bytes | None:
-    """What BPF_CORE_READ_INTO fills where a read fills `destination` of `sizeof(…)` bytes; None if it would not fit."""
-    plain, measured = b"".join(destination.split()), b"".join(size.split())
-    name = re.fullmatch(rb"sizeof\((.+)\)", measured)
-    if name is None:
-        return None
-    if plain == b"&" + name[1]:
-        return destination
-    if name[1] == plain:
-        return b"&" + destination  # an array
-    return destination if name[1] == b"*" + plain else None

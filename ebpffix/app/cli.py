@@ -80,7 +80,7 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("-v", "--verbose", is_flag=True, help="Show where the pointers come from that findings are about.")
 @click.option("--statistics", is_flag=True, help="Count findings by transform.")
 @click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
-@click.option("--explain", metavar="T", help="Print a transform's page.")
+@click.option("--explain", metavar="T", help="Print the page of a transform, or of a strategy of --repair.")
 @click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Threads; one a processor unless set.")
 @click.option("--no-cache", is_flag=True, help="Keep nothing on disk, and use nothing that is there.")
@@ -156,7 +156,7 @@ def _run(flags: Flags) -> Said:
         return _list_transforms()
     if flags.explain:
         return _explain(flags.explain)
-    if flags.log:
+    if flags.log and not flags.repair:
         return _log(flags.log, flags)
     return _check(flags)
 
@@ -229,12 +229,15 @@ def _tell_of_others(chosen: Iterable[Registered]) -> None:
 
 
 def _explain(name: str) -> Said:
+    from ebpffix.repair.registry import load_strategies
     from ebpffix.report import explain
 
-    known = _load_transforms()
-    if name not in known:
-        raise Problem(f"--explain {name}: no such transform; there are {', '.join(known)}")
-    return _said(explain.page(known[name]))
+    known, strategies = _load_transforms(), load_strategies()
+    if name in known:
+        return _said(explain.page(known[name]))
+    if name in strategies:
+        return _said(explain.strategy_page(strategies[name]))
+    raise Problem(f"--explain {name}: no such transform or strategy; there are {', '.join((*known, *strategies))}")
 
 
 def _said(text: str) -> Said:
@@ -314,7 +317,11 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
 
     mode: repairs.Mode = "diff" if flags.diff else "apply" if flags.apply else "list"
     try:
-        strategies, verifier = list(load_strategies().values()), verifier_of(flags, work.settings.cache)
+        strategies = list(load_strategies().values())
+        if flags.log:
+            with contextlib.nullcontext(sys.stdin.buffer) if flags.log == STDIN else open(flags.log, "rb") as stream:
+                return repairs.propose(stream, work.discovery, work.settings, strategies)
+        verifier = verifier_of(flags, work.settings.cache)
         return repairs.run(work.discovery, work.settings, verifier, strategies, mode, output)
     except (ValueError, OSError, NoTypes) as error:
         raise Problem(str(error)) from None

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ebpffix.fix import BCC
 from ebpffix.kernel import machine
+from ebpffix.sources import build
 from ebpffix.sources.files import root_of
 from ebpffix.sources.includes import parse_includes
 from ebpffix.sources.reach import Reach
@@ -54,7 +55,8 @@ class Setup:
     """How one program is parsed: with `args`, and only from files within `reach`.
 
     `prefix` are the headers to take from a precompiled file, in order, made with `prefix_args`; `digest` stands
-    for their contents. `notes` are for the report.
+    for their contents. `defines` are macros that build files name, for a program that is not understood without.
+    `notes` are for the report.
     """
 
     args: tuple[str, ...]
@@ -62,6 +64,7 @@ class Setup:
     prefix: tuple[str, ...] = ()
     prefix_args: tuple[str, ...] = ()
     digest: bytes = b""
+    defines: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -83,21 +86,24 @@ class Environment:
         vmlinux: Path | None = None,
         *,
         wants_vmlinux: bool = False,
+        like_the_kernel: bool = False,
         flags: Sequence[str] = (),
         root: Path | None = None,
     ) -> Setup:
         """The setup of a program. `dirs` are the project's folders that resolve its includes, `vmlinux` the project's
-        vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json. `root` is what was
-        named or walked, or the git tree's; else the program's folder."""
+        vmlinux.h if it has the one that the program wants, `flags` those of compile_commands.json. `like_the_kernel`: a
+        program with the kernel's own headers instead, which gets the types and none of libbpf's headers unasked. `root`
+        is what was named or walked, or the git tree's; else the program's folder."""
         reach = self.reach(root or source.path)
         if dialect == BCC:
             return self._bcc(dirs, flags, reach)
-        folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux)
-        fixed = self._fixed(flags)
+        folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux or like_the_kernel)
+        fixed = (*self._fixed(flags), *(_KERNEL_STYLE if like_the_kernel else ()))
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
+        defines = build.defines(source.path, reach.home)
         parts = _parts(str(header), *_stamp(str(header))) if header else ()
         if not header or sum(map(os.path.getsize, parts)) < _HEAVY or any(_renames(source, part) for part in parts):
-            return Setup(args, reach, notes=notes)
+            return Setup(args, reach, defines=defines, notes=notes)
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
             fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
         own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
@@ -105,9 +111,10 @@ class Environment:
         # The bundled stand-ins for the kernel's headers then leave out the types that a whole vmlinux.h has.
         fixed = (*fixed, "-DEBPFFIX_VMLINUX")
         args = (*args, "-DEBPFFIX_VMLINUX")
-        paths = (str(header), *(str(where / name) for name in _COMPANIONS if (where / name).exists()))
+        companions = () if like_the_kernel else _COMPANIONS
+        paths = (str(header), *(str(where / name) for name in companions if (where / name).exists()))
         digest = _digest([*parts, *paths[1:], *_headers_in(where / "bpf")])
-        return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
+        return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, defines, notes)
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
     def reach(self, root: Path) -> Reach:
@@ -135,9 +142,11 @@ class Environment:
         return (*others, *(f"-D{d}" for d in self.options.defines), *own, *_include(folders))
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
-    def provides(self, name: str) -> bool:
-        """Whether a libbpf program finds this header outside of its project: bundled, or the system's."""
-        return any((folder / name).is_file() for folder in _PROVIDERS)
+    def provides(self, name: str, *, like_the_kernel: bool = False) -> bool:
+        """Whether a libbpf program finds this header outside of its project: bundled, or the system's, which do not go
+        with the kernel's types."""
+        folders = _BUNDLED_PROVIDERS if like_the_kernel else _PROVIDERS
+        return any((folder / name).is_file() for folder in folders)
 
     def _bcc(self, dirs: Sequence[Path], flags: Sequence[str], reach: Reach) -> Setup:
         header, notes = self._made_header()
@@ -145,7 +154,8 @@ class Environment:
         paths = (str(types), str(BUNDLED / "bcc" / "prelude.h"))
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
-        return Setup(args, reach, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(BUNDLED / "bcc")]), notes)
+        digest = _digest([*paths, *_headers_in(BUNDLED / "bcc")])
+        return Setup(args, reach, paths, (*fixed, *_BCC_DIRS), digest, notes=notes)
 
     def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
         """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
@@ -292,18 +302,26 @@ def _system_dirs() -> list[str]:
 
 
 _HERE = machine.here()
+_NEWLY_ERRORS = ("int-conversion", "incompatible-function-pointer-types", "implicit-int", "incompatible-pointer-types")
 _BASE = (
-    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0", "-w"),
-    # Errors of newer compilers alone, which do not harm the syntax tree. A function that nobody declares stays one: it
-    # shows a fix that lacks its include.
-    *("-Wno-int-conversion", "-Wno-incompatible-function-pointer-types", "-Wno-implicit-int"),
+    *("-target", "bpf", "-std=gnu11", "-O2", "-g", "-nostdinc", "-ferror-limit=0"),
+    # Errors of newer compilers alone, which do not harm the syntax tree. They warn, and nothing else does: a fix that
+    # brings one is seen. A function that nobody declares stays an error: it shows a fix that lacks its include.
+    *("-Wno-everything", "-Werror=implicit-function-declaration"),
+    *(f"-W{what}" for what in _NEWLY_ERRORS),
+    *(f"-Wno-error={what}" for what in _NEWLY_ERRORS),
+    "-Wvisibility",  # says which struct is first named in a list of parameters
     f"-D__TARGET_ARCH_{_HERE.target if _HERE else 'x86'}",
     "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )
 _BCC_DIRS = (
     *("-isystem", str(BUNDLED / "libbpf"), "-isystem", str(BUNDLED / "builtin")),
+    *("-idirafter", str(BUNDLED / "libbpf" / "bpf")),  # by their bare names
     *("-idirafter", str(BUNDLED / "system")),
 )
-_PROVIDERS = (*(BUNDLED / part for part in ("libbpf", "builtin", "system")), *map(Path, _system_dirs()))
+_BUNDLED_PROVIDERS = tuple(BUNDLED / part for part in ("libbpf", "libbpf/bpf", "builtin", "system"))
+_PROVIDERS = (*_BUNDLED_PROVIDERS, *map(Path, _system_dirs()))
+# What the kernel's build says; the version is that of BCC's prelude.
+_KERNEL_STYLE = ("-D__KERNEL__", '-DKBUILD_MODNAME="ebpffix"', "-DLINUX_VERSION_CODE=0x060c00")
 # The bundled ones come before the system's, so that a run gives the same result on every machine.
 _LIBBPF_DIRS = (*_BCC_DIRS, *(part for folder in _system_dirs() for part in ("-idirafter", folder)))

@@ -68,7 +68,7 @@ class Node:
     @property
     def name(self) -> str:
         """The spelling: of a declaration, a reference, a member, a call's function; "" where there is none."""
-        return self._cursor.spelling or ""
+        return self.unit.called(self._cursor.spelling or "")
 
     @property
     def children(self) -> list[Node]:
@@ -276,10 +276,10 @@ class Node:
         if parent is None:
             return None
         named = parent
-        while not re.fullmatch(r"\w+", named.spelling or "") and named.semantic_parent is not None:
+        while not re.fullmatch(r"[$\w]+", named.spelling or "") and named.semantic_parent is not None:
             named = named.semantic_parent
         name = named.spelling if named.kind.name in ("STRUCT_DECL", "UNION_DECL") else ""
-        return str(name), parent.canonical.data[0] or 0, bool(parent.kind.name == "UNION_DECL")
+        return self.unit.called(str(name)), parent.canonical.data[0] or 0, bool(parent.kind.name == "UNION_DECL")
 
     @property
     def is_lost(self) -> bool:

@@ -30,7 +30,7 @@ class Type:
 
     @cached_property
     def spelling(self) -> str:
-        return str(self._type.spelling)
+        return self._unit.called(str(self._type.spelling))
 
     @cached_property
     def canonical(self) -> Type:
@@ -150,7 +150,7 @@ class Type:
     @cached_property
     def name(self) -> str:
         """The name of a struct, union or enum without the keyword; "" for all else and for one without a name."""
-        return str(self._bare.get_declaration().spelling or "")
+        return self._unit.called(str(self._bare.get_declaration().spelling or ""))
 
     @cached_property
     def declared_in(self) -> Path | None:

@@ -18,12 +18,14 @@ from typing import Any
 
 from ebpffix.fix import Edit, Spanned
 from ebpffix.frontend import clang
+from ebpffix.frontend.declared import Declared
 from ebpffix.frontend.node import Node
 from ebpffix.frontend.parse import MADE_UP, Parsed
 from ebpffix.frontend.type import Type
 from ebpffix.kernel.helpers import Helper, Role
 from ebpffix.sources import neighbours
 from ebpffix.sources.source import DIRECTIVE, Source
+from ebpffix.sources.user_space import UserSpace
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Unit:
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
+    user_space: UserSpace = field(default_factory=UserSpace)  # what the project does beside the program
     notes: list[str] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what analyses keep, under their own names
 
@@ -92,10 +95,30 @@ class Unit:
         """Names that no header had, declared to keep statements in the tree."""
         return self.parsed.made_up
 
+    def called(self, spelling: str) -> str:
+        """A name or type of libclang's as the program has it."""
+        renamed = self.parsed.renamed
+        return _RENAMED.sub(lambda word: renamed.get(word[0], word[0]), spelling) if renamed else spelling
+
+    @property
+    def guessed(self) -> frozenset[str]:
+        """Those of the made-up names of which nobody knows what they are."""
+        return self.parsed.guessed
+
+    @cached_property
+    def declared(self) -> Declared:
+        """The names that the program's own headers have."""
+        return Declared(self.sources.values(), clang.files_read(self.tu))
+
     @property
     def missing(self) -> tuple[str, ...]:
         """Names that stayed unknown: the file is only partly analysed."""
         return self.parsed.missing
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What libclang says of all that it did not understand."""
+        return (*self.missing, *(error.message for error in self.parsed.local))
 
     @property
     def errors(self) -> int:
@@ -344,6 +367,7 @@ class Unit:
         return Edit(at.path, at.start, at.end, text)
 
 
+_RENAMED = re.compile(r"[$\w]+")
 _SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"')
 
 

@@ -64,6 +64,7 @@ class Role(Enum):
     INTO = "into"  # address of a map's value, which is written
     READ = "in"  # memory of the program that is read
     WRITTEN = "out"  # memory of the program that is written
+    TEXT_WRITTEN = "text-out"  # memory of the program that is written only as far as a text goes
     CHANGED = "inout"
     TEXT = "text"  # a string in read-only data
     ANYWHERE = "any"  # an address of the kernel or of user space, read without a fault
@@ -193,7 +194,7 @@ _HELPERS = """
 4.10 number     get_numa_node_id
 4.10 error      skb_change_head ctx - - ; moves
 4.10 error      xdp_adjust_head ctx - ; moves
-4.11 length     probe_read_str out size any
+4.11 length     probe_read_str text-out size any
 4.12 number     get_socket_cookie ctx
 4.12 number     get_socket_uid ctx
 4.13 error      set_hash ctx -
@@ -249,9 +250,9 @@ _HELPERS = """
 5.1  object?    get_listener_sock object
 5.2  reference? skc_lookup_tcp ctx in size - -
 5.2  error      tcp_check_syncookie object in size in size
-5.2  length     sysctl_get_name ctx out size -
-5.2  length     sysctl_get_current_value ctx out size
-5.2  length     sysctl_get_new_value ctx out size
+5.2  length     sysctl_get_name ctx text-out size -
+5.2  length     sysctl_get_current_value ctx text-out size
+5.2  length     sysctl_get_new_value ctx text-out size
 5.2  error      sysctl_set_new_value ctx in size
 5.2  length     strtol in size - out
 5.2  length     strtoul in size - out
@@ -262,8 +263,8 @@ _HELPERS = """
 5.5  error      skb_output object map - in size
 5.5  error      probe_read_user out size user
 5.5  error      probe_read_kernel out size kernel
-5.5  length     probe_read_user_str out size user
-5.5  length     probe_read_kernel_str out size kernel
+5.5  length     probe_read_user_str text-out size user
+5.5  length     probe_read_kernel_str text-out size kernel
 5.6  error      tcp_send_ack object -
 5.6  error      send_signal_thread -
 5.6  number     jiffies64
@@ -295,9 +296,9 @@ _HELPERS = """
 5.10 error      reserve_hdr_opt ctx - -
 5.10 value?     inode_storage_get map object value flags ; changes
 5.10 error      inode_storage_delete map object ; changes
-5.10 length     d_path object out size
+5.10 length     d_path object text-out size
 5.10 error      copy_from_user out size user
-5.10 length     snprintf_btf out size in size -
+5.10 length     snprintf_btf text-out size in size -
 5.10 error      seq_printf_btf object in size -
 5.10 number     skb_cgroup_classid ctx
 5.10 action     redirect_neigh - in size -
@@ -313,7 +314,7 @@ _HELPERS = """
 5.11 object?    sock_from_file object
 5.12 number     check_mtu ctx - inout - -
 5.13 length     for_each_map_elem map callback given -
-5.13 length     snprintf out size text in size
+5.13 length     snprintf text-out size text in size
 5.14 error      sys_bpf - inout size
 5.14 number     btf_find_by_name_kind in size - -
 5.14 error      sys_close -

@@ -29,7 +29,7 @@ class Shape(Enum):
     ARENA = "arena"  # pages, not entries
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: BCC's Python may be 3.9
 class MapType:
     """A row: `number` is that of enum bpf_map_type, `name` its enumerator in small letters, `since` the first kernel
     that has it, `words` what a person calls it."""

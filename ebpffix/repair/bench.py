@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ebpffix.frontend import Unit
+from ebpffix.repair.locate import name_in_log
 from ebpffix.repair.search import Built, Files
 from ebpffix.sources.source import Source
-from ebpffix.verify.compile import Clang, CompileError, compile_libbpf, precompile
+from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf, precompile
 from ebpffix.verify.load import load
 from ebpffix.verify.proof import Target
 
@@ -53,6 +56,26 @@ class ClangBench:
         programs = load(made, cap_bpf=self.cap_bpf, timeout=_SECONDS, log_size=LOG)
         return Built(tuple(programs), "", made.data)
 
+    def walk(self, built: Built) -> dict[str, str]:
+        programs = load(Object(built.data, frozenset()), timeout=_SECONDS, log_size=LOG, log_level=2)
+        return {p.name: p.log for p in programs if len(p.log) < LOG // 2}  # of a longer one the beginning is lost
+
+
+_PLACE = re.compile(r"^; ?(.*) @ main\.c:(\d+)$", re.MULTILINE)
+
+
+def _own_lines(log: str, path: Path, data: bytes) -> str:
+    """A log of BCC, which calls every program main.c and puts lines of its own in front, with the file's name and
+    lines: the shift is the one that most lines agree on whose text BCC left as it was."""
+    lines: dict[str, list[int]] = {}
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        lines.setdefault(line.strip(), []).append(number)
+    shifts = Counter(int(m[2]) - n for m in _PLACE.finditer(log) for n in lines.get(m[1].strip(), ()))
+    if not shifts:
+        return log
+    (shift, _), *_ = shifts.most_common(1)
+    return _PLACE.sub(lambda m: f"; {m[1]} @ {name_in_log(path)}:{int(m[2]) - shift}", log)
+
 
 def _first_includes(data: bytes, own: set[str]) -> bytes:
     """The includes that a file begins with, with nothing but comments between them; up to the first of a file that may
@@ -77,4 +100,10 @@ class TargetBench:
 
     def build(self, files: Files) -> Built:
         made = self.target.compile(files)
-        return Built(error=str(made)) if isinstance(made, CompileError) else Built(tuple(made.load()))
+        if isinstance(made, CompileError):
+            return Built(error=str(made))
+        path, data = next(iter(files.items()))
+        return Built(tuple(replace(p, log=_own_lines(p.log, path, data)) for p in made.load()))
+
+    def walk(self, built: Built) -> dict[str, str]:
+        return {}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ebpffix.frontend import Node, Unit
+from ebpffix.kernel.helpers import helper
 from ebpffix.verify.logs import SourceLine
 from ebpffix.verify.trace import Step
 
@@ -22,11 +23,16 @@ def line_of(unit: Unit, source: SourceLine | None) -> tuple[Path, int] | None:
     for path, file in unit.sources.items():
         lines = file.data.splitlines()
         # The compiler takes a line's text from the disk, where a candidate is not yet: the number alone counts.
-        if source.line and path.name == source.file.rpartition("/")[2] and source.line <= len(lines):
+        if source.line and name_in_log(path) == source.file.rpartition("/")[2] and source.line <= len(lines):
             return path, source.line
         if not source.line and text and (found := [n for n, line in enumerate(lines, 1) if line.strip() == text]):
             return path, found[0]
     return None
+
+
+def name_in_log(path: Path) -> str:
+    """A file's name as the place of a log's line has it; an @ would end it there."""
+    return path.name.replace("@", "_")
 
 
 def function_at(unit: Unit, path: Path, line: int) -> Node | None:
@@ -85,6 +91,9 @@ def own(statement: Node) -> Iterator[Node]:
 
 
 def call_at(unit: Unit, step: Step | None, name: str) -> Node | None:
-    """The call of a helper on the step's line; by the macro that hides it if need be."""
+    """The call of a helper on the step's line; by the macro that hides it if need be, or the method that BCC makes it
+    of."""
     calls = expressions(unit, step, "CALL_EXPR")
-    return next((c for c in calls if c.name == name), None)
+    wanted = helper(name)
+    methods = (c for c in calls if wanted and wanted.operation and c.helper and c.helper.operation == wanted.operation)
+    return next((c for c in calls if c.name == name), None) or next(methods, None)

@@ -32,14 +32,27 @@ def end_of(unit: Unit, at: Node) -> bytes | None:
     if function is None:
         return None
     for node in function.find("VAR_DECL", "PARM_DECL"):
-        if node.kind == "VAR_DECL" and b"data_end" in node.text and b"=" in node.text and node.end <= at.start:
+        is_set = node.kind == "VAR_DECL" and b"data_end" in node.text and node.initialiser is not None
+        if is_set and not node.type.is_record and node.end <= at.start:
             return node.name.encode()
         if node.kind == "PARM_DECL" and "end" in node.name and node.type.is_pointer:
             return node.name.encode()
     for node in function.find("BINARY_OPERATOR"):
         if node.operator == "=" and b"->data_end" in node.children[1].text and node.end <= at.start:
             return node.children[0].text
-    return through_context(function, b"data_end")
+    return _in_cursor(function, at) or through_context(function, b"data_end")
+
+
+def _in_cursor(function: Node, at: Node) -> bytes | None:
+    """`c->end` or `c.end` of a parameter or a local struct that has such a member."""
+    for node in function.find("PARM_DECL", "VAR_DECL"):
+        record = node.type.pointee if node.type.is_pointer else node.type
+        if node.kind == "VAR_DECL" and node.end > at.start:
+            continue
+        for field in record.fields:
+            if "end" in field.name and field.type.is_pointer and field.type.pointee.is_void:
+                return node.name.encode() + (b"->" if node.type.is_pointer else b".") + field.name.encode()
+    return None
 
 
 def through_context(function: Node, member: bytes) -> bytes | None:
@@ -56,13 +69,18 @@ def accesses(unit: Unit, nodes: list[Node]) -> Iterator[Access]:
     for node in nodes:
         if node.kind not in ACCESS or (base := pointer(node)) is None:
             continue
-        if not any(way.space in (Space.PACKET, Space.UNKNOWN) for way in prove(unit, base).ways):
+        if not may_point_there(unit, base):
             continue
         if made := _access(node, base):
             known = found.get(made.base.text)
             if known is None or _reach(made) > _reach(known):
                 found[made.base.text] = made
     yield from found.values()
+
+
+def may_point_there(unit: Unit, pointer_: Node) -> bool:
+    """Whether a pointer may go to the packet, as far as can be told."""
+    return any(way.space in (Space.PACKET, Space.UNKNOWN) for way in prove(unit, pointer_).ways)
 
 
 def _reach(access: Access) -> int:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from ebpffix.editing import statements
 from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import in_block, indent_step
-from ebpffix.fix import Edit
+from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
 
 # What a program returns so that nothing is dropped, denied or redirected; by the beginning of its section.
@@ -58,6 +58,8 @@ def failing_value(unit: Unit, function: Node) -> bytes | None:
     if result.is_pointer:
         return b"NULL" if _known(unit, b"NULL") else b"0"
     section = unit.program_section(function).decode(errors="replace")
+    if not section and unit.dialect == BCC and not unit.mentions(function):
+        return b"0"  # a program that the host attaches
     if not section:
         return None if result.is_record else _own_failure(function)
     for pattern, values in _PASSING:
@@ -151,6 +153,21 @@ def _lines(unit: Unit, statement: Node, condition: bytes, actions: Sequence[byte
     if len(actions) == 1:
         return [b"if (" + condition + b")", step + actions[0]]
     return [b"if (" + condition + b") {", *(step + action for action in actions), b"}"]
+
+
+def condition_part(node: Node, statement: Node) -> Node | None:
+    """The part of an `if`'s condition that holds an expression, in front of which another condition can be put with
+    `&&`: the operand of an `&&`, else the whole; None where the expression is in no such condition."""
+    if statement.kind != "IF_STMT":
+        return None
+    part = node
+    while part.parent is not None and part.parent is not statement:
+        if part.parent.operator == "&&":
+            return part
+        if part.parent.kind == "StmtExpr" or part.is_statement:
+            return None
+        part = part.parent
+    return part if part is statement.children[0] else None
 
 
 def standing(statement: Node) -> Node:

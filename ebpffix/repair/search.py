@@ -11,20 +11,19 @@ import functools
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from ebpffix.fix import apply
 from ebpffix.frontend import Unit
-from ebpffix.repair import locate
+from ebpffix.repair import locate, needed, oracle
 from ebpffix.repair.model import Candidate, Effect, Refusal
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import changed_spans
 from ebpffix.verify.load import ProgramResult
+from ebpffix.verify.logs import SourceLine
 from ebpffix.verify.trace import Trace, parse
 
-_RANK = {Effect.EXACT: 0, Effect.EARLY: 1, Effect.CHANGING: 2}
 Files = Mapping[Path, bytes]
 Signature = tuple[str, str, bytes]
 
@@ -47,6 +46,8 @@ class Bench(Protocol):
 
     def unit(self, files: Files) -> Unit: ...
     def build(self, files: Files) -> Built: ...
+    def walk(self, built: Built) -> dict[str, str]:
+        """What the verifier says on its way through each program of a state that loads, at level 2; it may be none."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ class Made:
 @dataclass(frozen=True)
 class Found:
     """How far the search came. `made` are the candidates in order, `files` what they make of the files; `left` is what
-    the verifier says then ("" if all load); `others` are accepted in place of the last of `made`."""
+    the verifier says then ("" if all load); `others` are accepted in place of the last of `made`.
+
+    What the oracle found: `differs` are runs that were fine and end otherwise now, `unreached` helpers that no path
+    calls any more, `disagrees` an input for which one of `others` does something else.
+    """
 
     files: Files
     made: tuple[Made, ...]
@@ -85,6 +90,15 @@ class Found:
     others: tuple[Candidate, ...] = ()
     tried: int = 0
     seconds: float = 0.0
+    differs: tuple[oracle.Difference, ...] = ()
+    unreached: tuple[str, ...] = ()
+    disagrees: str = ""
+
+    @property
+    def left_at(self) -> SourceLine | None:
+        """The line that is refused still, as the log names it."""
+        last = _read(self.built.refused[0].log)[1].last if self.left else None
+        return last.source if last else None
 
     @property
     def repaired(self) -> bool:
@@ -92,7 +106,12 @@ class Found:
 
     @property
     def effect(self) -> Effect:
-        return max((m.candidate.effect for m in self.made), key=_RANK.__getitem__, default=Effect.EXACT)
+        claimed = max((m.candidate.effect for m in self.made), key=lambda effect: effect.rank, default=Effect.EXACT)
+        seen = Effect.EXACT
+        if self.differs:
+            seen = Effect.EARLY if all(difference.left for difference in self.differs) else Effect.CHANGING
+        # What reaches less of the program than before is not to be taken without a look.
+        return max(claimed, Effect.CHANGING if self.unreached else seen, key=lambda effect: effect.rank)
 
 
 @dataclass
@@ -113,10 +132,32 @@ class Search:
         built = self.bench.build(files)
         if not built.refused:
             return None
+        self._first = built
         self._accepted = {p.name for p in built.programs if p.verdict == "accepted"}
         self._best = Found(files, (), _words(built), built)
         done = self._from(files, built, (), frozenset()) or self._best
-        return Found(done.files, done.made, done.left, done.built, done.others, self._tried, self._elapsed)
+        done = self._least(done) if done.repaired else done
+        return replace(done, tried=self._tried, seconds=self._elapsed)
+
+    def _least(self, found: Found) -> Found:
+        """A repair without the candidates that later ones made needless."""
+        for number in reversed(range(len(found.made) - 1)):
+            if self._over:
+                break
+            made = (*found.made[:number], *found.made[number + 1 :])
+            try:
+                files = needed.without(self._start, [m.candidate.edits for m in found.made], number)
+            except (ValueError, KeyError):
+                continue
+            if files is None or _key(files) in self._seen:
+                continue
+            self._seen.add(_key(files))
+            self._tried += 1
+            built = self.bench.build(files)
+            loads = not built.error and not built.refused and not self._harmed(built)
+            if loads and not oracle.gone(self._first.data, built.data):
+                return self._least(self._judged(Found(files, made, "", built)))
+        return found
 
     @property
     def _elapsed(self) -> float:
@@ -140,19 +181,38 @@ class Search:
             changed, after = tried
             step = self._made(candidate, refusal, files)
             if not after.refused:
-                passed.append(Found(changed, (*made, step), "", after))
+                if not oracle.gone(self._first.data, after.data):
+                    passed.append(self._judged(Found(changed, (*made, step), "", after)))
             elif _signature(changed, after) not in behind:
                 further.append((step, changed, after))
-        passed.sort(key=lambda found: _RANK[found.made[-1].candidate.effect])
-        if passed and passed[0].made[-1].candidate.effect is not Effect.CHANGING:
-            return _chosen(passed)
+        passed.sort(key=lambda found: found.effect.rank)
+        if passed and passed[0].effect is not Effect.CHANGING:
+            return self._chosen(passed)
         for step, changed, after in further[: self.limits.width]:
             if len(made) + 1 > len(self._best.made):
                 self._best = Found(changed, (*made, step), _words(after), after)
             deep = len(made) + 1 >= self.limits.depth
             if not deep and (found := self._from(changed, after, (*made, step), behind)):
                 return found
-        return _chosen(passed) if passed else None
+        return self._chosen(passed) if passed else None
+
+    def _judged(self, found: Found) -> Found:
+        """A repair with what the oracle says of it, for the programs that were refused."""
+        differs: list[oracle.Difference] = []
+        unreached: list[str] = []
+        walks = self.bench.walk(found.built)
+        for program in self._first.refused:
+            name, section = program.name, program.section
+            differs += oracle.differences(self._first.data, found.built.data, name, section)
+            unreached += oracle.unreached(walks.get(name, ""), found.built.data, name)
+        return replace(found, differs=tuple(sorted(differs, key=lambda d: d.left)[:3]), unreached=tuple(unreached))
+
+    def _chosen(self, passed: Sequence[Found]) -> Found:
+        first, *rest = passed
+        others = tuple(found.made[-1].candidate for found in rest)
+        program = self._first.refused[0]
+        compared = (oracle.disagreement(first.built.data, f.built.data, program.name, program.section) for f in rest)
+        return replace(first, others=others, disagrees=next(filter(None, compared), ""))
 
     def _made(self, candidate: Candidate, refusal: Refusal, files: Files) -> Made:
         place = locate.line_of(refusal.unit, refusal.step.source) if refusal.step else None
@@ -201,8 +261,8 @@ class Search:
         """What the strategies propose, the least effect first; the strategies' order where that is equal."""
         found: list[Candidate] = []
         for known in self.strategies:
-            found += (c for c in known.candidates(refusal) if _RANK[c.effect] <= _RANK[self.most])
-        return iter(sorted(found, key=lambda c: (c.fallback, _RANK[c.effect])))
+            found += (c for c in known.candidates(refusal) if c.effect.rank <= self.most.rank)
+        return iter(sorted(found, key=lambda c: (c.fallback, c.effect.rank)))
 
     def _harmed(self, after: Built) -> bool:
         """Whether a program is refused now, or gone, that was accepted before."""
@@ -210,19 +270,11 @@ class Search:
         return not self._accepted <= now
 
 
-def _chosen(passed: Sequence[Found]) -> Found:
-    first, *rest = passed
-    return Found(first.files, first.made, "", first.built, tuple(f.made[-1].candidate for f in rest))
-
-
 def _apply(files: Files, candidate: Candidate) -> dict[Path, bytes] | None:
-    changed = dict(files)
     try:
-        for path in {edit.path for edit in candidate.edits}:
-            changed[path] = apply(files[path], [e for e in candidate.edits if e.path == path])
+        return needed.made_in(files, candidate.edits)
     except (ValueError, KeyError):  # edits that overlap, or in a file that is not the user's
         return None
-    return changed
 
 
 def _key(files: Files) -> tuple[tuple[Path, bytes], ...]:
@@ -246,7 +298,7 @@ def _signature(files: Files, built: Built) -> Signature:
     source = trace.last.source if trace.last else None
     text = b""
     for path, data in files.items():
-        if source and path.name == source.file.rpartition("/")[2]:
+        if source and locate.name_in_log(path) == source.file.rpartition("/")[2]:
             text = b"".join(data.splitlines()[source.line - 1 : source.line]).strip()
     return program, re.sub(r"-?(?:0x[0-9a-f]+|\d+)", "#", message), text
 

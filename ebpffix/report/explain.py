@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 
+from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import unified
 from ebpffix.transform import Registered
 
@@ -28,6 +29,12 @@ def page(known: Registered) -> str:
     if facts.pattern:
         parts += ["", f"Where it comes from, and what each kernel says: lesson {facts.pattern} in {_LESSONS}"]
     return "\n".join(parts)
+
+
+def strategy_page(known: Known) -> str:
+    """The page of a strategy of `--repair`, as text for a terminal."""
+    head = f"{known.facts.name} (a strategy of --repair)"
+    return "\n".join([head, "=" * len(head), "", known.page, "", f"Where the verifier says: {known.facts.when}"])
 
 
 def examples(transform: str) -> Iterator[tuple[str, str]]:

@@ -10,14 +10,17 @@ from functools import cache
 from itertools import count
 from typing import BinaryIO
 
+from ebpffix.repair.registry import load_strategies
 from ebpffix.report.text import name
 from ebpffix.shown import visible
 from ebpffix.sources.source import Source
 from ebpffix.transform import Transform, load_transforms
+from ebpffix.verify.cause import Cause, cause
 from ebpffix.verify.explain import cured_by
 from ebpffix.verify.lineinfo import line_of
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read
 from ebpffix.verify.objects import programs
+from ebpffix.verify.trace import parse
 
 _WIDTH = 100
 
@@ -83,6 +86,9 @@ def _text_of(line: SourceLine, sources: Sequence[Source]) -> str:
 
 def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
     """One rejection as a compiler would print an error: place, message, source line with a caret, explanation."""
+    found = cause(rejection.message, parse(rejection.path))
+    if found and found.explanation:
+        rejection = replace(rejection, class_=found.explanation.key, explanation=found.explanation.text)
     places = locate(rejection, sources)
     place = places[0] if places else rejection.source
     program = f"{rejection.program}: " if rejection.program else ""
@@ -93,13 +99,32 @@ def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
         yield f"  instruction {rejection.instruction.number}: {rejection.instruction.text}"
     if rejection.registers:
         yield f"  {rejection.registers}"
+    if found:
+        yield from _lost(found, rejection, sources)
     for paragraph in (rejection.explanation, rejection.suggestion and f"The kernel suggests: {rejection.suggestion}"):
         if paragraph:
             yield from textwrap.wrap(paragraph, _WIDTH, initial_indent="  ", subsequent_indent="  ")
     if cure := cured_by(rejection.class_, rejection.context, _facts()):
         yield f"  ebpffix --select {cure} looks for this; see ebpffix --explain {cure}"
+    if strategy := _strategy(rejection.message):
+        yield f"  ebpffix --repair --diff tries to mend this; see ebpffix --explain {strategy}"
     if len(places) > 1:
         yield f"  the same line stands in {len(places) - 1} more places: {', '.join(map(_at, places[1:4]))}"
+
+
+def _lost(found: Cause, rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
+    """Where the proof was lost, if that is another line than the refused one."""
+    places = locate(replace(rejection, source=found.source), sources)
+    place = places[0] if places else found.source
+    yield f"  {_where(place)}{found.words}:"
+    if place.text:
+        yield f"    {place.text.strip()}"
+
+
+def _strategy(message: str) -> str:
+    """The strategy of `--repair` that knows this message; "" for none. That of the lessons is told by its transform."""
+    names = (name for name, known in load_strategies().items() if name != "lesson" and known.is_about(message))
+    return next(names, "")
 
 
 @cache

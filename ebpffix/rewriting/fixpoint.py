@@ -7,7 +7,7 @@ that analyses bytes, and gets back the new bytes and what became of each finding
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ebpffix.fix import Fix, apply
@@ -27,6 +27,7 @@ class Analysis:
 
     found: list[Found]
     errors: Mapping[Path, int]
+    unknown: Mapping[Path, frozenset[str]] = field(default_factory=dict)  # names that nobody declares, by program
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ def fixpoint(files: Mapping[Path, bytes], analyse: Analyse, accept: Accept, max_
     analysis that was kept (None: analyse all), and only programs that they affect need to be in the answer: the
     other programs' findings stand. `accept` is asked with the finding where it stood before the run.
 
-    A fix that gives a program more clang errors is dropped. So is every fix of a transform that still finds something
-    to fix in a file after `max_passes`: a run away is not written, the files are as if that transform had not fixed
-    that file.
+    A fix that gives a program more clang errors, or names that nobody declares, is dropped. So is every fix of a
+    transform that still finds something to fix in a file after `max_passes`: a run away is not written, the files are
+    as if that transform had not fixed that file.
     """
     first = analyse(files, None)
     restless: set[tuple[str, Path]] = set()
@@ -87,6 +88,7 @@ class _Run:
         self.restless = restless
         self.max_passes = max_passes
         self.errors: dict[Path, int] = {}
+        self.unknown: dict[Path, frozenset[str]] = {}
         self.found: dict[Path, list[Found]] = {}
         self.history = History()
         self.applied: list[tuple[Found, int]] = []
@@ -140,7 +142,7 @@ class _Run:
             worse = self._worse(analysis)
             if not worse:
                 break
-            bad, reason = self._culprits(worse[0], taken, analysis.errors[worse[0]])
+            bad, reason = self._culprits(worse[0], taken, analysis)
             for found in bad:
                 self._drop(found, reason)
             taken = [found for found in taken if found not in bad]
@@ -152,6 +154,7 @@ class _Run:
 
     def _keep(self, analysis: Analysis) -> None:
         self.errors |= analysis.errors
+        self.unknown |= analysis.unknown
         self.found |= {program: [] for program in [*analysis.errors, *(found.program for found in analysis.found)]}
         for found in analysis.found:
             self.found[found.program].append(found)
@@ -161,10 +164,18 @@ class _Run:
         return self.analyse(files, {path for path in files if files[path] != self.files[path]})
 
     def _worse(self, analysis: Analysis) -> list[Path]:
-        return sorted(path for path, count in analysis.errors.items() if count > self.errors.get(path, count))
+        return sorted(
+            path
+            for path, count in analysis.errors.items()
+            if count > self.errors.get(path, count) or self._newly_unknown(path, analysis)
+        )
 
-    def _culprits(self, program: Path, taken: list[Found], count: int) -> tuple[list[Found], str]:
-        """Those of `taken` to leave out so that `program`, which now has `count` errors, has no more than before.
+    def _newly_unknown(self, program: Path, analysis: Analysis) -> frozenset[str]:
+        unknown = analysis.unknown.get(program, frozenset())
+        return unknown - self.unknown.get(program, unknown)
+
+    def _culprits(self, program: Path, taken: list[Found], analysis: Analysis) -> tuple[list[Found], str]:
+        """Those of `taken` to leave out so that `program` is no worse than before, as `analysis` says that it is.
 
         One whose absence suffices, the last such; else all that do harm alone; else all that touch the program.
         """
@@ -172,7 +183,9 @@ class _Run:
         def harms(fixes: list[Found]) -> bool:
             return bool(fixes) and program in self._worse(self._try(fixes))
 
-        reason = f"clang errors in {program.name}: {count} with it, {self.errors[program]} without"
+        reason = f"clang errors in {program.name}: {analysis.errors[program]} with it, {self.errors[program]} without"
+        if unknown := self._newly_unknown(program, analysis):
+            reason = f"nothing declares {', '.join(sorted(unknown))} in {program.name}"
         near = [
             found
             for found in taken

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ebpffix.fix import Fix, Safety, Span
+from ebpffix.fix import Fix, Span
 from ebpffix.frontend import LoadError, Unit
 from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.parse import OutOfReach, parse
+from ebpffix.run.doubts import Doubts
 from ebpffix.sources.source import Source
+from ebpffix.sources.user_space import UserSpace
 from ebpffix.transform import Registered
 
 
@@ -44,6 +46,7 @@ class Job:
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()
     btf: Path | None = None
+    user_space: UserSpace = field(default_factory=UserSpace)
 
 
 @dataclass
@@ -52,8 +55,9 @@ class Result:
 
     status: Status
     findings: list[tuple[str, Fix]] = field(default_factory=list)
-    errors: int = 0  # of libclang, in this program with all its headers
+    errors: int = 0  # of a compiler of today, in this program with all its headers
     notes: list[str] = field(default_factory=list)
+    guessed: list[str] = field(default_factory=list)  # names that no header has and nobody knows
 
 
 def unit_of(job: Job, pch: Path | None) -> Unit:
@@ -68,6 +72,7 @@ def unit_of(job: Job, pch: Path | None) -> Unit:
         target_kernel=job.target_kernel,
         shared_with_user_space=job.shared_with_user_space,
         btf_path=job.btf,
+        user_space=job.user_space,
     )
 
 
@@ -79,16 +84,21 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
         return Result(Status.FAILED, notes=["libclang could not read it; is it C?"])
     except OutOfReach as error:
         return Result(Status.FAILED, notes=[str(error)])
-    result = Result(Status.ANALYSED, errors=unit.errors, notes=list(job.setup.notes))
+    result = Result(Status.ANALYSED, errors=unit.errors + unit.parsed.looser, notes=list(job.setup.notes))
+    result.guessed = sorted(unit.guessed)
     wanted = [transforms[name] for name in job.transforms]
     for transform in wanted:
         _run(transform, unit, result)
-    if unit.missing:
-        certain = {transform.facts.name for transform in wanted if transform.facts.from_errors}
-        result.findings = [(name, fix if name in certain else _doubted(fix)) for name, fix in result.findings]
+    certain = {transform.facts.name for transform in wanted if transform.facts.from_errors}
+    doubts = Doubts(unit)
+    result.findings = [(name, doubts.weighed(fix, from_errors=name in certain)) for name, fix in result.findings]
     result.notes += unit.notes
+    if unit.parsed.assumed:
+        macros = ", ".join(f"`{name}`" for name in unit.parsed.assumed)
+        result.notes.append(f"{macros} taken as defined, by what the project's headers and build files say")
     if unit.missing:
         result.notes.append("not understood: " + "; ".join(unit.missing[:5]))
+    result.notes += _unknown(unit)
     unseen = _unseen(unit, wanted)
     result.notes += [_told(unit, path, why, lines) for (path, why), lines in unseen.items()]
     if result.status is Status.ANALYSED and (unit.missing or any(why == _LOST for _, why in unseen)):
@@ -103,13 +113,6 @@ def _run(transform: Registered, unit: Unit, result: Result) -> None:
     except Exception as error:  # a mistake in one transform must not cost the others
         result.status = Status.FAILED
         result.notes.append(f"{name} failed on it ({type(error).__name__}: {error}); please report this")
-
-
-def _doubted(fix: Fix) -> Fix:
-    """A fix is only suggested where a part of the program was not understood: the reason against it may stand there."""
-    if fix.safety is not Safety.SAFE:
-        return fix
-    return replace(fix, safety=Safety.SUGGESTED, reason="a part of the program could not be understood")
 
 
 def _plain(fix: Fix) -> Fix:
@@ -149,8 +152,23 @@ def _out_of_sight(unit: Unit, path: Path) -> Iterator[tuple[int, int, str]]:
         yield 0, len(data), _LOST
 
 
+def _unknown(unit: Unit) -> Iterator[str]:
+    """What is not known of single expressions: one line for each thing that libclang says."""
+    places: dict[tuple[Path, str], list[int]] = {}
+    for error in unit.parsed.local:
+        path = unit.file(error.file)
+        if path in unit.sources:
+            places.setdefault((path, error.message), []).append(unit.sources[path].line(error.offset))
+    for (path, message), lines in places.items():
+        yield _at(unit, path, sorted(set(lines)), f"{message}: fixes beside it are only suggested")
+
+
 def _told(unit: Unit, path: Path, why: str, lines: list[int]) -> str:
     """The note on the lines of a file that were not analysed for one reason."""
-    shown = ", ".join(map(str, sorted(lines)[:_LINES])) + (", …" if len(lines) > _LINES else "")
+    return _at(unit, path, sorted(lines), f"{why}, not analysed")
+
+
+def _at(unit: Unit, path: Path, lines: list[int], what: str) -> str:
+    shown = ", ".join(map(str, lines[:_LINES])) + (", …" if len(lines) > _LINES else "")
     where = "" if path == unit.path else f"{path.name} "
-    return f"{where}line{'s' * (len(lines) > 1)} {shown}: {why}, not analysed"
+    return f"{where}line{'s' * (len(lines) > 1)} {shown}: {what}"

@@ -100,7 +100,7 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
     stands for this version of ebpffix and its transforms."""
     setup = job.setup
     parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
-    parts.append(setup.reach)
+    parts += [setup.defines, setup.reach, job.user_space]
     parts += [job.target_kernel, sorted(job.shared_with_user_space), _machine(job.btf)]
     state = blake2b(repr(parts).encode(), digest_size=20)
     state.update(tool + setup.digest)
@@ -150,7 +150,13 @@ def _encode(result: Result) -> dict[str, Any]:
         }
         for name, fix in result.findings
     ]
-    return {"status": result.status, "errors": result.errors, "notes": result.notes, "findings": findings}
+    return {
+        "status": result.status,
+        "errors": result.errors,
+        "notes": result.notes,
+        "guessed": result.guessed,
+        "findings": findings,
+    }
 
 
 def _decode(data: Any, job: Job) -> Result:
@@ -158,7 +164,8 @@ def _decode(data: Any, job: Job) -> Result:
     findings = [(_of(found["transform"], job.transforms), _fix(found, job)) for found in data["findings"]]
     if type(data["errors"]) is not int:
         raise TypeError
-    return Result(Status(data["status"]), findings, data["errors"], [_text(note) for note in data["notes"]])
+    notes, guessed = ([_text(one) for one in data[name]] for name in ("notes", "guessed"))
+    return Result(Status(data["status"]), findings, data["errors"], notes, guessed)
 
 
 def _fix(found: Any, job: Job) -> Fix:

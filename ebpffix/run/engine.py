@@ -118,7 +118,12 @@ class _Analyser:
             self._otherwise(done, files)
             self.results = {path: result for path, (_, result) in done.items()}
         found = [one for program, result in done.values() for one in self.findings.of(program, result, files)]
-        return Analysis(self.findings.largest(found), {path: result.errors for path, (_, result) in done.items()})
+        results = {path: result for path, (_, result) in done.items()}
+        return Analysis(
+            self.findings.largest(found),
+            {path: result.errors for path, result in results.items()},
+            {path: frozenset(result.guessed) for path, result in results.items()},
+        )
 
     def _otherwise(self, done: dict[Path, tuple[Program, Result]], files: Mapping[Path, bytes]) -> None:
         """Where a program can be another one, and is not understood: the other, if that is."""

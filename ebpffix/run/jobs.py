@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +18,14 @@ from ebpffix.sources.discover import Discovery
 from ebpffix.sources.includes import Closure, Include, is_vmlinux
 from ebpffix.sources.program import Program
 from ebpffix.sources.source import Source
+from ebpffix.sources.user_space import UserSpace
 
 if TYPE_CHECKING:
     from ebpffix.verify.session import Loadable
+
+
+# Alone on a line of a C file: its host puts text there before it compiles, or nothing.
+_PLACEHOLDER = re.compile(rb"^[ \t]*(?:##\w+##|@@\w+@@)[ \t]*(?=\r?$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ class Jobs:
             closure.dirs,
             closure.vmlinux,
             wants_vmlinux=self._wants_vmlinux(closure),
+            like_the_kernel=self._like_the_kernel(closure),
             flags=flags,
             root=program.root,
         )
@@ -128,8 +135,15 @@ class Jobs:
             environment.options.target_kernel,
             frozenset(path for path in sources if path in self.shared),
             environment.btf_path,
+            self._beside(program, names, sources),
         )
         return Prepared(program, job, closure)
+
+    def _beside(self, program: Program, names: Iterable[str], sources: Iterable[Path]) -> UserSpace:
+        """What the project does beside a program, where a transform wants to know."""
+        if not any(self.settings.transforms[name].facts.user_space for name in names):
+            return UserSpace()
+        return self.discovery.beside(program.root, sources)
 
     def loadable(self, edited: set[Path]) -> list[Loadable]:
         """The programs that any of these files goes into, with the arguments for a real compiler."""
@@ -149,6 +163,11 @@ class Jobs:
     def _wants_vmlinux(closure: Closure) -> bool:
         """Whether the program includes a vmlinux.h that the project does not have."""
         return any(is_vmlinux(include.name) for include in (*closure.missing, *closure.external))
+
+    @classmethod
+    def _like_the_kernel(cls, closure: Closure) -> bool:
+        """Whether the program takes the kernel's types from the kernel's own headers."""
+        return closure.vmlinux is None and closure.wants_kernel_types and not cls._wants_vmlinux(closure)
 
     def _triggers(self, program: Program, path: Path, files: Mapping[Path, bytes]) -> frozenset[str]:
         if path == program.path:
@@ -175,6 +194,10 @@ class Jobs:
         virtual = {str(p): data for p, data in sources.items() if p in files and self._edited(p, data)}
         if not program.on_disk:
             virtual[str(program.path)] = program.source.data
+        elif _PLACEHOLDER.search(program.source.code):
+            data = program.source.data
+            virtual[str(program.path)] = _PLACEHOLDER.sub(lambda match: b" " * len(match[0]), data)
+        virtual |= {str(path): text for path, text in closure.links.items()}
         for include in self._unresolved(program, closure):
             name = str(include.file)
             text = virtual.get(name)
@@ -186,10 +209,12 @@ class Jobs:
     def _unresolved(self, program: Program, closure: Closure) -> list[Include]:
         if program.dialect == BCC:
             return [*closure.missing, *closure.external]
-        provides = self.settings.environment.provides
+        provides, kernel = self.settings.environment.provides, self._like_the_kernel(closure)
         # A vmlinux.h that is made comes before the program; in a folder of the project's clang would not find it.
         found = [include for include in closure.missing if not is_vmlinux(include.name) or "/" in include.name]
-        return found + [i for i in closure.external if not is_vmlinux(i.name) and not provides(i.name)]
+        return found + [
+            i for i in closure.external if not is_vmlinux(i.name) and not provides(i.name, like_the_kernel=kernel)
+        ]
 
     def key(self, prepared: Prepared) -> str:
         """The name under which the result of a job is kept."""

@@ -15,11 +15,13 @@ from functools import cached_property
 from pathlib import Path
 
 from ebpffix.fix import LIBBPF
+from ebpffix.sources import user_space
 from ebpffix.sources.dialect import dialect_of
 from ebpffix.sources.files import HOSTS, Listing, git_root, inside, list_files, reason
 from ebpffix.sources.includes import Closure, Tree, is_vmlinux
 from ebpffix.sources.program import FileProgram, Header, Program
 from ebpffix.sources.source import Source
+from ebpffix.sources.user_space import UserSpace
 
 _USER_SPACE = (".c", ".cc", ".cpp", ".cxx")
 
@@ -52,6 +54,11 @@ class Discovery:
     def tree(self, root: Path) -> Tree:
         """The project with this root (that of a program or header), for the closures of its programs."""
         return self._projects[root].tree
+
+    def beside(self, root: Path, sources: Iterable[Path]) -> UserSpace:
+        """What the user space of the project with this root, and its other programs, do with the programs that are made
+        of these files. The first question reads the project's files once."""
+        return self._projects[root].written.beside(sources)
 
     def shared_with_user_space(self, header: Header) -> bool:
         """Does C or C++ of the same project that is no eBPF program include it, directly or not?
@@ -109,6 +116,10 @@ class _Project:
                 _programs_of(Source.read(Path(path)), self.root, self._dialect) if _may(path) else _Found()
             )
         return self._judged[path]
+
+    @cached_property
+    def written(self) -> user_space.Project:
+        return user_space.Project(self.listing.files)
 
     def closure(self, source: Source) -> Closure:
         return self.tree.closure(source, self._include_dirs)

@@ -22,6 +22,18 @@ from ebpffix.sources.source import Source
 # Begins with a literal: that alone makes it fast over megabytes of kernel types.
 _INCLUDE = re.compile(rb"""\#[ \t]*include[ \t]*(?:"([^"\n\0]+)"|<([^>\n\0]+)>)""")
 
+# libbpf's headers by their bare names: where its sources lie in the tree, or a copy of them.
+_BARE = re.compile(r"(?:bpf_helpers|bpf_helper_defs|bpf_endian|bpf_tracing|bpf_core_read)\.h")
+# What a program of the kernel's own samples includes: these have the kernel's types, of which user space has none.
+_KERNEL_TYPES = re.compile(
+    r"linux/(?:blk\w*|bio|cgroup|cred|dcache|device|fdtable|file|fs|fs_struct|genhd|kconfig|kernel|kthread|list|mm|mm_types"
+    r"|mount|net|netdevice|nsproxy|ns_common|path|pid|pid_namespace|sched|security|skbuff|slab|smp|spinlock|uaccess"
+    r"|wait|workqueue)\.h|linux/sched/\w+\.h|net/(?:sock|inet_\w+|tcp|udp|ip|ipv6|net_namespace|af_unix|route|request_sock"
+    r"|netns/\w+|neighbour|dst|flow)\.h|trace/\w+\.h"
+)
+# A file that is nothing but another's name: a link that git wrote as text.
+_LINK = re.compile(rb"[\w./+-]*\w\.h\n?")
+
 # Folders of headers that the kernel, libbpf, BCC or the C library bring, and the C library's own headers.
 _ENVIRONMENT = re.compile(
     r"(?:bpf|bcc|linux|uapi|asm|asm-generic|generated|sys|net|netinet|netpacket|arpa|trace|scsi|rdma|crypto|kvm|bits|gnu)/"
@@ -58,6 +70,7 @@ class Parsed:
 
     includes: tuple[Include, ...]
     digest: bytes
+    is_link: bool = False
 
 
 @dataclass
@@ -66,7 +79,7 @@ class Closure:
 
     `files` are headers of the project; `outside` those that only an include folder outside of the project has; `dirs`
     the folders that clang needs as -I, after the given ones, to find the same headers. `vmlinux` is the kernel's types,
-    where the project has them; it is in `files` too.
+    where the project has them; it is in `files` too. `links` are files that only name another, as C that includes it.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -75,6 +88,12 @@ class Closure:
     missing: list[Include] = field(default_factory=list)
     external: list[Include] = field(default_factory=list)
     vmlinux: Path | None = None
+    links: dict[Path, bytes] = field(default_factory=dict)
+
+    @property
+    def wants_kernel_types(self) -> bool:
+        """Whether the program includes what only the kernel's sources have, and nothing of the project answers to."""
+        return any(i.angled and _KERNEL_TYPES.fullmatch(i.name) for i in (*self.external, *self.missing))
 
 
 def is_vmlinux(path: str) -> bool:
@@ -173,6 +192,9 @@ class Tree:
 
     def _add(self, path: str, found: Closure) -> None:
         (found.files if self._mine(path) else found.outside).append(Path(path))
+        parsed = self._read(path)
+        if parsed and parsed.is_link:
+            found.links[Path(path)] = b'#include "%s"\n' % os.fsencode(parsed.includes[0].name)
         if found.vmlinux is None and is_vmlinux(path):
             found.vmlinux = Path(self._pointed_to(path))
 
@@ -184,12 +206,21 @@ class Tree:
         own = [] if include.angled else [os.path.dirname(str(include.file))]
         if path := self._look(include, own + given + dirs, given):
             return path
-        if include.angled and _ENVIRONMENT.match(include.name) and not is_vmlinux(include.name):
+        of_the_system = _ENVIRONMENT.match(include.name) is not None and not _BARE.fullmatch(include.name)
+        if include.angled and of_the_system and not is_vmlinux(include.name):
             return None
-        path = self._by_suffix(os.path.dirname(str(include.file)), include.name)
+        folder = os.path.dirname(str(include.file))
+        path = self._by_suffix(folder, include.name)
+        if path and of_the_system and "/" not in include.name and not self._together(folder, path):
+            return None
         if path:
             dirs.append(path[: -len(include.name) - 1])
         return path
+
+    def _together(self, folder: str, path: str) -> bool:
+        """Whether both lie in one folder below the root: a tree of many projects has a `time.h` somewhere."""
+        below = [place[len(self._root) :].strip("/").split("/")[0] for place in (folder, path)]
+        return below[0] == below[1]
 
     def _look(self, include: Include, folders: Sequence[str], given: Sequence[str]) -> str | None:
         for folder in folders:
@@ -217,7 +248,8 @@ class Tree:
         if key not in self._nearest:
             ending = "/" + name
             candidates = [p for p in self._by_name.get(name[name.rfind("/") + 1 :], ()) if p.endswith(ending)]
-            candidates.sort(key=lambda p: (_foreign(p) if name.endswith("vmlinux.h") else 0, _distance(folder, p), p))
+            foreign = _foreign if is_vmlinux(name) else lambda p: 0
+            candidates.sort(key=lambda p: (foreign(p) == 2, _distance(folder, p), foreign(p), p))
             self._nearest[key] = next((p for p in candidates if self._is_readable(p, ())), None)
         return self._nearest[key]
 
@@ -235,8 +267,16 @@ class Tree:
                 self._parsed[path] = None
             else:
                 digest = blake2b(source.data, digest_size=16).digest()
-                self._parsed[path] = Parsed(parse_includes(source), digest)
+                link = self._link(source)
+                self._parsed[path] = Parsed((link,) if link else parse_includes(source), digest, link is not None)
         return self._parsed[path]
+
+    def _link(self, source: Source) -> Include | None:
+        """What a file names that is nothing but a name."""
+        if len(source.data) > 200 or not _LINK.fullmatch(source.data):
+            return None
+        include = Include(os.fsdecode(source.data.strip()), False, source.path, 0, len(source.data))
+        return include if self._look(include, [str(source.path.parent)], ()) else None
 
     def _pointed_to(self, path: str) -> str:
         """Behind a file that only names another: a link, a link that git wrote as a file, a lone include."""

@@ -15,6 +15,8 @@ from typing import Any, cast
 
 from ebpffix.verify.child import Answer, Failed, apart, drop_capabilities, loading_only, pack, strerror, unpack
 from ebpffix.verify.confine import hide_pins, show_only
+from ebpffix.verify.map_guard import MapGuard
+from ebpffix.verify.map_memory import refusal
 
 MEMORY = 3 << 30  # bytes of address space: libbcc brings its own clang
 
@@ -26,10 +28,13 @@ def check(bcc: Any, request: Answer) -> Answer:
     except OSError as error:
         raise Failed(f"no mount namespace for the check: {strerror(error.errno or 0)}") from None
     loading_only(*request["keep"])
+    guard = MapGuard()
     show_only(request["tree"], request["system"], ("/sys/fs/bpf", os.devnull))
     try:
         program = bcc.BPF(text=unpack(request["text"]), cflags=request["flags"])
     except Exception as error:  # BCC raises nothing finer; what matters it has written to standard error
+        if why := refusal(guard.total):
+            raise Failed(why) from None
         return {"compile": str(error)}
     lib, module = bcc.lib, program.module
     names = [lib.bpf_function_name(module, n).decode() for n in range(lib.bpf_num_functions(module))]

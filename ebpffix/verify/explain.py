@@ -43,6 +43,13 @@ NO_PRIVILEGE = Explanation(
     "This process may not load the program. Run as root or with CAP_BPF, and CAP_PERFMON for tracing or "
     "CAP_NET_ADMIN for networking programs; before 5.11 a low RLIMIT_MEMLOCK gives the same error.",
 )
+# Told by the path alone: the message is that of any number that is used as a pointer.
+STALE_PACKET = Explanation(
+    "stale-packet-pointer",
+    (),
+    "A helper may have moved the packet, and behind it every pointer into the packet is a plain number. Behind that "
+    "call read data and data_end again from the context, derive the pointer again, and check it again.",
+)
 OTHER = Explanation(
     "other",
     (),
@@ -385,7 +392,7 @@ TABLE: tuple[Explanation, ...] = (
     ),
 )
 
-BY_KEY = {e.key: e for e in (*TABLE, CUT_OFF, EMPTY, NO_PRIVILEGE, OTHER)}
+BY_KEY = {e.key: e for e in (*TABLE, STALE_PACKET, CUT_OFF, EMPTY, NO_PRIVILEGE, OTHER)}
 _PATTERNS = [(re.compile("|".join(f"(?:{p})" for p in e.patterns)), e) for e in TABLE]
 
 

@@ -19,17 +19,12 @@ from functools import partial
 from ebpffix.kernel.map_types import BY_NUMBER, Shape
 from ebpffix.verify.child import Answer, Failed, apart, drop_capabilities, loading_only, pack, strerror, unpack
 from ebpffix.verify.confine import hide_pins
+from ebpffix.verify.map_memory import PER_CPU, needed, refusal
 
 LOG = (16 << 20) - 1  # bytes; what every kernel takes. Pages that the log does not reach cost nothing.
 MEMORY = 1 << 30  # bytes of address space for libbpf
-MAPS = 1 << 30  # bytes; kernel memory is under no limit of a process, so a sum of maps above this is not tried
 ENTRIES = 1 << 16  # entries of a map that a dump gives
 
-BPF_F_NO_PREALLOC = 1
-_HEAD = 48  # bytes that an entry of a hash takes beside its own
-_BUCKET = 16  # bytes
-_HASHES = {n for n, row in BY_NUMBER.items() if row.shape is Shape.HASH}
-_PER_CPU = {n for n, row in BY_NUMBER.items() if row.per_cpu}
 _DUMPED = {n for n, row in BY_NUMBER.items() if row.is_hash or row.is_array or row.shape is Shape.TRIE}
 _BY_CONTEXT = {17, 31}  # BPF_PROG_TYPE_RAW_TRACEPOINT, _SYSCALL: a test run gives them a context, not a packet
 
@@ -106,17 +101,9 @@ class Opened:
         return {name: tuple(fact(each) for fact in facts) for name, each in self.maps.items()}
 
     def map_bytes(self) -> int:
-        """What the kernel takes for the maps as soon as they are made, before a program runs."""
-        total = 0
-        for kind, key, value, entries, flags in self.definitions().values():
-            if kind in _HASHES:
-                total += _BUCKET << max(entries - 1, 0).bit_length()  # a power of two of them, also without entries
-            if flags & BPF_F_NO_PREALLOC:
-                continue
-            copies = int(self.lib.libbpf_num_possible_cpus()) if kind in _PER_CPU else 1
-            width = key + value
-            total += entries * copies * ((width + _HEAD if kind in _HASHES else width) or 1)  # a ring counts bytes
-        return total
+        """What the kernel takes for the maps as soon as they are made."""
+        cpus = int(self.lib.libbpf_num_possible_cpus())
+        return sum(needed(*definition, cpus) for definition in self.definitions().values())
 
     def load(self, most: int = LOG) -> tuple[int, str]:
         """The error number (0: accepted) and `most` bytes of the verifier's log."""
@@ -128,17 +115,36 @@ class Opened:
 
 def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
     opened = Opened(lib, data, name)
-    if opened.map_bytes() > MAPS:
-        raise Failed(f"its maps take {opened.map_bytes() >> 20} MB, more than the {MAPS >> 20} MB a check may use")
+    if why := refusal(opened.map_bytes()):
+        raise Failed(why)
     drop_capabilities() if request["cap_bpf"] else loading_only()
     maps = opened.definitions()  # loading may change them
+    lib.bpf_program__set_log_level(opened.program, ctypes.c_uint32(request["log_level"]))
     number, log = opened.load(request["log_size"] or LOG)
     answer = {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
     return {**answer, "maps": maps} if number else answer
 
 
+def test_runs(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
+    """Several runs, each with maps of its own; what could not be run is None."""
+    answers: list[Answer | None] = []
+    for given in request["runs"]:
+        try:
+            answers.append(test_run(lib, data, {**request, **given}, name))
+        except Failed:
+            answers.append(None)
+    return {"runs": answers}
+
+
 def test_run(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
     opened = Opened(lib, data, name)
+    try:
+        return run_loaded(lib, opened, request, name)
+    finally:
+        lib.bpf_object__close(opened.object)
+
+
+def run_loaded(lib: ctypes.CDLL, opened: Opened, request: Answer, name: str) -> Answer:
     loading_only()
     number, log = opened.load()
     if number:
@@ -175,7 +181,7 @@ def test_run(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answe
 def value_size(lib: ctypes.CDLL, each: ctypes.c_void_p) -> int:
     """The bytes of a value as user space sees it: of all CPUs, for a per-CPU map."""
     size: int = lib.bpf_map__value_size(each)
-    if lib.bpf_map__type(each) in _PER_CPU:
+    if lib.bpf_map__type(each) in PER_CPU:
         return (size + 7) // 8 * 8 * int(lib.libbpf_num_possible_cpus())
     return size
 
@@ -208,7 +214,7 @@ def main() -> None:
     # No map is pinned here; should libbpf learn another way, it comes to nothing where this user may see to it.
     with contextlib.suppress(OSError):
         hide_pins()
-    work = test_run if request["run"] else load
+    work = test_runs if request.get("runs") else test_run if request["run"] else load
     for name in request["programs"]:
         if os.getppid() != parent:
             return

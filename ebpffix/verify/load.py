@@ -61,9 +61,12 @@ class TestRun:
     maps: dict[str, dict[bytes, bytes]]
 
 
-def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20, log_size: int = 0) -> list[ProgramResult]:
+def load(
+    made: Object, *, cap_bpf: bool = False, timeout: float = 20, log_size: int = 0, log_level: int = 0
+) -> list[ProgramResult]:
     """Load each program of an object by itself; in the order of the file. `timeout` is in seconds, per program,
-    `log_size` the bytes that are kept of a verifier's log (0: as many as the kernel gives).
+    `log_size` the bytes that are kept of a verifier's log (0: as many as the kernel gives), `log_level` the kernel's
+    (0: 1, and only for what is refused).
 
     `cap_bpf` loads with CAP_BPF and CAP_NET_ADMIN alone: without CAP_PERFMON the verifier refuses reads of stack that
     was never written. Tracing programs need CAP_PERFMON and are untried then.
@@ -76,6 +79,7 @@ def load(made: Object, *, cap_bpf: bool = False, timeout: float = 20, log_size: 
         "timeout": timeout,
         "run": False,
         "log_size": log_size,
+        "log_level": log_level,
     }
     answers = _ask(request, made.data, timeout * len(found)) if found else {}
     results = []
@@ -109,10 +113,33 @@ def test_run(
     answer = _ask(request, made.data, timeout).get(program, {"failed": "the process that runs it ended early"})
     if "failed" in answer:
         raise RuntimeError(answer["failed"])
+    return _run_of(answer)
+
+
+def test_runs(
+    made: Object,
+    program: str,
+    runs: Sequence[tuple[bytes, Mapping[str, Mapping[bytes, bytes]]]],
+    *,
+    timeout: float = 20,
+) -> list[TestRun | None]:
+    """Several test runs of one program, each (packet, entries that its maps hold before) with maps of its own; None for
+    what could not be run."""
+    given = [
+        {"packet": pack(packet), "maps": {n: [(pack(k), pack(v)) for k, v in m.items()] for n, m in maps.items()}}
+        for packet, maps in runs
+    ]
+    request = {"programs": [program], "timeout": timeout, "run": True, "repeat": 1, "runs": given}
+    answers = _ask(request, made.data, timeout).get(program, {}).get("runs", [])
+    return [_run_of(answer) if answer else None for answer in answers] or [None] * len(runs)
+
+
+def _run_of(answer: Mapping[str, Any]) -> TestRun:
     dumped = {n: {unpack(k): unpack(v) for k, v in m} for n, m in answer["maps"].items()}
     return TestRun(answer["retval"], unpack(answer["data_out"]), dumped)
 
 
+test_runs.__test__ = False  # type: ignore[attr-defined]
 test_run.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
 
 

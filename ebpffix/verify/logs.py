@@ -20,6 +20,7 @@ from ebpffix.verify.explain import CUT_OFF, EMPTY, NO_PRIVILEGE, OTHER, Explanat
 
 _LINE_LIMIT = 4096  # bytes kept of a line; the longest that a verifier writes are register states of some 2,000
 _MESSAGE_LINES = 8
+_PATH_LINES, _PATH_WIDTH = 1 << 10, 256  # lines, and bytes of each, that are kept of the instructions
 _STATE_LINES = 64  # how far back the register that the message names is looked for
 
 
@@ -60,6 +61,7 @@ class Rejection:
     registers: str = ""
     suggestion: str = ""
     loader: str = ""
+    path: str = field(default="", repr=False, compare=False)  # the log's end without its reason, for `trace.parse`
 
 
 # The registers' new state follows, and after a jump the number and state of the place jumped to.
@@ -122,6 +124,7 @@ class _Log:
     source: bytes = b""
     message: deque[bytes] = field(default_factory=lambda: deque(maxlen=_MESSAGE_LINES))
     states: deque[bytes] = field(default_factory=lambda: deque(maxlen=_STATE_LINES))
+    path: deque[bytes] = field(default_factory=lambda: deque(maxlen=_PATH_LINES))
     after: deque[bytes] = field(default_factory=lambda: deque(maxlen=_MESSAGE_LINES))  # lines since it was closed
     title: bytes = b""
     heading: bytes = b""
@@ -133,17 +136,18 @@ class _Log:
             self._take_block(line)
         elif line[:1] == b";":
             self.source, self.begun = line, True
+            self.path.append(line[:_PATH_WIDTH])
         elif _AT_INSTRUCTION.match(line):
             self.instruction, self.begun = line, True
-            self.states.append(line)
+            self._remember(line)
             self._forget()
         elif _NUMBERED_STATE.match(line) or _PATH_START.match(line):
             self.begun = True
-            self.states.append(line)
+            self._remember(line)
             self._forget()
         elif _NOISE.match(line):
             self.begun = self.begun or bool(_START.match(line))
-            self.states.append(line)
+            self._remember(line)
         elif match := _DIAGNOSED.match(line):
             self._diagnose(match[1])
         elif not line:
@@ -152,6 +156,10 @@ class _Log:
             self.closed = self.failed
         elif not self.gap or not self.begun:
             self.message.append(line)
+
+    def _remember(self, line: bytes) -> None:
+        self.states.append(line)
+        self.path.append(line[:_PATH_WIDTH])
 
     def end(self) -> None:
         self.ended = self.closed = True
@@ -232,6 +240,7 @@ class _Log:
             registers=self._register(message),
             suggestion=" ".join(_text(m) for m in self.block.get(b"Suggestion", [])),
             loader=self.loader,
+            path="\n".join(map(_text, self.path)),
         )
 
     def _where(self, message: str) -> tuple[Instruction | None, SourceLine | None]:

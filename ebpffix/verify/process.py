@@ -104,6 +104,15 @@ def started(child: subprocess.Popen[Any]) -> None:
         raise Ended
 
 
+def used() -> float:
+    """The CPU seconds of all children so far, also of those that still run, with what they started and waited for."""
+    done, ticks = resource.getrusage(resource.RUSAGE_CHILDREN), 0
+    for child in tuple(_running):
+        with contextlib.suppress(OSError), open(f"/proc/{child.pid}/stat", "rb") as file:
+            ticks += sum(map(int, file.read().rpartition(b")")[2].split()[11:15]))
+    return done.ru_utime + done.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+
+
 def end_all() -> None:
     """End every child, of all threads, and start no other one: for a run that a signal ends."""
     global _ended

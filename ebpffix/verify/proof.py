@@ -6,6 +6,7 @@ A fix answers for the programs whose code it changes, judged with all the fixes 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -68,19 +69,28 @@ class Proof:
     reason: str = ""
 
 
+SPENT = "the CPU time for proofs was used up"
+
+
+class _Spent(Exception):
+    """Nothing more may be compiled or loaded."""
+
+
 def prove(
     fixes: Sequence[F],
     targets: Sequence[Target],
     build: Callable[[Sequence[F]], Mapping[Path, bytes]],
     paths: Callable[[F], Collection[Path]],
+    spent: Callable[[], bool] = lambda: False,
 ) -> list[Proof]:
     """A proof for each fix, in order.
 
     `build` gives the contents of the files with some of the fixes made (with none: as they are), `paths` the files
     that a fix edits, as real paths; both are called from several threads, one a target. What is compiled and loaded
-    for the same fixes is compiled and loaded once.
+    for the same fixes is compiled and loaded once. As soon as `spent` is true nothing is compiled or loaded any more:
+    what is not known by then is untried, for the reason `SPENT`.
     """
-    trials = [_Trials(t, fixes, build, paths) for t in targets]
+    trials = [_Trials(t, fixes, build, paths, spent) for t in targets]
     kept = frozenset(range(len(fixes)))
     worse: dict[int, Proof] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -92,7 +102,8 @@ def prove(
         except (KeyboardInterrupt, SystemExit):
             end_all()  # else the threads would wait for what they started
             raise
-    return [worse.get(n) or _verdict([s[n] for s in shares if n in s]) for n in range(len(fixes))]
+    otherwise = SPENT if spent() else "no program that was checked includes it"
+    return [worse.get(n) or _verdict([s[n] for s in shares if n in s], otherwise) for n in range(len(fixes))]
 
 
 def _first(found: Iterable[dict[int, Proof]]) -> dict[int, Proof]:
@@ -116,6 +127,7 @@ class _Trials(Generic[F]):
     fixes: Sequence[F]
     build: Callable[[Sequence[F]], Mapping[Path, bytes]]
     paths: Callable[[F], Collection[Path]]
+    spent: Callable[[], bool]
     _compiled: dict[frozenset[int], Compiled | CompileError] = field(default_factory=dict)
     _loaded: dict[frozenset[int], dict[str, ProgramResult]] = field(default_factory=dict)
 
@@ -129,6 +141,7 @@ class _Trials(Generic[F]):
 
     def compiled(self, chosen: frozenset[int]) -> Compiled | CompileError:
         if chosen not in self._compiled:
+            self._go_on()
             overlay = self.build([self.fixes[n] for n in sorted(chosen)])
             self._compiled[chosen] = self.target.compile(overlay)
         return self._compiled[chosen]
@@ -137,15 +150,26 @@ class _Trials(Generic[F]):
         """By name; empty for what does not compile."""
         if chosen not in self._loaded:
             made = self.compiled(chosen)
+            self._go_on()
             self._loaded[chosen] = {r.name: r for r in made.load()} if isinstance(made, Compiled) else {}
         return self._loaded[chosen]
 
+    def _go_on(self) -> None:
+        if self.spent():
+            raise _Spent
+
     def culprits(self, kept: Collection[int]) -> dict[int, Proof]:
-        """The fixes that make a program worse, found by making them one after the other."""
+        """The fixes that make a program worse, as far as there is time to find them."""
+        found: dict[int, Proof] = {}
+        with contextlib.suppress(_Spent):
+            self._find(kept, found)
+        return found
+
+    def _find(self, kept: Collection[int], found: dict[int, Proof]) -> None:
+        """The culprits, found by making the fixes one after the other."""
         mine = self.mine(kept)
         if not mine or not self._worse(mine):
-            return {}
-        found: dict[int, Proof] = {}
+            return
         good: frozenset[int] = frozenset()
         for number in sorted(mine):
             reason = self._worse(good | {number})
@@ -155,10 +179,16 @@ class _Trials(Generic[F]):
                 found[number] = Proof("worse", kernel_release(), self.target.compiler, proofs, reason)
             else:
                 good |= {number}
-        return found
 
     def shares(self, kept: Collection[int]) -> dict[int, _Share]:
         """What this target says of each fix that goes into it, with all that are kept made."""
+        try:
+            return self._shares(kept)
+        except _Spent:
+            mine = self.mine(kept) if frozenset() in self._compiled else kept
+            return dict.fromkeys(mine, _Share(self.target.compiler, reason=SPENT))
+
+    def _shares(self, kept: Collection[int]) -> dict[int, _Share]:
         mine, compiler = self.mine(kept), self.target.compiler
         if not mine:
             return {}
@@ -230,8 +260,8 @@ class _Trials(Generic[F]):
         return ProgramProof(name, before.verdict, after.verdict, before.insns, after.insns, log, reason)
 
 
-def _verdict(shares: Sequence[_Share]) -> Proof:
-    """What is to be said of a fix that is kept, over all targets that it goes into."""
+def _verdict(shares: Sequence[_Share], otherwise: str) -> Proof:
+    """What is to be said of a fix that is kept, over all targets that it goes into; `otherwise` if there are none."""
     programs = tuple(p for s in shares for p in s.programs)
     compiler = shares[0].compiler if shares else ""
     pairs = {(p.before, p.after) for p in programs}
@@ -249,5 +279,5 @@ def _verdict(shares: Sequence[_Share]) -> Proof:
     elif any(not s.reason for s in shares):
         verdict = "same-object"
     else:
-        reason = shares[0].reason if shares else "no program that was checked includes it"
+        reason = shares[0].reason if shares else otherwise
     return Proof(verdict, kernel_release(), compiler, programs, reason)

@@ -15,8 +15,11 @@ from ebpffix.sources.reach import Reach
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, find_clang
-from ebpffix.verify.proof import Proof, Target, prove
+from ebpffix.verify.process import used
+from ebpffix.verify.proof import SPENT, Proof, Target, prove
 from ebpffix.verify.targets import BccTarget, LibbpfTarget, PartTarget
+
+_SECONDS = 900  # of CPU, for the proofs of a run: slow programs come in any number
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,16 @@ class Verifier:
     """Proves the fixes of a run. BCC is started once, when the first program wants it, and ends with `close`.
 
     `problems` says what could not be had (a compiler, BCC, a privilege), each once, with what to do; the fixes that
-    wanted it have no proof.
+    wanted it have no proof. What one call of `prove` compiles and loads has `seconds` of CPU time.
     """
 
-    def __init__(self, *, clang: str | None = None, cap_bpf: bool = False, cache: Path | None = None) -> None:
+    def __init__(
+        self, *, clang: str | None = None, cap_bpf: bool = False, cache: Path | None = None, seconds: float = _SECONDS
+    ) -> None:
         self._clang_wanted = clang
         self._cap_bpf = cap_bpf
         self._cache = cache
+        self._seconds = seconds
         self._open = ExitStack()
         self._tools: dict[str, Clang | Bcc | None] = {}
         self.problems: list[str] = []
@@ -65,8 +71,13 @@ class Verifier:
         targets = [target for program in programs if (target := self.target(program))]
         if not targets:
             return [None] * len(fixes)
+        end = used() + self._seconds
         try:
-            return list(prove(fixes, targets, build, lambda fix: _goes_into(fix, programs)))
+            found = prove(fixes, targets, build, lambda fix: _goes_into(fix, programs), lambda: used() >= end)
+            if any(proof.reason == SPENT for proof in found):
+                took = f"the proofs of this run took {self._seconds:g} s of CPU time, which is the limit"
+                self._tell(CannotVerify(took, "those that are missing need a run over fewer files"))
+            return list(found)
         except CannotVerify as error:
             self._tell(error)
             return [None] * len(fixes)

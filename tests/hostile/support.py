@@ -77,10 +77,12 @@ class Attack:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {**kept, "EBPFFIX_CACHE_DIR": str(self.home / "cache"), "TMPDIR": str(self.home / "tmp")}
 
-    def start(self, *args: str | Path) -> subprocess.Popen[str]:
-        """The real command in the tree; the caller waits for it."""
+    def start(self, *args: str | Path, first: str = "") -> subprocess.Popen[str]:
+        """The real command in the tree; the caller waits for it. `first` is Python that runs before it: to try with
+        limits that are soon met."""
+        code = f"{first}\nfrom ebpffix.app.cli import main; main()"
         return subprocess.Popen(
-            [sys.executable, "-Im", "ebpffix", *map(str, args)],
+            [sys.executable, "-Ic", code, *map(str, args)],
             cwd=self.tree,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -90,10 +92,10 @@ class Attack:
             errors="surrogateescape",
         )
 
-    def run(self, *args: str | Path, timeout: float = 120) -> Done:
+    def run(self, *args: str | Path, first: str = "", timeout: float = 120) -> Done:
         """The real command in the tree, to its end."""
         began = time.monotonic()
-        with self.start(*args) as running:
+        with self.start(*args, first=first) as running:
             try:
                 out, err = running.communicate(timeout=timeout)
             except BaseException:

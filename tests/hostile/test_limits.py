@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ebpffix.sources.discover import Discovery
+from ebpffix.verify.compile import Clang
+from ebpffix.verify.proof import SPENT
 
 from .support import FINE, Attack
 
@@ -33,11 +36,15 @@ ATTACKS = {
 }
 
 
+# As for any program, but soon: the limits are 20 seconds each.
+SOON = "from ebpffix.run import worker; worker._CPU, worker._STALL = 3, 3.0"
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_program_that_takes_too_much_is_told_of_and_the_rest_goes_on(attack: Attack, name: str) -> None:
     text, reason = ATTACKS[name]
     files = {f"fine{number}.bpf.c": FINE for number in range(3)}
-    done = attack.write({**files, "hostile.bpf.c": FINE + text}).run("--jobs", "2", timeout=200)
+    done = attack.write({**files, "hostile.bpf.c": FINE + text}).run("--jobs", "2", first=SOON)
     assert done.out.count("padded-init") >= 3, done.err
     assert "Traceback" not in done.err and "a mistake of ebpffix" not in done.err
     told = [line for line in done.err.splitlines() if line.startswith("hostile.bpf.c: failed: ")]
@@ -49,9 +56,20 @@ def test_a_program_that_takes_too_much_is_told_of_and_the_rest_goes_on(attack: A
 def test_a_pipe_among_the_includes_is_not_waited_for(attack: Attack) -> None:
     os.mkfifo(attack.tree / "pipe.h")
     attack.write({"hostile.bpf.c": FINE + "#define H <pipe.h>\n#include H\n", "fine.bpf.c": FINE})
-    done = attack.run("-I", attack.tree)
+    done = attack.run("-I", attack.tree, first=SOON)
     assert done.out.count("padded-init") == 1 and done.code == 2
     assert "gives nothing" in done.err and done.seconds < 60
+
+
+def test_the_proofs_of_a_run_have_a_budget(attack: Attack, clang: Clang) -> None:
+    attack.write({f"fine{number}.bpf.c": FINE for number in range(4)})
+    args = ("--verify", "--unsafe-fixes", "--clang", clang.path, "--output-format", "json")
+    soon = "from ebpffix.verify.session import Verifier; Verifier.__init__.__kwdefaults__['seconds'] = 0.01"
+    done = attack.run(*args, first=soon)
+    proofs = [found["proof"] for found in json.loads(done.out)["findings"] if found["edits"]]
+    assert len(proofs) == 4
+    assert {(proof["verdict"], proof["reason"]) for proof in proofs} == {("untried", SPENT)}, proofs
+    assert done.err.count("the proofs of this run took 0.01 s of CPU time, which is the limit") == 1, done.err
 
 
 # Texts whose scanning grew with the square of their size, by the kind of file: (what stands before, what is repeated).

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ebpffix.analysis.provenance import Proof, Space, pointer, prove, prove_place
+from ebpffix.analysis.provenance import HOSTS, Proof, Space, pointer, prove, prove_place
 from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.frontend.environment import Environment, Options
@@ -50,7 +50,9 @@ def main() -> None:
 def _score(tree: Path, rows: list[Row]) -> Iterator[tuple[Row, str, str, str]]:
     """(row, safety or "", answer, why) of each row of one tree."""
     expressions = {_first_line(r["expression"]) for r in rows}
-    spy = Transform("spy", 0, (BCC, LIBBPF), (rb"\w",), "says where pointers come from")
+    spy = Transform(
+        "spy", 0, (BCC, LIBBPF), (rb"\w",), "says where pointers come from", neighbours=HOSTS, user_space=True
+    )
     named = {str(tree / r["path"]) for r in rows if not r["path"].endswith((".c", ".h", ".py", ".go"))}
     discovery, contents = discover([str(tree)]), dict[Path, bytes]()
     for name in sorted(named):  # of a kind that is not looked at by itself

@@ -1,47 +1,66 @@
-"""What becomes of an object on the stack: which of its bits are written, and which go to the kernel's helpers.
+"""What becomes of an object: which of its bits are written, and which go to the kernel's helpers.
 
-An object *escapes* where a helper reads it: as a map's key or value, as an event's record, as an argument block. The
-uses are followed through pointers that are set once and through functions of the run; whatever else is done with an
-address counts as a write of all that it reaches, so that "never written" is certain.
+An object *escapes* where a helper reads it: as a map's key or value, as an event's record, as an argument block, and
+memory that was reserved where it is submitted. The uses are followed through pointers that are set once and through
+functions of the run; whatever else is done with an address counts as a write of all that it reaches, so that "never
+written" is certain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ebpffix.frontend import Node, Unit
-from ebpffix.kernel.helpers import HELPERS, METHODS, Role
+from ebpffix.frontend import Node, Type, Unit
+from ebpffix.kernel.helpers import HELPERS, METHODS, Helper, Returns, Role
 
 from .layout import span
 
 # Calls that read what their later arguments point at into their first one.
 _COPIES = frozenset("memcpy memmove memcmp __builtin_memcpy __builtin_memmove __builtin_memcmp".split())
-_LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 _DEPTH = 6
 
-# What a transform looks for: calls that read memory, and objects with an initialiser, which may go to a function of a
-# header.
+
+def _wanted(helper: Helper) -> bool:
+    return bool(helper.reads) or helper.returns is Returns.RESERVED_OR_NULL
+
+
+# What a transform looks for: calls that read memory or give some, and objects with an initialiser, which may go to a
+# function of a header.
 TRIGGERS = (
     rb"struct\s+\w+\s+\w+\s*=\s*\{",
-    b"bpf_(?:%s)\\b" % b"|".join(h.name.removeprefix("bpf_").encode() for h in HELPERS.values() if h.reads),
-    rb"\.\s*(?:%s)\s*\(" % b"|".join(m.name.encode() for m in METHODS.values() if m.reads),
+    b"bpf_(?:%s)\\b" % b"|".join(h.name.removeprefix("bpf_").encode() for h in HELPERS.values() if _wanted(h)),
+    rb"\.\s*(?:%s)\s*\(" % b"|".join(m.name.encode() for m in METHODS.values() if _wanted(m)),
 )
 
 
 @dataclass(frozen=True)
-class Event:
-    """One thing done to an object. `bits` of it are written, or where `to` names a helper, read by it; `exact` is False
-    where the size that the helper reads is not constant. `at` is the place in the function that owns the object."""
+class Object:
+    """A local variable that is a struct or union, or (`pointer`) one that points at memory that was reserved."""
 
-    at: Node
-    bits: int
-    to: str = ""
-    exact: bool = True
+    variable: Node
+    type: Type
+    pointer: bool = False
 
     @property
-    def loops(self) -> list[Node]:
-        return [n for n in self.at.ancestors if n.kind in _LOOPS]
+    def name(self) -> str:
+        return self.variable.name
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing done to an object. `bits` of it are written, or where `to` names a helper, read by it, as a map's key
+    if `key`; `exact` is False where the size that the helper reads is not constant. `text` are bits that a string is
+    put in: how far it goes is not known. `returned`: its address leaves the function. `at` is the place in the function
+    that owns the object."""
+
+    at: Node
+    bits: int = 0
+    to: str = ""
+    exact: bool = True
+    key: bool = False
+    text: int = 0
+    returned: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,12 +76,13 @@ class _Place:
         return span(self.offset, self.size)
 
 
-def events(unit: Unit, declaration: Node) -> list[Event]:
-    """All that the function around a local variable does to it, in source order."""
-    function = declaration.function
-    assert function is not None
-    place = _Place(0, 8 * declaration.type.size, False)
-    found = list(_Follower(unit).variable(function, declaration, place))
+_Constants = Mapping[int, int]  # the values of parameters that are known, by `Node.decl`
+
+
+def events(unit: Unit, function: Node, object_: Object) -> list[Event]:
+    """All that a function does to an object, in source order."""
+    place = _Place(0, 8 * object_.type.size, object_.pointer)
+    found = list(_Follower(unit).variable(function, object_.variable, place, _constants(unit, function)))
     # What is done through a pointer comes out where the pointer is set. Offsets give no order inside a macro.
     order = {id(node): number for number, node in enumerate(function.walk())} if len(found) > 1 else {}
     return sorted(found, key=lambda event: order.get(id(event.at), 0))
@@ -73,17 +93,33 @@ def literal_events(unit: Unit, literal: Node) -> list[Event]:
     return list(_Follower(unit).use(literal, _Place(0, 8 * literal.type.size, False)))
 
 
-def before(all_events: list[Event], escape: Event, scope: Node) -> list[Event]:
-    """The events that may come before an escape: those before it in the text, and those in a loop around it that does
-    not hold `scope`, the declaration's block."""
-    around = [n for n in escape.loops if not (n.start <= scope.start and scope.end <= n.end)]
-    outermost = around[-1] if around else None
-    found = []
-    for number, event in enumerate(all_events):
-        earlier = number < next(i for i, e in enumerate(all_events) if e is escape)
-        if earlier or (outermost is not None and any(n is outermost for n in event.loops)):
-            found.append(event)
-    return found
+def _constants(unit: Unit, function: Node) -> _Constants:
+    """The parameters for which every call of a function gives the same constant."""
+    calls = [mention.outer for mention in unit.mentions(function)]
+    if not calls or not function.is_static:
+        return {}
+    given = [_given(call, function) if call is not None and call.kind == "CALL_EXPR" else {} for call in calls]
+    return {decl: value for decl, value in given[0].items() if all(g.get(decl) == value for g in given)}
+
+
+def _given(call: Node, function: Node) -> _Constants:
+    pairs = zip(function.parameters, call.arguments, strict=False)
+    return {parameter.decl: value for parameter, argument in pairs if (value := argument.constant) is not None}
+
+
+def _is_dead(node: Node, constants: _Constants) -> bool:
+    """Whether a node stands in a branch that such a parameter keeps from being taken."""
+    inner = node
+    for outer in node.ancestors if constants else ():
+        if outer.kind == "IF_STMT" and inner is not outer.children[0]:
+            condition, holds = outer.children[0].bare, inner is outer.children[1]
+            while condition.kind == "UNARY_OPERATOR" and condition.operator == "!":
+                condition, holds = condition.operands[0], not holds
+            value = constants.get(condition.decl) if condition.kind == "DECL_REF_EXPR" else None
+            if value is not None and bool(value) != holds:
+                return True
+        inner = outer
+    return False
 
 
 class _Follower:
@@ -92,10 +128,10 @@ class _Follower:
         self.functions = {f.decl: f for f in unit.functions}
         self.depth = 0
 
-    def variable(self, function: Node, declaration: Node, place: _Place) -> Iterator[Event]:
+    def variable(self, function: Node, declaration: Node, place: _Place, constants: _Constants) -> Iterator[Event]:
         """The events of a variable; `place` is what it holds or, as a pointer, points to."""
         for node in function.body.find("DECL_REF_EXPR") if function.body else ():
-            if node.decl == declaration.decl and not _unevaluated(node):
+            if node.decl == declaration.decl and not _unevaluated(node) and not _is_dead(node, constants):
                 yield from self.use(node, place)
 
     def use(self, node: Node, place: _Place) -> Iterator[Event]:
@@ -162,12 +198,18 @@ class _Follower:
     def in_if_stmt(self, parent: Node, node: Node, place: _Place) -> list[Event]:
         return []
 
+    def in_conditional_operator(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
+        return [] if node is parent.children[0] else None
+
+    def in_return_stmt(self, parent: Node, node: Node, place: _Place) -> list[Event]:
+        return [Event(parent, place.bits, returned=True)] if place.pointer else []
+
     def in_var_decl(self, parent: Node, node: Node, place: _Place) -> list[Event] | None:
         function = parent.function
         if not place.pointer or not parent.type.is_pointer or function is None or self.depth > _DEPTH:
             return None
         self.depth += 1
-        found = list(self.variable(function, parent, place))
+        found = list(self.variable(function, parent, place, {}))
         self.depth -= 1
         return found
 
@@ -177,16 +219,23 @@ class _Follower:
             return []
         callee = parent.callee
         name, does = parent.method or parent.name, parent.helper
-        role = does.role(number) if does is not None else None
-        if does is not None and role is not None:
-            if role is Role.KEY_ITSELF or (role.is_read and place.pointer):
-                return [self._escape(parent, name, place, does.size_of(number))]
-            if role.is_probed:
-                return []
-        if not place.pointer or (name in _COPIES and number > 0):
+        if does is not None and (events := self._by_helper(parent, does, number, place)) is not None:
+            return events
+        if name == "__builtin_expect" or not place.pointer or (name in _COPIES and number > 0):
             return []
         function = self._definition(callee) if callee is not None else None
         return self._called(parent, function, number, place) if function else None
+
+    def _by_helper(self, call: Node, does: Helper, number: int, place: _Place) -> list[Event] | None:
+        """What a helper does with an argument; None where it may write all of it."""
+        role, name = does.role(number), call.method or call.name
+        if role is Role.KEY_ITSELF or (role.is_read and place.pointer):
+            return [self._escape(call, name, place, does.size_of(number), key=role in (Role.KEY, Role.KEY_ITSELF))]
+        if role is Role.TEXT_WRITTEN and place.pointer:
+            return [Event(call, text=place.bits)]
+        if role is Role.RELEASED and place.pointer:
+            return [Event(call, place.bits, name)] if name.endswith("submit") else []
+        return [] if role.is_probed else None
 
     def _definition(self, callee: Node) -> Node | None:
         """The body of a called function, be it in a header outside of the run."""
@@ -197,12 +246,12 @@ class _Follower:
             self.functions[callee.decl] = definition
         return self.functions[callee.decl]
 
-    def _escape(self, call: Node, name: str, place: _Place, size_argument: int | None) -> Event:
+    def _escape(self, call: Node, name: str, place: _Place, size_argument: int | None, *, key: bool) -> Event:
         if size_argument is None or size_argument >= len(call.arguments):
-            return Event(call, place.bits, name)
+            return Event(call, place.bits, name, key=key)
         size = constant(call.arguments[size_argument])
         bits = place.bits if size is None else place.bits & span(place.offset, 8 * size)
-        return Event(call, bits, name, exact=size is not None)
+        return Event(call, bits, name, exact=size is not None, key=key)
 
     def _called(self, call: Node, function: Node, number: int, place: _Place) -> list[Event] | None:
         """What a function of the run does with an address that it is given, as if done at the call."""
@@ -210,7 +259,9 @@ class _Follower:
         if number >= len(parameters) or self.depth > _DEPTH:
             return None
         self.depth += 1
-        found = [replace(e, at=call) for e in self.variable(function, parameters[number], place)]
+        done = self.variable(function, parameters[number], place, _given(call, function))
+        # What it returns may be written through by whoever gets it.
+        found = [replace(event, at=call, returned=False) for event in done]
         self.depth -= 1
         return found
 

@@ -7,8 +7,8 @@ items, braces left out) there is no rewriting.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ebpffix.editing.settle import NoEdit
 from ebpffix.frontend import Node, Type, Unit
@@ -21,6 +21,7 @@ _DESIGNATOR = re.compile(rb"((?:\s*(?:\.\s*\w+|\[\s*\d+\s*\]))+)\s*=(?!=)\s*")
 _OTHER_DESIGNATOR = re.compile(rb"[.\[]|\w+\s*:")  # ranges, computed indices, and GNU's old `member: value`
 _STEP = re.compile(rb"\.\s*(\w+)|\[\s*(\d+)\s*\]")
 _LITERAL_HEAD = re.compile(rb"\(\s*[\w\s]+?\s*\)\s*(?=\{)")
+_CONDITION = re.compile(rb"[ \t]*#[ \t]*(?:if|ifn?def|el\w+|endif)\b")
 _STRING = re.compile(rb'"((?:[^"\\\n]|\\[^\n])*)"\Z')
 _ESCAPE = re.compile(rb"\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)")
 
@@ -34,13 +35,12 @@ class Assignment:
     end: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Assignments:
     """All of a list: the statements in order, and the bits that the list itself clears or sets."""
 
-    made: list[Assignment] = field(default_factory=list)
-    bits: int = 0
-    given: int = 0  # the bits that have a value of their own
+    made: tuple[Assignment, ...]
+    bits: int
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ def _enumerator(node: Node) -> bool:
     return target is not None and target.kind == "ENUM_CONSTANT_DECL"
 
 
+def value_of(item: Node) -> Node:
+    """The value of an item of a list, without the designators before it."""
+    return item.children[-1] if item.kind == "UNEXPOSED_EXPR" and len(item.children) > 1 else item
+
+
 def assignments(unit: Unit, items: Node, opening: int, target: bytes, type_: Type) -> Assignments:
     """The assignments to `target` (an lvalue such as b"key") of the list whose brace stands at `opening`.
 
@@ -90,60 +95,125 @@ def assignments(unit: Unit, items: Node, opening: int, target: bytes, type_: Typ
     source = unit.source_of(items)
     if not unit.editable(items.path, opening, closing(source, opening)):
         raise NoEdit("a macro holds the initialiser")
-    if re.search(rb"^[ \t]*#", source.code[opening : closing(source, opening)], re.MULTILINE):
-        raise NoEdit("a preprocessor line stands in the initialiser")
-    found = Assignments()
-    _list(source, items, opening, target, type_, 0, found)
-    return found
+    return _Lists(unit, source).of(items, opening, target, type_, 0)
 
 
-def _split(source: Source, opening: int) -> Iterator[_Item]:
-    """The items of a list, by the commas between its braces."""
-    depth, start = 0, opening + 1
-    for match in _BRACKET.finditer(source.code, opening):
-        depth += {b"(": 1, b"{": 1, b"[": 1, b",": 0}.get(match[0], -1)
-        if depth == 0 or (depth == 1 and match[0] == b","):
-            text = source.uncommented[start : match.start()]
-            if text.strip():
-                first = start + len(text) - len(text.lstrip())
-                designator = _DESIGNATOR.match(source.uncommented, first, match.start())
-                if not designator and _OTHER_DESIGNATOR.match(source.code, first):
-                    raise NoEdit("a designator is not understood")
-                path = re.sub(rb"\s", b"", designator[1]) if designator else b""
-                value = designator.end() if designator else first
-                yield _Item(first, start + len(text.rstrip()), path, value)
-            start = match.end()
-        if depth == 0:
-            return
+class _Lists:
+    """The lists of one file."""
 
+    def __init__(self, unit: Unit, source: Source) -> None:
+        self.unit = unit
+        self.source = source
+        self.code = source.code
+        text = bytearray(source.uncommented)  # without directives, which may stand between items
+        for start, end in unit.directives(source.path):
+            text[start:end] = b" " * (end - start)
+        self.uncommented = bytes(text)
 
-def _list(source: Source, items: Node, opening: int, target: bytes, type_: Type, offset: int, out: Assignments) -> None:
-    split = list(_split(source, opening))
-    if len(split) != len(items.children):
-        raise NoEdit("a macro holds several initialisers")
-    places = list(_places(type_))
-    at = 0
-    if split and type_.is_union:
-        out.bits &= ~(layout.all_bits(type_) << offset)
-    else:
-        out.bits |= layout.zeroed_bits(type_) << offset
-    for item, node in zip(split, items.children, strict=True):
-        if item.path:
-            path, value_type, place, bits = _designated(type_, item.path)
-            top = _STEP.match(item.path)
-            assert top
-            names = [p for p, *_ in places]
-            at = names.index(top[0]) + 1 if top[0] in names else len(places)
-            node = node.children[-1] if node.children else node
-            out.bits &= ~(_union_around(type_, place) << offset)
-        else:
-            if at >= len(places):
+    def split(self, opening: int) -> Iterator[_Item]:
+        """The items of a list, by the commas between its braces; those that an #if leaves out too."""
+        depth, start = 0, opening + 1
+        for match in _BRACKET.finditer(self.code, opening):
+            depth += {b"(": 1, b"{": 1, b"[": 1, b",": 0}.get(match[0], -1)
+            if depth == 0 or (depth == 1 and match[0] == b","):
+                text = self.uncommented[start : match.start()]
+                if text.strip():
+                    first = start + len(text) - len(text.lstrip())
+                    end = start + len(text.rstrip())
+                    yield self.item(first, end)
+                start = match.end()
+            if depth == 0:
+                return
+
+    def item(self, first: int, end: int) -> _Item:
+        if any(first <= start < end for start, _ in self.unit.directives(self.source.path)):
+            raise NoEdit("a preprocessor line stands inside of a value")
+        designator = _DESIGNATOR.match(self.uncommented, first, end)
+        if not designator and _OTHER_DESIGNATOR.match(self.code, first):
+            raise NoEdit("a designator is not understood")
+        path = re.sub(rb"\s", b"", designator[1]) if designator else b""
+        return _Item(first, end, path, designator.end() if designator else first)
+
+    def of(self, items: Node, opening: int, target: bytes, type_: Type, offset: int) -> Assignments:
+        split = list(self.split(opening))
+        active = [item for item in split if not self.unit.inactive(self.source.path, item.start)]
+        if len(active) != len(items.children):
+            raise NoEdit("a macro holds several initialisers, or a member is not known")
+        nodes = dict(zip(active, items.children, strict=True))
+        places, at = list(_places(type_)), 0
+        made: list[Assignment] = []
+        bits = 0 if split and type_.is_union else layout.zeroed_bits(type_) << offset
+        given = 0
+        for item in split:
+            if item not in nodes:
+                made.append(self.left_out(item, target, type_))
+                continue
+            if item.path:
+                path, value_type, place, own = _designated(type_, item.path)
+                at = _after(places, item.path)
+                bits &= ~(_union_around(type_, place) << offset)
+            elif len(active) < len(split):
+                raise NoEdit("an #if changes which member a value is for")
+            elif at >= len(places):
                 raise NoEdit("it has an initialiser for no member")
-            path, value_type, place, bits = places[at]
-            at += 1
-        if out.given & bits << offset:
-            raise NoEdit("a member is initialised twice")
-        _value(source, item, node, target + path, value_type, offset + place, bits << offset, out)
+            else:
+                path, value_type, place, own = places[at]
+                at += 1
+            if given & own << offset:
+                raise NoEdit("a member is initialised twice")
+            given |= own << offset
+            value = self.value(item, value_of(nodes[item]), target + path, value_type, offset + place)
+            made += value.made
+            inner = value.bits if value_type.is_record or value_type.is_array else own << offset
+            bits = bits & ~layout.span(offset + place, _width(value_type)) | inner
+        return Assignments(tuple(made), bits)
+
+    def left_out(self, item: _Item, target: bytes, type_: Type) -> Assignment:
+        """An item that an #if leaves out: clang does not know it, so only a plain member is one."""
+        value_type = _designated(type_, item.path)[1] if item.path else type_
+        if value_type.is_record or value_type.is_array:
+            raise NoEdit("an #if leaves out a value that is no plain member's")
+        return Assignment(target + item.path + b" = " + self.text(item) + b";", item.start, item.end)
+
+    def text(self, item: _Item) -> bytes:
+        return self.source.data[item.value : item.end]
+
+    def value(self, item: _Item, node: Node, target: bytes, type_: Type, offset: int) -> Assignments:
+        """The assignments of one item, and the bits of it that they and what clears the list set."""
+        code = self.source.code
+        if type_.is_const:
+            raise NoEdit("it has a const member")
+        literal = _LITERAL_HEAD.match(code, item.value, item.end)
+        opening = literal.end() if literal else item.value
+        inner = next(node.find("INIT_LIST_EXPR"), None)
+        braced = code[opening : opening + 1] == b"{"
+        if (type_.is_record or type_.is_array) and braced and inner is not None:
+            if closing(self.source, opening) != item.end:
+                raise NoEdit("a value is not understood")
+            return self.of(inner, opening, target, type_, offset)
+        text = self.text(item)
+        if type_.is_array:
+            statement = _copy(target, text, type_)
+        elif type_.is_record and not node.type.is_record:
+            raise NoEdit("braces around a member's initialiser are left out")
+        elif braced:
+            raise NoEdit("a single value stands in braces")
+        else:
+            statement = target + b" = " + text + b";"
+        bits = layout.data_bits(type_) << offset
+        return Assignments((Assignment(statement, item.start, item.end),), bits)
+
+
+def _width(type_: Type) -> int:
+    """The bits of a member, its own padding too; a bitfield has none."""
+    return 8 * type_.size if type_.is_record or type_.is_array else 0
+
+
+def _after(places: Sequence[_Target], path: bytes) -> int:
+    """Which place follows the member that a designator begins with."""
+    step = _STEP.match(path)
+    names = [name for name, *_ in places]
+    return names.index(step[0]) + 1 if step and step[0] in names else len(places)
 
 
 def _union_around(type_: Type, place: int) -> int:
@@ -191,35 +261,6 @@ def _designated(type_: Type, path: bytes) -> _Target:
     return path, type_, offset, bits
 
 
-def _value(
-    source: Source, item: _Item, node: Node, target: bytes, type_: Type, offset: int, bits: int, out: Assignments
-) -> None:
-    if type_.is_const:
-        raise NoEdit("it has a const member")
-    literal = _LITERAL_HEAD.match(source.code, item.value, item.end)
-    opening = literal.end() if literal else item.value
-    inner = next(node.find("INIT_LIST_EXPR"), None)
-    aggregate = type_.is_record or type_.is_array
-    if aggregate and source.code[opening : opening + 1] == b"{" and inner is not None:
-        if closing(source, opening) != item.end:
-            raise NoEdit("a value is not understood")
-        _list(source, inner, opening, target, type_, offset, out)
-        out.given |= bits
-        return
-    out.bits |= bits
-    out.given |= bits
-    text = source.data[item.value : item.end]
-    if type_.is_array:
-        statement = _copy(target, text, type_)
-    elif type_.is_record and not node.type.is_record:
-        raise NoEdit("braces around a member's initialiser are left out")
-    elif source.code[opening : opening + 1] == b"{":
-        raise NoEdit("a single value stands in braces")
-    else:
-        statement = target + b" = " + text + b";"
-    out.made.append(Assignment(statement, item.start, item.end))
-
-
 def _copy(target: bytes, text: bytes, array: Type) -> bytes:
     string = _STRING.match(text)
     if not string or array.pointee.size != 1:
@@ -233,17 +274,22 @@ def _copy(target: bytes, text: bytes, array: Type) -> bytes:
     return b"__builtin_memcpy(" + target + b", " + text + b", sizeof(" + size + b"));"
 
 
-def lines(source: Source, opening: int, made: list[Assignment], indent: bytes) -> list[bytes]:
-    """The assignments as lines without their indentation, with the comments of the list between or behind them."""
+def lines(unit: Unit, items: Node, opening: int, made: Sequence[Assignment], indent: bytes) -> list[bytes]:
+    """The assignments as lines without their indentation, with the comments and directives of the list between or
+    behind them. A line that begins with `#` is a directive."""
+    source = unit.source_of(items)
     end = closing(source, opening)
     found: list[bytes] = []
-    inside = [c for c in source.comments if opening < c[0] < end]
-    pending = [c for c in inside if not any(a.start <= c[0] < a.end for a in made)]
+    directives = [span for span in unit.directives(items.path) if opening < span[0] < end]
+    if any(not _CONDITION.match(source.code, start) for start, _ in directives):
+        raise NoEdit("a preprocessor line stands in the initialiser")
+    comments = [c for c in source.comments if not any(start <= c[0] < stop for start, stop in directives)]
+    inside = [span for span in (*comments, *directives) if opening < span[0] < end]
+    pending = sorted(span for span in inside if not any(a.start <= span[0] < a.end for a in made))
     for number, assignment in enumerate(made):
         while pending and pending[0][0] < assignment.start:
-            start, stop = pending.pop(0)
-            found.append(_dedent(source, start, stop, indent))
-        text = _dedent_text(source, assignment, indent)
+            found.append(_dedent(source, *pending.pop(0), indent))
+        text = _shift(assignment.text, source.indent(assignment.start), indent)
         following = made[number + 1].start if number + 1 < len(made) else end
         if pending and pending[0][0] < following and b"\n" not in source.data[assignment.end : pending[0][0]]:
             start, stop = pending[0]
@@ -255,11 +301,7 @@ def lines(source: Source, opening: int, made: list[Assignment], indent: bytes) -
 
 
 def _dedent(source: Source, start: int, stop: int, indent: bytes) -> bytes:
-    return _shift(source.data[start:stop].rstrip(), source.indent(start), indent)
-
-
-def _dedent_text(source: Source, assignment: Assignment, indent: bytes) -> bytes:
-    return _shift(assignment.text, source.indent(assignment.start), indent)
+    return _shift(source.data[start:stop].strip(), source.indent(start), indent)
 
 
 def _shift(text: bytes, old: bytes, new: bytes) -> bytes:

@@ -91,10 +91,15 @@ def has_bitfields(type_: Type) -> bool:
     return any(m.bitfield or has_bitfields(m.type) for m in members(type_))
 
 
-def describe(type_: Type, unset: int) -> str:
-    """What a set of bits of a record is, in words: "`comm` and 3 padding bytes after `kind`", "12 spare bits"."""
+def describe(type_: Type, unset: int, text: int = 0) -> str:
+    """What a set of bits of a record is, in words: "`comm` and 3 padding bytes after `kind`", "12 spare bits". Of a
+    member in the bits `text` only the end is meant."""
     holes = unset & ~data_bits(type_)
-    names = [f"`{m.name}`" for m in members(type_) if m.name and m.bits & unset]
+    names = [
+        ("the end of " if m.bits & unset == m.bits & unset & text else "") + f"`{m.name}`"
+        for m in members(type_)
+        if m.name and m.bits & unset
+    ]
     said = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more members"]
     if unset & ~holes and not said:
         said = ["members of a union"]

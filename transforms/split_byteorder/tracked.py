@@ -42,6 +42,14 @@ def root(unit: Unit, access: Node) -> Root | None:
         return None
     if any(link.kind is Kind.HEADER for way in proof.ways for link in way.chain):
         return Root.HEADER
+    # BCC tracks these by version, and an explicit read is right in each.
+    doubtful = any(
+        link.kind in (Kind.EVENT, Kind.LIKELY_EVENT) or (link.kind is Kind.IN_MAP and "member" in link.what)
+        for way in proof.ways
+        for link in way.chain
+    )
+    if doubtful:
+        return Root.KERNEL
     in_place = through.path == unit.path and not _is_behind_its_calls(unit, through)
     return Root.TRACKED if proof.is_tracked and in_place and not _is_element_by_macro(unit, access) else Root.KERNEL
 

@@ -20,11 +20,13 @@ or an explicit probe read is not tracked.
 from __future__ import annotations
 
 from ebpffix.analysis.provenance.access import is_evaluated, is_load, is_written, pointer
+from ebpffix.analysis.provenance.attached import HOSTS
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Proof, Space, unknown
 from ebpffix.analysis.provenance.tracer import Tracer
 from ebpffix.frontend import Node, Unit
 
 __all__ = [
+    "HOSTS",
     "Kind",
     "Link",
     "Origin",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ebpffix.analysis.programs import Kind as Place
+from ebpffix.analysis.provenance.attached import Attached
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, unknown
-from ebpffix.analysis.provenance.programs import Program
 from ebpffix.fix import BCC
 from ebpffix.frontend import Type, Unit
-from ebpffix.kernel import program_types as attached
 from ebpffix.kernel import user_space
 from ebpffix.kernel.user_space import Side
 
@@ -25,6 +25,11 @@ _ARRAYS = frozenset(("regs", "gprs", "gpr", "uregs"))
 _NETWORK = frozenset(("__sk_buff", "xdp_md", "sk_msg_md", "sk_reuseport_md", "bpf_sockopt"))
 _PACKET = frozenset(("data", "data_end", "data_meta", "optval", "optval_end"))
 _SECURITY = re.compile(r"(?:bpf_lsm_|security_)")
+
+
+# Bits before the arguments in the record of a system call's tracepoint: a word that the kernel keeps to itself (the
+# address of its registers while programs run), and the number of the call.
+_ARGUMENTS_FROM = 128
 
 
 def of_kernel(unit: Unit, type_: Type) -> str:
@@ -56,34 +61,34 @@ class Given:
 
     # -- arguments
 
-    def parameter(self, program: Program, index: int, type_: Type, text: bytes, what: str) -> Ways:
+    def parameter(self, program: Attached, index: int, type_: Type, text: bytes, what: str) -> Ways:
         """A parameter of a program behind its context, counted from 0; `text` is its declaration."""
         found = self.argument(program, index, type_, what)
         if found[0].space is Space.UNKNOWN and b"__user" in text:
             return self._one(Space.USER, Kind.MARKED, what)
         return found
 
-    def argument(self, program: Program, index: int, type_: Type, what: str) -> Ways:
+    def argument(self, program: Attached, index: int, type_: Type, what: str) -> Ways:
         """An argument of what a program is attached to, where it is used as `type_` (a number for not known)."""
-        setting, target = program.setting, program.target
-        if setting is attached.Kind.SYSTEM_CALL:
+        kind, target = program.kind, program.target
+        if kind is Place.SYSTEM_CALL:
             return self._one(Space.USER, Kind.SYSTEM_CALL, what)
-        if setting is attached.Kind.USER:
+        if kind is Place.USER:
             return self._one(Space.USER, Kind.USER_PROBE, what)
-        if setting is attached.Kind.RAW:
+        if kind is Place.RAW:
             return self._raw(program, index, type_, what)
-        if setting is attached.Kind.TYPED:
+        if kind is Place.TYPED:
             return self._typed(program, index, type_, what)
-        if setting not in (attached.Kind.FUNCTION, attached.Kind.UNKNOWN):
-            return unknown(f"{what} of a program on {setting.value}")
+        if kind not in (Place.FUNCTION, Place.UNKNOWN):
+            return unknown(f"{what} of a program on {kind.value}")
         wanted = self._name(type_)
         if user_space.is_wrapper(target) or (user_space.is_system_call(target) and wanted in REGISTERS):
             none = f"{what} of `{target}`, which has one argument"
             return self._kernel(Kind.REGISTERS, what) if index == 0 else unknown(none)
         side = user_space.argument(target, index) if target else None
         if side is Side.USER:
-            kind = Kind.SYSTEM_CALL if user_space.is_system_call(target) else Kind.ARGUMENT
-            return self._one(Space.USER, kind, f"{what} of `{target}`")
+            link = Kind.SYSTEM_CALL if user_space.is_system_call(target) else Kind.ARGUMENT
+            return self._one(Space.USER, link, f"{what} of `{target}`")
         if side is Side.EITHER:
             return self._number(f"{what} of `{target}`, of user space in some kernels only")
         if of_kernel(self.unit, type_) and wanted not in REGISTERS:
@@ -99,14 +104,14 @@ class Given:
     def _name(self, type_: Type) -> str:
         return type_.pointee.name if type_.is_pointer else ""
 
-    def _raw(self, program: Program, index: int, type_: Type, what: str) -> Ways:
+    def _raw(self, program: Attached, index: int, type_: Type, what: str) -> Ways:
         if program.target in ("sys_enter", "sys_exit"):
             return self._kernel(Kind.REGISTERS, what) if index == 0 else unknown(f"{what} is no pointer")
         if of_kernel(self.unit, type_):
             return self._kernel(Kind.EVENT, what)
         return self._kernel(Kind.LIKELY_EVENT, what, plain=True) if type_.is_pointer else unknown(what)
 
-    def _typed(self, program: Program, index: int, type_: Type, what: str) -> Ways:
+    def _typed(self, program: Attached, index: int, type_: Type, what: str) -> Ways:
         target = program.target
         registers = target in ("sys_enter", "sys_exit") or user_space.is_wrapper(target)
         if registers and index == 0:
@@ -123,9 +128,19 @@ class Given:
 
     # -- the context
 
-    def context_field(self, program: Program | None, record: str, name: str, index: int | None, type_: Type) -> Ways:
-        """What a field of the context holds (an element of one, where `index` is known), used as `type_`."""
-        what = f"ctx->{name}" + (f"[{index}]" if index is not None else "")
+    def context_field(
+        self,
+        program: Attached | None,
+        record: str,
+        name: str,
+        index: int | None,
+        type_: Type,
+        *,
+        offset: int | None = None,
+    ) -> Ways:
+        """What a field of the context, at `offset` bits, holds (an element of one, where `index` is known), used as
+        `type_`."""
+        what = f"`ctx->{name}" + (f"[{index}]`" if index is not None else "`")
         if record in _NETWORK:
             if name in _PACKET:
                 return self._one(Space.PACKET, Kind.OWN, "the packet")
@@ -136,34 +151,37 @@ class Given:
             return unknown(f"{what}: of which program is not known")
         if record in REGISTERS:
             return self._register(program, name, index, type_, what)
-        if record == "bpf_raw_tracepoint_args" or program.setting in (attached.Kind.RAW, attached.Kind.TYPED):
+        if record == "bpf_raw_tracepoint_args" or program.kind in (Place.RAW, Place.TYPED):
             return self.argument(program, index, type_, what) if index is not None else unknown(what)
-        if program.setting is attached.Kind.SYSTEM_CALL_EVENT:
+        if program.kind is Place.SYSTEM_CALL_EVENT:
+            if offset is not None and offset < _ARGUMENTS_FROM:
+                return unknown(f"{what} is none of the system call's arguments")
             return self._one(Space.USER, Kind.SYSTEM_CALL, what)
-        if program.setting is attached.Kind.EVENT:
+        if program.kind is Place.EVENT:
             if of_kernel(self.unit, type_):
-                return self._kernel(Kind.EVENT, what, plain=True)
-            return self._kernel(Kind.LIKELY_EVENT, what, plain=True) if type_.is_pointer else unknown(what)
-        if type_.is_pointer and not is_plain(type_) and program.setting is attached.Kind.OTHER:
+                return self._kernel(Kind.EVENT, what)
+            return self._kernel(Kind.LIKELY_EVENT, what) if type_.is_pointer else unknown(what)
+        if type_.is_pointer and not is_plain(type_) and program.kind is Place.OTHER:
             return self._one(Space.KERNEL, Kind.ARGUMENT, what, trusted=True)
         return unknown(what)
 
-    def _register(self, program: Program, name: str, index: int | None, type_: Type, what: str) -> Ways:
-        if program.setting is attached.Kind.USER:
+    def _register(self, program: Attached, name: str, index: int | None, type_: Type, what: str) -> Ways:
+        if program.kind is Place.USER:
             return self._one(Space.USER, Kind.USER_PROBE, what)
         number = _ARGUMENTS.get(name, index if name in _ARRAYS else None)
         if number is not None:
             return self.argument(program, number, type_, what)
         if of_kernel(self.unit, type_) and self._name(type_) not in REGISTERS:
             return self._kernel(Kind.ARGUMENT, what)
-        if name in _STACK and program.setting is attached.Kind.FUNCTION:
+        if name in _STACK and program.kind is Place.FUNCTION:
             return self._kernel(Kind.STACK_POINTER, what, plain=True)
         return unknown(f"{what}: what the register holds is not known")
 
     # -- kernel memory
 
-    def member(self, where: Origin, record: str, name: str, type_: Type, *, declared: bool) -> Ways:
-        """What a member of a structure in kernel memory holds; `type_` is its own if it is `declared`, else as used."""
+    def member(self, where: Origin, record: str, name: str, own: Type | None, used: Type) -> Ways:
+        """What a member of a structure in kernel memory holds; `own` is its type, where clang knows it, `used` that of
+        what it is used as."""
         what = f"{record.partition('___')[0]}.{name}"
         if record in REGISTERS:
             kind = Kind.USER_REGISTER if where.has_registers else Kind.LIKELY_REGISTER
@@ -173,11 +191,14 @@ class Given:
             return self._one(Space.USER, Kind.USER_MEMBER, what)
         if side is Side.EITHER:
             return unknown(f"`{what}` may hold either")
-        if not type_.is_pointer and (declared or type_.size < 8):
+        while own is not None and own.is_array:
+            own = own.pointee
+        type_ = own if own is not None and own.is_pointer else used
+        if (own is not None and not own.is_pointer and not of_kernel(self.unit, used)) or type_.size < 8:
             return unknown(f"`{what}` is a number")
         plain = is_plain(type_)
         trusted = where.trusted and not plain
-        certain = type_.is_pointer and not type_.is_void_pointer
+        certain = (own is None or own.is_pointer) and type_.is_pointer and not type_.is_void_pointer
         tracked = where.tracked and self.unit.dialect == BCC
         kind = Kind.MEMBER if certain else Kind.LIKELY_MEMBER
         return self._one(Space.KERNEL, kind, what, trusted=trusted, tracked=tracked)

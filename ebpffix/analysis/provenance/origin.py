@@ -54,6 +54,7 @@ class Kind(Enum):
     READ = "read by `{}`", True
     SUM = "`{}`, a sum of two numbers", False
     USER_SPACE_WRITES = "user space may write `{}` too", False
+    OTHERS_WRITE = "another program writes `{}` too", False
     # Sources: here the address was made.
     OWN = "{}", True
     HELPER = "what `{}` gives", True
@@ -61,7 +62,7 @@ class Kind(Enum):
     ARGUMENT = "{}, an argument of a kernel function", True
     STACK_POINTER = "{}, the kernel's stack", True
     LIKELY_ARGUMENT = "{}, a plain pointer that a kernel function gets", False
-    MARKED = "`{}` is marked __user", False
+    MARKED = "{} is marked __user", False
     SYSTEM_CALL = "{}, an argument of a system call", True
     REGISTERS = "{}, the registers of a system call", True
     USER_REGISTER = "{}, a register of user space", True

@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
+from ebpffix.analysis.maps import describe, map_decl
 from ebpffix.analysis.programs import context
+from ebpffix.analysis.provenance.attached import HOSTS, Attached, attached
 from ebpffix.analysis.provenance.given import REGISTERS, Given, of_kernel
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, join, unknown
-from ebpffix.analysis.provenance.programs import HOSTS, Program, Programs
 from ebpffix.analysis.provenance.stores import CALLBACKS, READ, Path, Store, Stores, field, path_of
 from ebpffix.fix import BCC
 from ebpffix.frontend import MapCall, Node, Type, Unit
+from ebpffix.sources.user_space import squeezed
 
 _DEPTH = 40  # steps of following; deeper is unknown
 _ROUNDS = 4  # of a variable that is set from itself
@@ -28,8 +30,9 @@ _TYPED = re.compile(
     r"|bpf_tcp_sock\Z|bpf_kptr_xchg\Z|bpf_sock_from_file\Z|bpf_obj_new\w*\Z|bpf_rdonly_cast\Z"
 )
 _PARAMETER = re.compile(r"PT_REGS_PARM[1-6]\Z")
+_ITSELF = frozenset((Kind.SET, Kind.GIVEN, Kind.RETURNED, Kind.NUMBER))  # links that hand an argument on as it is
 _SAME = frozenset(("__builtin_preserve_access_index", "__builtin_expect", "bpf_kptr_deref", "__builtin_assume_aligned"))
-_BACK = re.compile(r"inet_sk|inet_csk|tcp_sk|udp_sk|unix_sk|raw_sk|inet_reqsk|inet_twsk|inet6_sk|ipv6_sk")
+_BACK = re.compile(r"inet_sk|inet_csk|tcp_sk|udp_sk|unix_sk|raw_sk|inet_reqsk|inet_twsk|inet6_sk|ipv6_sk|TCP_SKB_CB")
 
 
 class Tracer:
@@ -38,7 +41,7 @@ class Tracer:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.stores = Stores(unit)
-        self.programs = Programs(unit)
+        self._attached: dict[int, Attached | None] = {}
         self.given = Given(unit)
         self._known: dict[object, Ways] = {}
         self._assumed: dict[object, Ways] = {}  # of what is being followed, as far as it is known
@@ -67,6 +70,12 @@ class Tracer:
             self._known[key] = found
         return found
 
+    def attached(self, function: Node) -> Attached | None:
+        """What a function is attached to as a program; None for one that is none."""
+        if function.decl not in self._attached:
+            self._attached[function.decl] = attached(self.unit, function)
+        return self._attached[function.decl]
+
     # -- expressions
 
     def value(self, node: Node, depth: int = _DEPTH) -> Ways:
@@ -84,6 +93,8 @@ class Tracer:
             return _NOTHING
         find = getattr(self, "_" + bare.kind.lower(), None)
         found: Ways = find(bare, depth - 1) if find else unknown(f"`{_short(bare)}`")
+        if bare.operator == "&" and bare.kind == "UNARY_OPERATOR":
+            return found  # what a member is says nothing of where the structure around it lies
         return self._typed(node, found)
 
     def _typed(self, node: Node, found: Ways) -> Ways:
@@ -129,10 +140,10 @@ class Tracer:
         found = []
         for where in self.value(node.children[0], depth) if number is not None else ():
             function = self.stores.functions.get(where.object)
-            program = self.programs.of(function) if where.space is Space.CTX and function is not None else None
+            program = self.attached(function) if where.space is Space.CTX and function is not None else None
             if program is not None and number is not None:
                 index = int(number.name.removeprefix("PT_REGS_PARM")[0]) - 1
-                found.append(self.given.argument(program, index, _wanted(node), number.name))
+                found.append(self.given.argument(program, index, _wanted(node), f"`{number.name}`"))
         return join(found) or unknown(f"`{_short(node)}` was not understood")
 
     def _unary_operator(self, node: Node, depth: int) -> Ways:
@@ -250,7 +261,7 @@ class Tracer:
         """What a parameter of a function is given: by the kernel where it is a program, and by all that call it."""
         parameters = function.parameters
         index = next((i for i, p in enumerate(parameters) if p.decl == decl), -1)
-        program = self.programs.of(function)
+        program = self.attached(function)
         found: list[Ways] = []
         if program is not None:
             found.append(self._of_program(program, index, parameters, target))
@@ -269,10 +280,10 @@ class Tracer:
             return unknown(f"nothing is seen to call `{function.name}`")
         return join(found)
 
-    def _of_program(self, program: Program, index: int, parameters: list[Node], target: Node) -> Ways:
+    def _of_program(self, program: Attached, index: int, parameters: list[Node], target: Node) -> Ways:
         if index == 0:
             return _own(Space.CTX, "the context", program.function.decl)
-        return self.given.parameter(program, index - 1, target.type, parameters[index].text, target.name)
+        return self.given.parameter(program, index - 1, target.type, parameters[index].text, f"`{target.name}`")
 
     def _from_call(self, call: Node, index: int, function: Node, depth: int) -> Ways:
         if len(call.arguments) <= index:
@@ -311,7 +322,7 @@ class Tracer:
             if one.decl in seen:
                 continue
             seen.add(one.decl)
-            if self.programs.of(one) is not None or one.decl in self.stores.tabled:
+            if self.attached(one) is not None or one.decl in self.stores.tabled:
                 return True
             if not one.is_static and not self._has_programs:
                 return True
@@ -320,7 +331,7 @@ class Tracer:
 
     @cached_property
     def _has_programs(self) -> bool:
-        return any(self.programs.of(f) is not None for f in self.stores.functions.values())
+        return any(self.attached(f) is not None for f in self.stores.functions.values())
 
     # -- memory
 
@@ -372,9 +383,7 @@ class Tracer:
 
     def _from_kernel(self, where: Origin, path: Path, type_: Type, name: str) -> Ways:
         if path:
-            last, declared = path[-1], path[-1].type
-            used = declared if declared is not None and (declared.is_pointer or not type_.is_pointer) else type_
-            found = self.given.member(where, last.record, last.name, used, declared=declared is not None)
+            found = self.given.member(where, path[-1].record, path[-1].name, path[-1].type, type_)
             known = [w for w in found if w.space is not Space.UNKNOWN]
             return tuple(Origin(w.space, (*w.chain, *where.chain), w.trusted, w.tracked) for w in known) or found
         if type_.is_pointer and of_kernel(self.unit, type_):
@@ -385,13 +394,14 @@ class Tracer:
 
     def _from_context(self, where: Origin, path: Path, type_: Type, at: Node) -> Ways:
         function = self.stores.functions.get(where.object)
-        program = self.programs.of(function) if function is not None else None
+        program = self.attached(function) if function is not None else None
         index = None
         if at.kind == "ARRAY_SUBSCRIPT_EXPR":
             index = at.children[1].constant
         if not path:
             return self.given.context_field(program, "bpf_raw_tracepoint_args", "", index, type_)
-        return self.given.context_field(program, path[-1].record, path[-1].name, index, type_)
+        record, name, offset = path[-1].record, path[-1].name, path[0].offset
+        return self.given.context_field(program, record, name, index, type_, offset=offset)
 
     # -- what was stored
 
@@ -572,7 +582,11 @@ class Tracer:
         found = self._settled(("map", where.object, path), lambda: self._written(where.object, path, type_, depth))
         name = self.map_name(where.object)
         what = f"map `{name}`" + "".join(f", member `{f.name}`" for f in path[-1:])
-        followed = self.unit.dialect == BCC and not path
+        if self.unit.user_space.may_write(name):
+            found = tuple(way.after(Kind.USER_SPACE_WRITES, name) for way in found)
+        if squeezed(name) in self.unit.user_space.programs and self._is_shared(where.object):
+            found = tuple(way.after(Kind.OTHERS_WRITE, name) for way in found)
+        followed = self.unit.dialect == BCC
         return tuple(
             Origin(w.space, w.chain, False, w.tracked and followed, w.object).after(Kind.IN_MAP, what) for w in found
         )
@@ -618,6 +632,15 @@ class Tracer:
                 found += self.stores.through(parameters[2].decl, function)
         return found
 
+    def _is_shared(self, decl: int) -> bool:
+        """Whether other programs may reach a map: it stands in a header, or is pinned or exported."""
+        declared = next((d for d in self.unit.declarations if d.decl == decl), None)
+        if declared is None or declared.path != self.unit.path or declared.is_extern:
+            return True
+        named = next((c.map for c in self.unit.map_calls if map_decl(c.map) == decl), None)
+        known = describe(self.unit, named) if named is not None else None
+        return known is not None and known.shared
+
     def _is_handed_on(self, decl: int) -> bool:
         """Whether a map stands in the initialiser of another one, or is named in a way that is no map operation."""
         others = (d for d in self.unit.declarations if d.kind == "VAR_DECL" and d.decl != decl)
@@ -635,8 +658,8 @@ def _own(space: Space, what: str, object_: int = 0) -> Ways:
 def _as_kernel(way: Origin, structure: str) -> Origin:
     """A way that is not known, of a pointer to a structure of the kernel's own: certain of what a kernel function got,
     else likely."""
-    end = way.chain[-1]
-    last = Link(Kind.ARGUMENT, end.what) if end.kind is Kind.NUMBER else Link(Kind.TYPE, f"struct {structure}")
+    end, is_itself = way.chain[-1], all(link.kind in _ITSELF for link in way.chain)
+    last = Link(Kind.ARGUMENT, end.what) if is_itself else Link(Kind.TYPE, f"struct {structure}")
     return Origin(Space.KERNEL, (*way.chain[:-1], last))
 
 

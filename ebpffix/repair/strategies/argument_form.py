@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ebpffix.editing.hoist import can_move
+from ebpffix.editing.statements import local_name
 from ebpffix.fix import Edit, Span
 from ebpffix.frontend import Node
-from ebpffix.repair import locate
+from ebpffix.repair import locate, place
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
 STRATEGY = Strategy(
@@ -46,10 +48,25 @@ def _address(refusal: Refusal, call: Node, argument: Node, register: int) -> Ite
     wanted = _size(refusal, register)
     size = value.type.size
     if wanted is not None and wanted != size:
+        yield from _copied(refusal, call, argument, wanted)
         return
     edit = Edit(argument.path, argument.start, argument.end, b"&" + value.text)
     says = f"{call.name} reads the {size} bytes of {value.name}, not what stands at that address"
     yield Candidate((edit,), Effect.EXACT, says, Span(call.path, call.start, call.end))
+
+
+def _copied(refusal: Refusal, call: Node, argument: Node, size: int) -> Iterator[Candidate]:
+    """A copy of the size that the map wants, of a number that is wider or narrower."""
+    unit, value, function = refusal.unit, argument.uncast, call.function
+    statement = place.standing(call.statement)
+    if function is None or size not in (1, 2, 4, 8) or not can_move(value, statement):
+        return
+    name = local_name(unit, function, value.text + b"%d" % (8 * size), ())
+    line = b"__u%d %s = %s;" % (8 * size, name, value.text)
+    if edits := place.before(unit, statement, [line]):
+        edit = Edit(argument.path, argument.start, argument.end, b"&" + name)
+        says = f"{call.name} reads the low {size} bytes of {value.name}"
+        yield Candidate((*edits, edit), Effect.CHANGING, says, Span(call.path, call.start, call.end))
 
 
 def _size(refusal: Refusal, register: int) -> int | None:

@@ -42,6 +42,7 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
     nodes = locate.expressions(refusal.unit, step, *packet.ACCESS)
     for access in packet.accesses(refusal.unit, nodes):
         yield from _guarded(refusal, statement, access.node, access.past, access.whole)
+        yield from _in_callers(refusal, access.base)
     yield from _wider(refusal)
 
 
@@ -62,12 +63,45 @@ def _guarded(refusal: Refusal, statement: Node, node: Node, past: bytes, whole: 
     target = place.standing(statement)
     if end is None:
         return
+    yield from _in_condition(refusal, statement, node, past, end)
     at = Span(statement.path, statement.start, statement.end)
     for action in place.leaving(unit, target):
         if edits := place.guard(unit, target, past + b" > " + end, action):
             always = target is statement and evaluated(node, statement) is Place.ONCE
             says = f"packets that end before `{past.decode(errors='replace')}`: `{action.decode()}`"
             yield Candidate(tuple(edits), Effect.EXACT if whole and always else Effect.EARLY, says, at)
+
+
+def _in_condition(refusal: Refusal, statement: Node, node: Node, past: bytes, end: bytes) -> Iterator[Candidate]:
+    """The comparison as a part of the condition that the access stands in, where that is not always evaluated."""
+    unit = refusal.unit
+    part = place.condition_part(node, statement)
+    once = place.standing(statement) is statement and evaluated(node, statement) is Place.ONCE
+    if part is None or once or not unit.editable(part.path, part.start, part.end):
+        return
+    text = part.text
+    if part.bare.operator in ("||", "?") or part.bare.kind == "CONDITIONAL_OPERATOR":
+        text = text if text.startswith(b"(") else b"(" + text + b")"
+    edit = Edit(part.path, part.start, part.end, past + b" <= " + end + b" && " + text)
+    says = f"where packets end before `{past.decode(errors='replace')}` the condition does not hold"
+    yield Candidate((edit,), Effect.EXACT, says, Span(statement.path, statement.start, statement.end))
+
+
+def _in_callers(refusal: Refusal, base: Node) -> Iterator[Candidate]:
+    """A function that gets the pointer and does not know the packet's end: its callers check."""
+    unit, function, target = refusal.unit, base.function, base.uncast.declaration
+    if function is None or target is None or target.kind != "PARM_DECL" or packet.end_of(unit, base) is not None:
+        return
+    number = next((n for n, p in enumerate(function.parameters) if p.decl == target.decl), None)
+    size = base.type.pointee.size
+    for mention in unit.mentions(function):
+        call = mention.outer
+        if number is None or size <= 0 or call is None or call.kind != "CALL_EXPR" or number >= len(call.arguments):
+            continue
+        argument = call.arguments[number].uncast
+        cast = b"" if argument.type.is_void_pointer else b"(void *)"
+        past = cast + argument.text + b" + sizeof(" + base.type.pointee.spelling.encode() + b")"
+        yield from _guarded(refusal, call.statement, call, past, False)
 
 
 def _wider(refusal: Refusal) -> Iterator[Candidate]:

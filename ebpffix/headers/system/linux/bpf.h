@@ -1,8 +1,9 @@
 /* <linux/bpf.h> for machines without the kernel's user-space headers: the constants, contexts and records that eBPF
  * programs name. For parsing by libclang alone. Names, numbers and members are those of a 6.18 kernel's BTF. Behind a
  * vmlinux.h only the macros are left to give. */
-#ifndef __LINUX_BPF_H__
+#if !defined(__LINUX_BPF_H__) && !defined(_UAPI__LINUX_BPF_H__)
 #define __LINUX_BPF_H__
+#define _UAPI__LINUX_BPF_H__ /* as a copy of the kernel's own file is guarded */
 
 #ifndef EBPFFIX_VMLINUX
 #include <linux/types.h>

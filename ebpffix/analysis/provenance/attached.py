@@ -1,0 +1,68 @@
+"""What programs are attached to, with what the host says of it: a section can be overruled by the loader, and a program
+of BCC may say nothing by its name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ebpffix.analysis.programs import By, Kind, context, program_of
+from ebpffix.fix import BCC
+from ebpffix.frontend import Node, Unit
+
+# Files that may say how a program is attached, or write its maps.
+HOSTS = (".py", ".go", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs", ".lua")
+
+_REGISTERS = ("pt_regs", "user_pt_regs")
+_ATTACH = re.compile(
+    rb"(attach_[ku](?:ret)?probe|attach_tracepoint|attach_raw_tracepoint|enable_probe)\s*"
+    rb"\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
+)
+_EVENT = re.compile(rb"event\s*=\s*b?[\"'](\w+)[\"']|\(?\s*b?[\"'](\w+)[\"']")
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A program, what it is attached to (UNKNOWN: a probe of the kernel or of user space, not known which), and the
+    function or event by name, "" where that is not known."""
+
+    function: Node
+    kind: Kind
+    target: str = ""
+
+
+def attached(unit: Unit, function: Node) -> Attached | None:
+    """What the program that a function is, is attached to; None for a function that is no program."""
+    program = program_of(unit, function)
+    if program is None:
+        return None
+    record, kind = context(function), program.kind
+    if unit.dialect == BCC and program.by is By.HOST and record in _REGISTERS and kind is Kind.FUNCTION:
+        return _by_host(unit, function)
+    if kind is Kind.EVENT and program.where.startswith(("syscalls", "raw_syscalls")):
+        kind = Kind.SYSTEM_CALL_EVENT
+    if kind is Kind.FUNCTION and unit.user_space.may_attach(program.name):
+        return Attached(function, Kind.UNKNOWN)
+    if kind is Kind.OTHER and record in _REGISTERS:
+        return Attached(function, Kind.UNKNOWN)
+    return Attached(function, kind, program.target.partition("+")[0])
+
+
+def _by_host(unit: Unit, function: Node) -> Attached:
+    """How the host says that a program of BCC is attached, where it does."""
+    name, found = function.name.encode(), set[tuple[Kind, str]]()
+    for text in unit.neighbours(*HOSTS):
+        for match in _ATTACH.finditer(text) if name in text else ():
+            if not re.search(rb"[\"'`]%s[\"'`]" % name, match[2]):
+                continue
+            if match[1].startswith((b"attach_u", b"enable")):
+                found.add((Kind.USER, ""))
+                continue
+            event = _EVENT.search(match[2])
+            target = (event[1] or event[2]).decode() if event else ""
+            kind = Kind.FUNCTION if match[1].startswith(b"attach_k") else Kind.RAW
+            found.add((kind, "" if target == function.name else target))
+    kinds = {kind for kind, _ in found}
+    if len(kinds) != 1:
+        return Attached(function, Kind.UNKNOWN)
+    return Attached(function, kinds.pop(), found.pop()[1] if len(found) == 1 else "")

@@ -1,0 +1,101 @@
+"""What a project's user space does with its eBPF programs, by the text of its files: whose maps it writes, what it
+attaches to functions of user space; and which maps each eBPF program writes.
+
+Names are compared without case and underscores, for generated code changes both (`socks_by_id`, `SocksById`). All that
+may be a write counts as one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_LANGUAGES = (".c", ".cc", ".cpp", ".cxx", ".go", ".py", ".rs", ".lua")
+_MOST_BYTES = 1 << 20  # of one file: what is larger was generated
+_MOST_FILES = 20_000
+
+# An entry is written; and the maps that a file gets hold of, all of which it may write then.
+_WRITES = re.compile(
+    rb"map_update_|map__update_|\.\s*(?:Put|Update\w*|BatchUpdate|update\w*|insert|set_?\w*)\s*\(|\]\s*=(?!=)"
+)
+_HOLDS = re.compile(
+    rb"maps(?:\(\))?\s*(?:\.|->)\s*(\w+)|\b[oO]bjs?\w*\.(\w+)"
+    rb"|(?:find_map\w*|GetMap|get_table|get_map|map|map_mut|take_map|Table|Maps)\s*[(\[][^\"')\]\n]{0,60}[\"'](\w+)[\"']"
+    rb"|\w\s*\[\s*b?[\"'](\w+)[\"']\s*\]"
+)
+_ATTACHES = re.compile(
+    rb"(?:attach_u(?:ret)?probe|attach_usdt|AttachU(?:ret)?[Pp]robe|\.U(?:ret)?probe(?:Multi)?)\w*\s*\(([^;]{0,300})"
+)
+_WORD = re.compile(rb"[A-Za-z_]\w+")
+_BPF_WRITE = re.compile(rb"bpf_map_(?:update|push)_elem\s*\(\s*&\s*(\w+)")
+
+
+def squeezed(name: str | bytes) -> str:
+    text = name if isinstance(name, str) else name.decode("latin-1")
+    return text.replace("_", "").lower()
+
+
+@dataclass(frozen=True)
+class UserSpace:
+    """`writes` are maps that user space may write, `attaches` words that stand where something is attached to a
+    function of user space, `programs` maps that other programs of the project write; all squeezed and sorted.
+    `is_whole` says whether all files were looked at."""
+
+    writes: tuple[str, ...] = ()
+    attaches: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    is_whole: bool = True
+
+    def may_write(self, name: str) -> bool:
+        """Whether user space may write a map of this name."""
+        return not self.is_whole or squeezed(name) in self.writes
+
+    def may_attach(self, name: str) -> bool:
+        """Whether a program of this name may be attached to a function of user space."""
+        return squeezed(name) in self.attaches
+
+
+@dataclass
+class Project:
+    """The user space of one project, its files read once."""
+
+    files: Iterable[str]
+    _writes: set[str] = field(default_factory=set)
+    _attaches: set[str] = field(default_factory=set)
+    _programs: dict[Path, frozenset[str]] = field(default_factory=dict)
+    _is_whole: bool = True
+    _is_read: bool = False
+
+    def beside(self, sources: Iterable[Path]) -> UserSpace:
+        """What is done beside a program that is made of these files."""
+        if not self._is_read:
+            self._read()
+        own = set(sources)
+        others = frozenset[str]().union(*(names for path, names in self._programs.items() if path not in own))
+        return UserSpace(
+            tuple(sorted(self._writes)), tuple(sorted(self._attaches)), tuple(sorted(others)), self._is_whole
+        )
+
+    def _read(self) -> None:
+        self._is_read = True
+        wanted = [path for path in self.files if path.endswith((*_LANGUAGES, ".h"))]
+        self._is_whole = len(wanted) <= _MOST_FILES
+        for path in wanted[:_MOST_FILES]:
+            try:
+                with open(path, "rb") as file:
+                    data = file.read(_MOST_BYTES)
+            except OSError:
+                continue
+            self._take(path, data)
+
+    def _take(self, path: str, data: bytes) -> None:
+        if b"bpf_map_" in data and (found := frozenset(squeezed(name) for name in _BPF_WRITE.findall(data))):
+            self._programs[Path(path)] = found
+        if path.endswith((".h", ".bpf.c")) or b"SEC(" in data:
+            return
+        if _WRITES.search(data):
+            self._writes.update(squeezed(word) for match in _HOLDS.finditer(data) for word in match.groups() if word)
+        for match in _ATTACHES.finditer(data):
+            self._attaches.update(map(squeezed, _WORD.findall(match[1])))
