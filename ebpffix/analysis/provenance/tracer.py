@@ -400,7 +400,8 @@ class Tracer:
             index = at.children[1].constant
         if not path:
             return self.given.context_field(program, "bpf_raw_tracepoint_args", "", index, type_)
-        return self.given.context_field(program, path[-1].record, path[-1].name, index, type_)
+        record, name, offset = path[-1].record, path[-1].name, path[0].offset
+        return self.given.context_field(program, record, name, index, type_, offset=offset)
 
     # -- what was stored
 
