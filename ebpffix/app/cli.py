@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from ebpffix.app.prepare import Work
     from ebpffix.sources.source import Source
     from ebpffix.transform import Registered
+
+
+_WIDEST = 120
 
 
 class Problem(click.ClickException):
@@ -75,7 +79,9 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
 @click.option("--baseline", metavar="F", help="Not the findings in this file.")
 @click.option("--write-baseline", metavar="F", help="Write all findings to a file for --baseline.")
-@click.option("--output-format", type=click.Choice(["text", *FORMATS]), default="text", help="The report's format.")
+@click.option(
+    "--output-format", type=click.Choice(["text", "concise", *FORMATS]), default="text", help="The report's format."
+)
 @click.option("--output-file", metavar="F", help="Write the report there.")
 @click.option("-v", "--verbose", is_flag=True, help="Show where the pointers come from that findings are about.")
 @click.option("--statistics", is_flag=True, help="Count findings by transform.")
@@ -285,6 +291,7 @@ def _check(flags: Flags) -> Said:
         statistics=flags.statistics,
         verbose=flags.verbose,
         colour=_colour(flags.color),
+        width=_width(),
         stdin=flags.stdin,
     )
     if flags.repair:
@@ -324,9 +331,17 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
 
 
 def _colour(when: str) -> bool:
-    if when == "auto":
-        return sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return when == "always"
+    """Whether to colour; NO_COLOR (https://no-color.org) and FORCE_COLOR count where the flag leaves it open."""
+    if when != "auto":
+        return when == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def _width() -> int:
+    """The columns to use of a terminal; 0 if standard output is none. Longer lines are hard to read."""
+    return min(shutil.get_terminal_size().columns, _WIDEST) if sys.stdout.isatty() else 0
 
 
 @contextlib.contextmanager

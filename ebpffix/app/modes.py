@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from ebpffix.app.said import Said
 from ebpffix.fix import Safety
-from ebpffix.report import FORMATS, render, text
+from ebpffix.report import FORMATS, listing, render, text
+from ebpffix.report.line import Line
 from ebpffix.report.model import display, model
 from ebpffix.rewriting.found import Applied, Found, apply_all
 from ebpffix.rewriting.patch import format_patch as write_series
@@ -31,19 +32,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the report goes and how it looks. `stdin`: the program came from standard input."""
+    """Where the report goes and how it looks. `stdin`: the program came from standard input. `width` is that of the
+    terminal in columns, 0 if standard output is none."""
 
     format: str = "text"
     file: Path | None = None
     statistics: bool = False
     verbose: bool = False
     colour: bool = False
+    width: int = 0
     stdin: bool = False
+
+    @property
+    def for_people(self) -> bool:
+        return self.format not in FORMATS
 
 
 def check(report: Report, output: Output) -> Said:
     """List the findings."""
     found = report.findings
+    if output.statistics and output.for_people:
+        return _finish(
+            report, replace(output, statistics=False), _encoded(text.statistics(found)), bool(_fixable(found))
+        )
     looked = bool(report.files) or not report.errors
     summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked else b""
     return _finish(report, output, _listing(report, output, found) + summary, bool(_fixable(found)))
@@ -55,8 +66,8 @@ def diff(report: Report, output: Output) -> Said:
         _proofs_of(report, path) + unified(display(path), report.before[path], data)
         for path, data in sorted(report.changed.items())
     ]
-    said = _finish(report, output, _on_terminal(b"".join(changes)), bool(changes))
-    return said.more(_summary(report, "would be made", report.remaining)) if output.format == "text" else said
+    said = _finish(report, output, _shown(b"".join(changes), output), bool(changes))
+    return said.more(_summary(report, "would be made", report.remaining)) if output.for_people else said
 
 
 def _proofs_of(report: Report, path: Path) -> bytes:
@@ -66,19 +77,24 @@ def _proofs_of(report: Report, path: Path) -> bytes:
     return "".join(f"# {transform}: {text.proved(proof)}\n" for transform, proof in proofs).encode()
 
 
-def _on_terminal(result: bytes) -> bytes:
-    """Code for standard output: as it is, for programs; a terminal gets none of what it would obey."""
-    if not sys.stdout.isatty():
+def _shown(result: bytes, output: Output) -> bytes:
+    """Code for standard output: as it is, for programs; where it is looked at, in colour, and with none of what a
+    terminal would obey."""
+    if not output.colour and not sys.stdout.isatty():
         return result
-    lines = result.decode("utf-8", "surrogateescape").split("\n")
-    return "\n".join(visible_code(line.removesuffix("\r")) for line in lines).encode()
+    lines = [visible_code(line.removesuffix("\r")) for line in result.decode("utf-8", "surrogateescape").split("\n")]
+    if output.colour:
+        from ebpffix.report.terminal import painted
+
+        return painted(lines).encode()
+    return "\n".join(lines).encode()
 
 
 def apply(report: Report, output: Output) -> Said:
     """Write the new content of the files that change; of standard input, print it."""
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
-        return _finish(report, output, _on_terminal(result), bool(_fixable(report.remaining)))
+        return _finish(report, output, _shown(result, replace(output, colour=False)), bool(_fixable(report.remaining)))
     failed: dict[Path, str] = {}
     for path, data in sorted(report.changed.items()):
         try:
@@ -86,9 +102,10 @@ def apply(report: Report, output: Output) -> Said:
         except OSError as error:
             failed[path] = _unwritten(path, error)
     _take_back(report, failed.keys())
-    listing = _listing(report, output, report.applied, done=True) + _listing(report, output, report.remaining)
+    applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]
+    listing = _drawn(applied, output) + _listing(report, output, report.remaining)
     said = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
-    said = said.more(_summary(report, "made", report.remaining)) if output.format == "text" else said
+    said = said.more(_summary(report, "made", report.remaining)) if output.for_people else said
     return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
 
 
@@ -112,7 +129,8 @@ def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str]
     for number, found in enumerate(steps, 1):
         (proof,) = verifier.prove([found], report.before, report.programs, made)
         harm = proof is not None and proof.verdict == "worse"
-        say(f"{number}/{len(steps)} " + "\n".join(text.lines(report, [found], colour=output.colour)))
+        said = _drawn(text.lines(report, [found]), replace(output, width=0)).decode("utf-8", "surrogateescape")
+        say(f"{number}/{len(steps)} {said.rstrip()}")
         if harm:
             report.dropped.append((found, f"undone: {proof.reason if proof else ''}"))
             say(f"    undone: {visible(proof.reason) if proof else ''}")
@@ -185,11 +203,18 @@ def _fixable(found: Sequence[Found]) -> list[Found]:
     return [one for one in found if one.fix.safety is not Safety.ADVICE]
 
 
-def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bool = False) -> bytes:
-    lines = list(text.lines(report, found, colour=output.colour, verbose=output.verbose))
-    if done:
-        lines = [f"{line} fixed" for line in lines]
-    return _encoded(lines)
+def _listing(report: Report, output: Output, found: Sequence[Found]) -> bytes:
+    if output.format == "concise":
+        return _drawn(text.lines(report, found, verbose=output.verbose), output)
+    return _drawn(listing.lines(report, found, verbose=output.verbose, width=output.width), output)
+
+
+def _drawn(lines: Iterable[Line], output: Output) -> bytes:
+    if not (output.colour or output.width):
+        return _encoded(map(str, lines))
+    from ebpffix.report.terminal import drawn
+
+    return drawn(lines, colour=output.colour, width=output.width).encode("utf-8", "surrogateescape")
 
 
 def _encoded(lines: Iterable[str]) -> bytes:
@@ -207,9 +232,7 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> Said:
         except OSError as error:
             why = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
             unwritten = (why,)
-    if output.statistics and output.format == "text":
-        out += _encoded(text.statistics(report.findings))
-    elif output.statistics:
+    if output.statistics:  # standard output is the result's
         err += text.statistics(report.findings)
     failed = bool(unwritten or report.errors) or any(file.status is Status.FAILED for file in report.files)
     err += (*text.notes(report), *text.proof_table(report), *unwritten)
@@ -220,7 +243,7 @@ def _formatted(report: Report, output: Output) -> bytes | None:
     if output.format in FORMATS:
         return render(model(report, head_sha=_head()), output.format)
     if output.file:
-        return _listing(report, replace(output, colour=False), report.findings)
+        return _listing(report, replace(output, colour=False, width=0), report.findings)
     return None
 
 

@@ -65,7 +65,7 @@ def _answer(found: Discovery, settings: Settings) -> Iterable[str]:
     if not found.programs and not found.headers:
         return
     report = run(found, replace(settings, verifier=None))
-    yield from text.lines(report, report.findings, colour=False)
+    yield from map(str, text.lines(report, report.findings))
     yield from text.notes(report)
     refused = list(_load(found, settings)) if settings.verifier else []
     yield from refused
