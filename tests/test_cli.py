@@ -613,4 +613,6 @@ def test_a_mistake_of_our_own_is_one_line_too(
         cli.main()
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert said.startswith("ebpffix: a mistake of ebpffix (LookupError: gone at test_cli:") and said.count("\n") == 1
+    assert (
+        said.startswith("ebpffix: this is a bug in ebpffix (LookupError: gone at test_cli:") and said.count("\n") == 1
+    )

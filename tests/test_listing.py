@@ -96,7 +96,7 @@ def test_what_becomes_of_another_file() -> None:
         (b"\xef\xbb\xbfint a;\n", b"int a", "int a;", "^^^^^"),
         (b's = "\xe4\xb8\xad"; f(a);', b"f(a)", 's = "\u4e2d"; f(a);', "          ^^^^"),
         (b's = "\xe9"; f(a);', b"f(a)", 's = "\xe9"; f(a);', "         ^^^^"),
-        (b"/*\x1b[2J*/ f(a);", b"f(a)", "/*\\x1b[2J*/ f(a);", "             ^^^^"),
+        (b"/*\x1b[2J*/ f(a);", b"f(a)", "/*\\x1b[2J*/ f(a);", "            ^^^^"),
         (b"f(a,\n  b);\n", b"f(a,\n  b)", "f(a,", "^^^^"),
     ],
 )

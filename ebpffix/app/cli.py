@@ -68,13 +68,15 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 )
 @click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
 @click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
-@click.option("--dialect", type=click.Choice(["auto", "bcc", "libbpf"]), help="Read all programs so.")
+@click.option("--dialect", type=click.Choice(["auto", "bcc", "libbpf"]), help="Take all programs for this dialect.")
 @click.option("--target-kernel", metavar="VERSION", help="The oldest kernel to support; 5.10 unless set.")
 @click.option("-I", "include", multiple=True, metavar="DIR", help="Look for headers there first.")
 @click.option("-D", "define", multiple=True, metavar="NAME[=VALUE]", help="Define a macro.")
 @click.option("--vmlinux", metavar="H", help="The vmlinux.h to take kernel types from.")
 @click.option("--btf", metavar="FILE", help="The BTF to take kernel types from; else the running kernel's.")
 @click.option("--compile-commands", metavar="FILE", help="A compile_commands.json with the project's flags.")
+@click.option("--exclude", multiple=True, metavar="P", help="Not these files: patterns as in .gitignore.")
+@click.option("--force-exclude", is_flag=True, help="Leave excluded files out even if they are named.")
 @click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
 @click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
 @click.option("--baseline", metavar="F", help="Not the findings in this file.")
@@ -83,8 +85,16 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
     "--output-format", type=click.Choice(["text", "concise", *FORMATS]), default="text", help="The report's format."
 )
 @click.option("--output-file", metavar="F", help="Write the report there.")
-@click.option("-v", "--verbose", is_flag=True, help="Show where the pointers come from that findings are about.")
-@click.option("--statistics", is_flag=True, help="Count findings by transform.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each advice, and where pointers come from.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the result alone: no summary, no notes; errors stay.")
+@click.option("--statistics", is_flag=True, help="Print a table of how many there are of what.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something is found.")
+@click.option(
+    "--fail-on", type=click.Choice(["safe", "suggested"]), default="suggested", help="What makes the exit 1; both."
+)
+@click.option("--show-files", is_flag=True, help="List the files that would be looked at.")
+@click.option("--show-settings", is_flag=True, help="Print the settings, and the file that they are from.")
+@click.option("--clean-cache", is_flag=True, help="Remove what was kept on disk.")
 @click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
 @click.option("--explain", metavar="T", help="Print the page of a transform, or of a strategy of --repair.")
 @click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
@@ -107,7 +117,9 @@ def command(**given: Any) -> None:
         flags = Flags(**{name: value for name, value in given.items() if value is not None})
     except Mistake as mistake:
         raise click.UsageError(str(mistake)) from None
-    click.get_current_context().exit(_print(_run(flags)))
+    said = _run(flags)
+    code = _print(dataclasses.replace(said, err=()) if flags.quiet and said.code != 2 else said)
+    click.get_current_context().exit(0 if flags.exit_zero and code == 1 else code)
 
 
 def _end(number: int, _frame: object) -> NoReturn:
@@ -136,7 +148,7 @@ def main() -> None:
         while at and at.tb_next:
             at = at.tb_next
         where = f" at {at.tb_frame.f_globals.get('__name__')}:{at.tb_lineno}" if at else ""
-        _tell(f"a mistake of ebpffix ({type(error).__name__}: {error}{where}); please report it with what you ran")
+        _tell(f"this is a bug in ebpffix ({type(error).__name__}: {error}{where}); please report it with what you ran")
         code = 2
     raise SystemExit(code)
 
@@ -162,9 +174,26 @@ def _run(flags: Flags) -> Said:
         return _list_transforms()
     if flags.explain:
         return _explain(flags.explain)
+    if flags.clean_cache:
+        return _clean_cache()
     if flags.log:
         return _log(flags.log, flags)
     return _check(flags)
+
+
+def _clean_cache() -> Said:
+    """Empty the folder for what is kept."""
+    from ebpffix.app.prepare import cache_folder
+    from ebpffix.run.cache import clear
+
+    folder = cache_folder(_tell)
+    if folder is None:
+        return Said(2)
+    try:
+        removed = clear(folder)
+    except OSError as error:
+        raise Problem(f"{folder}: {error.strerror}; remove it yourself") from None
+    return _said(f"{folder}: {'emptied' if removed else 'nothing was kept there'}")
 
 
 def _log(name: str, flags: Flags) -> Said:
@@ -243,7 +272,10 @@ def _explain(name: str) -> Said:
         return _said(explain.page(known[name]))
     if name in strategies:
         return _said(explain.strategy_page(strategies[name]))
-    raise Problem(f"--explain {name}: no such transform or strategy; there are {', '.join((*known, *strategies))}")
+    from ebpffix.app.config import hint
+
+    what = hint(name, (*known, *strategies), "there are")
+    raise Problem(f"--explain {name}: no such transform or strategy; {what}")
 
 
 def _said(text: str) -> Said:
@@ -261,9 +293,10 @@ def _load_transforms() -> dict[str, Registered]:
 
 def _check(flags: Flags) -> Said:
     """The run itself, for every mode."""
-    from ebpffix.app import modes
+    from ebpffix.app import modes, show
     from ebpffix.app.config import ConfigError
     from ebpffix.app.prepare import prepare
+    from ebpffix.fix import Safety
     from ebpffix.frontend.environment import NoTypes
     from ebpffix.run import engine
     from ebpffix.sources.git import GitError
@@ -277,18 +310,24 @@ def _check(flags: Flags) -> Said:
     for line in discovery.errors:
         _tell(line)
     _tell_of_others(settings.transforms.values())
-    if discovery.skipped:
+    if discovery.skipped and not (discovery.programs or flags.quiet or flags.force_exclude):
         others = f" and {len(discovery.skipped) - 1} more" if len(discovery.skipped) > 1 else ""
-        _tell(f"{discovery.skipped[0]}{others}: no eBPF C by its looks, left alone")
+        _tell(f"{discovery.skipped[0]}{others}: no eBPF C in it, left alone")
+    if flags.show_settings:
+        return show.settings(work.config)
+    if flags.show_files:
+        return show.files(discovery)
     if flags.write_baseline:
         from ebpffix.app import baseline
 
-        everything = baseline.Everything()
+        everything = baseline.Everything(settings.wanted)
         settings = dataclasses.replace(settings, wanted=everything)
     output = modes.Output(
         format=flags.output_format,
         file=Path(flags.output_file) if flags.output_file else None,
         statistics=flags.statistics,
+        quiet=flags.quiet,
+        fail_on=Safety(flags.fail_on),
         verbose=flags.verbose,
         colour=_colour(flags.color),
         width=_width(),

@@ -36,6 +36,8 @@ class Flags:
     vmlinux: str | None = None
     btf: str | None = None
     compile_commands: str | None = None
+    exclude: tuple[str, ...] = ()
+    force_exclude: bool = False
     changed_lines: str | None = None
     diff_base: str | None = None
     baseline: str | None = None
@@ -44,6 +46,12 @@ class Flags:
     output_file: str | None = None
     statistics: bool = False
     verbose: bool = False
+    quiet: bool = False
+    exit_zero: bool = False
+    fail_on: str = "suggested"
+    show_files: bool = False
+    show_settings: bool = False
+    clean_cache: bool = False
     format_patch: str | None = None
     explain: str | None = None
     list_transforms: bool = False
@@ -69,6 +77,8 @@ class Flags:
             raise Mistake("`-` is read alone: leave the other paths out")
         if self.repair and self.output_format not in ("text", "json"):
             raise Mistake("--repair reports as text or json")
+        if self.quiet and self.verbose:
+            raise Mistake("-q and -v exclude each other: give one of them")
         if self.changed_lines and self.diff_base:
             raise Mistake("--changed-lines and --diff-base say the same twice: give one of them")
 

@@ -33,11 +33,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Output:
     """Where the report goes and how it looks. `stdin`: the program came from standard input. `width` is that of the
-    terminal in columns, 0 if standard output is none."""
+    terminal in columns, 0 if standard output is none. `fail_on`: the least sure that a finding may be to make the exit
+    1."""
 
     format: str = "text"
     file: Path | None = None
     statistics: bool = False
+    quiet: bool = False
+    fail_on: Safety = Safety.SUGGESTED
     verbose: bool = False
     colour: bool = False
     width: int = 0
@@ -53,11 +56,11 @@ def check(report: Report, output: Output) -> Said:
     found = report.findings
     if output.statistics and output.for_people:
         return _finish(
-            report, replace(output, statistics=False), _encoded(text.statistics(found)), bool(_fixable(found))
+            report, replace(output, statistics=False), _encoded(text.statistics(found)), bool(_failing(found, output))
         )
     looked = bool(report.files) or not report.errors
-    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked else b""
-    return _finish(report, output, _listing(report, output, found) + summary, bool(_fixable(found)))
+    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked and not output.quiet else b""
+    return _finish(report, output, _listing(report, output, found) + summary, bool(_failing(found, output)))
 
 
 def diff(report: Report, output: Output) -> Said:
@@ -66,7 +69,7 @@ def diff(report: Report, output: Output) -> Said:
         _proofs_of(report, path) + unified(display(path), report.before[path], data)
         for path, data in sorted(report.changed.items())
     ]
-    said = _finish(report, output, _shown(b"".join(changes), output), bool(changes))
+    said = _finish(report, output, _shown(b"".join(changes), output), bool(_failing(report.applied, output)))
     return said.more(_summary(report, "would be made", report.remaining)) if output.for_people else said
 
 
@@ -94,7 +97,9 @@ def apply(report: Report, output: Output) -> Said:
     """Write the new content of the files that change; of standard input, print it."""
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
-        return _finish(report, output, _shown(result, replace(output, colour=False)), bool(_fixable(report.remaining)))
+        return _finish(
+            report, output, _shown(result, replace(output, colour=False)), bool(_failing(report.remaining, output))
+        )
     failed: dict[Path, str] = {}
     for path, data in sorted(report.changed.items()):
         try:
@@ -104,7 +109,7 @@ def apply(report: Report, output: Output) -> Said:
     _take_back(report, failed.keys())
     applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]
     listing = _drawn(applied, output) + _listing(report, output, report.remaining)
-    said = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
+    said = _finish(report, output, listing, bool(_failing(report.remaining, output) or report.dropped))
     said = said.more(_summary(report, "made", report.remaining)) if output.for_people else said
     return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
 
@@ -145,7 +150,7 @@ def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str]
         if proof:
             say(f"    {text.proved(proof)}")
     report.applied = made
-    return _finish(report, output, b"", bool(_fixable(report.remaining) or report.dropped))
+    return _finish(report, output, b"", bool(_failing(report.remaining, output) or report.dropped))
 
 
 def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> Said:
@@ -198,9 +203,10 @@ def _described(report: Report) -> Iterable[str]:
             yield f"    {text.proved(proof)}"
 
 
-def _fixable(found: Sequence[Found]) -> list[Found]:
-    """Those that have an edit: advice never makes a run fail."""
-    return [one for one in found if one.fix.safety is not Safety.ADVICE]
+def _failing(found: Sequence[Found], output: Output) -> list[Found]:
+    """Those that make a run fail: they have an edit, and are as sure as was asked. Advice never makes a run fail."""
+    counted = (Safety.SAFE,) if output.fail_on is Safety.SAFE else (Safety.SAFE, Safety.SUGGESTED)
+    return [one for one in found if one.fix.safety in counted]
 
 
 def _listing(report: Report, output: Output, found: Sequence[Found]) -> bytes:

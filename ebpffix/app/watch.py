@@ -49,7 +49,7 @@ def watch(paths: Sequence[str], found: Discovery, settings: Settings, config: Co
         saved = sorted({Path(name) for _, name in changes})
         print(f"-- {time.strftime('%H:%M:%S')} {', '.join(text.name(path) for path in saved)}", flush=True)
         there = [path for path in saved if path.exists()]
-        found = discover(there, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
+        found = discover(there, dialect=config.dialect, include_dirs=config.include, exclude=config.exclude.match)
         _print(found.errors)
         _print(_answer(found, settings))
     return 0
