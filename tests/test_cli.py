@@ -111,7 +111,24 @@ def test_format_patch(tree: Path, tmp_path: Path) -> None:
     (patch,) = out.iterdir()
     git("am", patch, cwd=tree)
     assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
-    assert "redundant-map-update" in git("log", "-1", "--format=%s", cwd=tree)
+    assert git("log", "-1", "--format=%s", cwd=tree).strip() == "count: do not write back what a lookup returned"
+    assert "ebpffix (redundant-map-update: " in git("log", "-1", "--format=%b", cwd=tree)
+
+
+def test_format_patch_signed_off(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "patches"
+    git("config", "user.name", "Ada L", cwd=tree)
+    git("config", "user.email", "ada@example.org", cwd=tree)
+    ebpffix("--format-patch", out, "--signoff", cwd=tree)
+    git("am", *out.iterdir(), cwd=tree)
+    trailers = git("log", "-1", "--format=%(trailers:key=Signed-off-by)", cwd=tree)
+    assert trailers.strip() == "Signed-off-by: Ada L <ada@example.org>"
+    assert "goes with" in ebpffix("--signoff", cwd=tree).err
+    assert max(map(len, git("log", "-1", "--format=%b", cwd=tree).splitlines())) <= 72
+    (out / "0007-other.patch").write_text("x")
+    git("reset", "-q", "--hard", "HEAD~1", cwd=tree)
+    done = ebpffix("--format-patch", out, cwd=tree)
+    assert (done.code, done.err.count("\n")) == (2, 1) and "holds other patches already" in done.err
 
 
 @pytest.mark.slow

@@ -6,16 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from support import PROGRAM, UPDATE, ebpffix
 
 from ebpffix.fix import Edit, Fix, Safety, Span
+from ebpffix.frontend.environment import Environment, Options
 from ebpffix.report import listing
 from ebpffix.report.line import Line
 from ebpffix.report.terminal import drawn, painted
 from ebpffix.rewriting.found import Found
-from ebpffix.run.engine import Report
+from ebpffix.run.engine import Report, run
+from ebpffix.run.settings import Settings
+from ebpffix.sources.discover import discover
 from ebpffix.sources.source import Source
+from ebpffix.transform import load_transforms
 
 PATH = Path("/tree/a.bpf.c")
 
@@ -166,3 +171,27 @@ def test_who_draws_nothing_does_not_load_rich(tree: Path, args: list[str]) -> No
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True)
     assert "AssertionError" not in done.stderr, done.stderr
+
+
+def test_help_has_every_option_in_a_group_and_examples(tree: Path) -> None:
+    from ebpffix.app.cli import command
+
+    said = ebpffix("--help", cwd=tree).out
+    assert "Options:" not in said and "Examples:\n    ebpffix src/  " in said
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert f"\n  {option.opts[0]}" in said, option.opts
+    order = ["  --diff", "Proof and repair:", "  --verify", "How it runs:", "  --jobs", "Other:", "  --version"]
+    places = [said.index(name) for name in order]
+    assert places == sorted(places)
+
+
+def test_progress_knows_what_is_left(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    for number in range(3):
+        (tmp_path / f"{number}.bpf.c").write_bytes(PROGRAM.replace(b"counts", b"counts%d" % number))
+    (tmp_path / "nothing.bpf.c").write_bytes(b'#include <bpf/bpf_helpers.h>\nchar LICENSE[] SEC("license") = "GPL";\n')
+    (transform,) = (known for name, known in load_transforms().items() if name == "redundant-map-update")
+    settings = Settings({"redundant-map-update": transform}, Environment(Options()))
+    run(discover([tmp_path]), settings, lambda done, of: told.append((done, of)))
+    assert told[:4] == [(n, 3) for n in range(4)]  # the fourth has nothing to look for

@@ -36,6 +36,7 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"=\s*(?:\([\w\s]+\)\s*)?(?:bpf_(?:probe|core)_read|BPF_(?:CORE|PROBE)_READ)\w*",),
     summary="result of a probe read in an unsigned variable, where an error looks like a length",
+    imperative="keep the result of a probe read in a signed variable",
     shape="an unsigned variable hides the error of a probe read",
     safe="tested `< 0` only",
     suggested="otherwise",

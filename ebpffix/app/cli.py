@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import shutil
@@ -20,6 +21,7 @@ import click
 
 from ebpffix import __version__
 from ebpffix.app.flags import STDIN, Flags, Mistake
+from ebpffix.app.help import EXAMPLES, Grouped
 from ebpffix.app.said import Said
 from ebpffix.report import FORMATS
 from ebpffix.shown import visible
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _WIDEST = 120
+_LONG = 20  # programs: fewer need no bar
 
 
 class Problem(click.ClickException):
@@ -52,22 +55,33 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=Grouped, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.argument("paths", nargs=-1)
 @click.option("--diff", is_flag=True, help="Print one diff of all safe fixes; write nothing.")
 @click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
+@click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
+@click.option("--signoff", is_flag=True, help="With --format-patch: end each with your Signed-off-by.")
+@click.option("--watch", is_flag=True, help="On each save: analyse, and with --verify compile and load.")
+@click.option(
+    "--log", metavar="FILE", help="Explain a verifier log; `-` is standard input. PATHS may have objects (.o)."
+)
 @click.option("--verify", is_flag=True, help="Compile and load each touched program before and after.")
 @click.option("--repair", is_flag=True, help="Repair programs that the verifier refuses; with --diff, --apply, alone.")
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
-@click.option("--watch", is_flag=True, help="On each save: analyse, and with --verify compile and load.")
-@click.option(
-    "--log", metavar="FILE", help="Explain a verifier log; `-` is standard input. PATHS may have objects (.o)."
-)
 @click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
 @click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
+@click.option("--exclude", multiple=True, metavar="P", help="Not these files: patterns as in .gitignore.")
+@click.option("--force-exclude", is_flag=True, help="Leave excluded files out even if they are named.")
+@click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
+@click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
+@click.option("--baseline", metavar="F", help="Not the findings in this file.")
+@click.option("--write-baseline", metavar="F", help="Write all findings to a file for --baseline.")
+@click.option("--stdin-filename", metavar="F", help="The name that standard input has, with `-`.")
 @click.option("--dialect", type=click.Choice(["auto", "bcc", "libbpf"]), help="Take all programs for this dialect.")
 @click.option("--target-kernel", metavar="VERSION", help="The oldest kernel to support; 5.10 unless set.")
 @click.option("-I", "include", multiple=True, metavar="DIR", help="Look for headers there first.")
@@ -75,12 +89,6 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--vmlinux", metavar="H", help="The vmlinux.h to take kernel types from.")
 @click.option("--btf", metavar="FILE", help="The BTF to take kernel types from; else the running kernel's.")
 @click.option("--compile-commands", metavar="FILE", help="A compile_commands.json with the project's flags.")
-@click.option("--exclude", multiple=True, metavar="P", help="Not these files: patterns as in .gitignore.")
-@click.option("--force-exclude", is_flag=True, help="Leave excluded files out even if they are named.")
-@click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
-@click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
-@click.option("--baseline", metavar="F", help="Not the findings in this file.")
-@click.option("--write-baseline", metavar="F", help="Write all findings to a file for --baseline.")
 @click.option(
     "--output-format", type=click.Choice(["text", "concise", *FORMATS]), default="text", help="The report's format."
 )
@@ -88,20 +96,18 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("-v", "--verbose", is_flag=True, help="Show each advice, and where pointers come from.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the result alone: no summary, no notes; errors stay.")
 @click.option("--statistics", is_flag=True, help="Print a table of how many there are of what.")
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something is found.")
 @click.option(
     "--fail-on", type=click.Choice(["safe", "suggested"]), default="suggested", help="What makes the exit 1; both."
 )
-@click.option("--show-files", is_flag=True, help="List the files that would be looked at.")
-@click.option("--show-settings", is_flag=True, help="Print the settings, and the file that they are from.")
-@click.option("--clean-cache", is_flag=True, help="Remove what was kept on disk.")
-@click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
 @click.option("--explain", metavar="T", help="Print the page of a transform, or of a strategy of --repair.")
 @click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
+@click.option("--show-files", is_flag=True, help="List the files that would be looked at.")
+@click.option("--show-settings", is_flag=True, help="Print the settings, and the file that they are from.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Threads; one a processor unless set.")
 @click.option("--no-cache", is_flag=True, help="Keep nothing on disk, and use nothing that is there.")
-@click.option("--stdin-filename", metavar="F", help="The name that standard input has, with `-`.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
+@click.option("--clean-cache", is_flag=True, help="Remove what was kept on disk.")
 @click.version_option(__version__, prog_name="ebpffix")
 def command(**given: Any) -> None:
     """Find risky patterns in eBPF C (BCC and libbpf) and rewrite them into the known-good form.
@@ -341,8 +347,8 @@ def _check(flags: Flags) -> Said:
 
             return Said(watch.watch(flags.paths or (".",), discovery, settings, work.config))
         if flags.format_patch:
-            return modes.format_patch(discovery, settings, Path(flags.format_patch))
-        with _progress(len(discovery.programs)) as bar:
+            return modes.format_patch(discovery, settings, Path(flags.format_patch), signoff=flags.signoff)
+        with _progress() as bar:
             report = engine.run(discovery, settings, bar)
     except (ConfigError, NoTypes, GitError) as error:  # what only a program's turn shows: its command, its types
         raise Problem(str(error)) from None
@@ -384,10 +390,30 @@ def _width() -> int:
 
 
 @contextlib.contextmanager
-def _progress(programs: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal, for long work."""
-    if not sys.stderr.isatty() or programs < 20:
-        yield lambda count: None
+def _progress() -> Iterator[Callable[[int, int], object]]:
+    """A bar on a terminal, for long work, which is told how many programs of how many are done. A later pass, over what
+    a fix changed, begins anew."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
         return
-    with click.progressbar(length=programs, label="analysing", file=sys.stderr) as bar:
-        yield bar.update
+    with contextlib.ExitStack() as stack:
+        bar: Callable[..., object] | None = None
+
+        def told(done: int, of: int) -> None:
+            nonlocal bar
+            if bar is None and of >= _LONG:
+                bar = _bar(stack)
+            if bar:
+                bar(completed=done, total=of)
+
+        yield told
+
+
+def _bar(stack: contextlib.ExitStack) -> Callable[..., object]:
+    """What moves a bar that ends with the stack."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("analysing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True)
+    shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    return functools.partial(shown.update, shown.add_task(""))

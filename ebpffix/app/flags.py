@@ -11,6 +11,15 @@ class Mistake(Exception):
     """Flags that do not go together: one line that says which, and what to do."""
 
 
+_NEED = (
+    ("cap_bpf", "verify"),
+    ("clang", "verify"),
+    ("step", "apply"),
+    ("step", "verify"),
+    ("signoff", "format_patch"),
+)
+
+
 @dataclass(frozen=True)
 class Flags:
     """One field a flag; the names are those of the flags, but for `list_transforms` (--transforms), `include` (-I) and
@@ -53,6 +62,7 @@ class Flags:
     show_settings: bool = False
     clean_cache: bool = False
     format_patch: str | None = None
+    signoff: bool = False
     explain: str | None = None
     list_transforms: bool = False
     jobs: int | None = None
@@ -63,7 +73,7 @@ class Flags:
     def __post_init__(self) -> None:
         if self.list_transforms or self.explain or self.log:
             return
-        for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
+        for flag, needs in _NEED:
             if getattr(self, flag) and not getattr(self, needs) and not (self.repair and needs == "verify"):
                 raise Mistake(f"{_spelt(flag)} goes with {_spelt(needs)}")
         modes = [name for name in ("diff", "apply", "format_patch", "write_baseline", "watch") if getattr(self, name)]

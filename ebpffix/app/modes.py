@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +25,13 @@ from ebpffix.shown import visible, visible_code
 from ebpffix.sources.discover import Discovery
 from ebpffix.sources.files import root_of
 from ebpffix.sources.git import GitError, git
+from ebpffix.transform import Transform
 from ebpffix.write import replace_content
 
 if TYPE_CHECKING:
     from ebpffix.verify.session import Verifier
+
+_MAIL = 72  # columns of a commit's message
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,13 @@ def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str]
     return _finish(report, output, b"", bool(_failing(report.remaining, output) or report.dropped))
 
 
-def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> Said:
-    """Write one patch for each transform that has something to change, each on top of the one before."""
+def format_patch(discovery: Discovery, settings: Settings, folder: Path, *, signoff: bool) -> Said:
+    """Write one patch for each transform that has something to change, each on top of the one before. `signoff` ends
+    each with a Signed-off-by of the user."""
+    author = _author()
+    if signoff and author is None:
+        return Said(2, err=("ebpffix: --signoff: git does not know who you are; set user.name and user.email",))
+    signed = f"\n\nSigned-off-by: {author[0]} <{author[1]}>" if signoff and author else ""
     contents = dict(settings.contents)
     series, failed, err = [], False, list[str]()
     for name, known in settings.transforms.items():
@@ -164,13 +173,15 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> Said
             failed = True
         if report.changed:
             files = [(display(p), report.before[p], data) for p, data in sorted(report.changed.items())]
-            body = "\n".join(_described(report))
-            series.append((f"{name}: {known.facts.summary}", body, files))
+            body = _body(report, known.facts) + signed
+            series.append((_subject(known.facts, list(report.changed)), body, files))
             contents |= report.changed
     try:
-        written = write_series(folder, series, author=_author())
+        written = write_series(folder, series, author=author)
     except OSError as error:
         return Said(2, err=(*err, f"ebpffix: {folder}: {error.strerror}; give a folder that can be written"))
+    except ValueError as error:  # it holds other patches
+        return Said(2, err=(*err, f"ebpffix: {error}"))
     return Said(2 if failed else int(bool(series)), _encoded(map(str, written)), tuple(err))
 
 
@@ -193,6 +204,19 @@ def _author() -> tuple[str, str] | None:
         return None
     name, address = (visible(" ".join(text.decode(errors="replace").split())) for text in said)
     return (name, address) if name and address.isascii() else None
+
+
+def _subject(facts: Transform, changed: Sequence[Path]) -> str:
+    """As the kernel's lists have it: where, and what the patch does, in the imperative."""
+    names = sorted({path.name.split(".")[0] for path in changed})
+    where = ", ".join(names) if len(names) <= 2 else display(Path(os.path.commonpath([p.parent for p in changed])))
+    prefix = f"{where}: " if where not in ("", ".") else ""
+    return f"{visible(prefix)}{facts.imperative or f'apply {facts.name}'}"
+
+
+def _body(report: Report, facts: Transform) -> str:
+    said = [*_described(report), "", f"Found by ebpffix ({facts.name}: {facts.summary})."]
+    return "\n".join(textwrap.fill(line, _MAIL, subsequent_indent="    ", break_on_hyphens=False) for line in said)
 
 
 def _described(report: Report) -> Iterable[str]:

@@ -59,6 +59,7 @@ TRANSFORM = Transform(
     from_errors=True,
     structs=names,
     summary="struct that no public kernel header defines",
+    imperative="define the structs that no public kernel header has",
     shape="a struct that no public kernel header defines",
     safe="a stub whose used members lie at offset 0; a CO-RE stub from BTF",
     suggested="a padded stub for BCC",
