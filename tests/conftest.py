@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import others
 import pytest
 from support import PROGRAM, git
@@ -23,6 +24,11 @@ from ebpffix.verify.load import load
 
 PROGRAMS = Path(__file__).with_name("bpf")
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
+
+
+# How long an example takes says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("anywhere", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("anywhere")
 
 
 # Who asks for one of these compiles or loads.

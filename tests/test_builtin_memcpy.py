@@ -125,3 +125,29 @@ def test_a_file_that_is_partly_understood_is_not_safe() -> None:
     text = program("\tmemcpy(a.name, b.name, 4);\n").replace(b"u32 len;", b"u32 len; struct no_such_thing x;", 1)
     (fix,) = findings(text, "builtin-memcpy")
     assert fix.safety is Safety.SUGGESTED
+
+
+def test_more_bytes_than_there_are_is_no_mere_rename() -> None:
+    assert said('\tmemcpy(a.name, "ab", 9);\n') == [
+        (
+            'memcpy reads 9 bytes of `"ab"`, which has 3: `sizeof("ab")`',
+            "what lies behind it is read today; if that is meant, name the object that holds both",
+        )
+    ]
+    assert after('\tmemcpy(a.name, "ab", 9);\n') == '\t__builtin_memcpy(a.name, "ab", sizeof("ab"));\n'
+    assert after("\tmemset(&a, 0, 200);\n") == "\t__builtin_memset(&a, 0, sizeof(a));\n"
+    assert after("\tmemcpy(&a.name[0], b.path, 90);\n") == "\t__builtin_memcpy(&a.name[0], b.path, sizeof(b.path));\n"
+    # The structure has them, though the member has not: name and path stand side by side.
+    assert findings(program("\tmemcpy(a.name, b.name, 20);\n"), "builtin-memcpy")[0].safety is Safety.SAFE
+    # No size could be written.
+    ((_, reason),) = said("\tmemcpy(&a.path[60], b.path, 12);\n")
+    assert reason == "its size has no simple name"
+
+
+@pytest.mark.parametrize("size", [1014, 1015, 1016, 1019, 1020, 1021, 1023, 1024])
+def test_128_stores_is_the_limit(size: int) -> None:
+    head = HEAD + b"char from[4096], to[4096];\nint f(void) { memcpy(to, from, %d); return 0; }\n"
+    (fix,) = findings(head % size, "builtin-memcpy")
+    fits = size in (1014, 1016, 1020, 1024)
+    assert fix.safety is (Safety.SAFE if fits else Safety.SUGGESTED)
+    assert fits or "stores, of which clang writes out 128 at most" in fix.message

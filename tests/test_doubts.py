@@ -6,9 +6,10 @@ from pathlib import Path
 
 from support import ebpffix, findings
 
-from ebpffix.fix import LIBBPF, Safety
+from ebpffix.fix import BCC, LIBBPF, Safety
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.parse import Parsed, parse
+from ebpffix.sources import build
 from ebpffix.sources.source import Source
 
 READ = """#include <linux/bpf.h>
@@ -109,3 +110,51 @@ def test_a_macro_at_file_scope() -> None:
 def test_what_a_compiler_of_today_refuses_is_counted() -> None:
     assert not parsed("void *f(long *x) { return x; }\n").looser
     assert parsed("void *f(long x) { return x; }\n").looser == 1
+
+
+def test_a_macro_that_only_the_build_gives() -> None:
+    head = "#if defined(WITH_BTF)\n#define _(x) (x)\n#elif defined(WITHOUT)\n#define _(x) 0\n#endif\n"
+    found = parsed(head + "int f(int *p) { return _(*p); }\n")
+    assert (found.missing, found.guessed, found.assumed) == ((), frozenset(), ("WITH_BTF",))
+    user_space = "#ifdef USER\n#define _(x) throw(x)\n#endif\nint f(int *p) { return _(*p); }\n"
+    assert parsed(user_space).guessed == {"_"}
+    assert parsed("#ifndef X\n#else\n#define _(x) x\n#endif\nint f(int *p) { return _(*p); }\n").assumed == ()
+
+
+def test_macros_of_build_files_are_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "src").mkdir()
+    (tmp_path / "Makefile").write_text(
+        "# -DIN_A_COMMENT\nCFLAGS += -DSIDE=1 -D__TARGET_ARCH_$(ARCH) -DFROM=$(shell id) -D NAMED\n"
+        "\t$(CLANG) -DSIDE=2 '-DTEXT=\"a b\"' -D@/etc/passwd -D-o -xD-DNOT\n"
+    )
+    assert build.defines(tmp_path / "src" / "a.bpf.c", tmp_path) == ("SIDE=1", "NAMED", 'TEXT="a b"')
+    text = "#ifdef SIDE\nint f(void) { return 1; }\n#else\n#error user space\nstruct x : y { };\n#endif\n"
+    source = Source(tmp_path / "src" / "a.bpf.c", text.encode())
+    setup = Environment(Options()).setup(source, LIBBPF, root=tmp_path)
+    found = parse(source, setup, {str(source.path): source.data}, pch=None)
+    assert not found.missing
+    assert "SIDE" in found.assumed
+
+
+def test_a_function_that_bccs_prelude_has_as_a_macro() -> None:
+    source = Source(Path("/p/a.c"), b"static int min(int a, int b) { return a < b ? a : b; }\n")
+    found = parse(source, Environment(Options()).setup(source, BCC), {str(source.path): source.data}, pch=None)
+    assert not found.errors
+
+
+def test_a_word_with_a_dollar_is_a_number() -> None:
+    assert parsed("int f(int pid) { return pid == $PID; }\n").guessed == {"$PID"}
+
+
+def test_a_struct_that_is_nowhere_is_made_up_where_there_is_an_object_of_it() -> None:
+    found = parsed("int f(void) { struct theirs one; return one.x + sizeof(struct theirs); }\n")
+    assert not found.missing
+    assert found.guessed == {"struct theirs"}
+    assert [error.message for error in found.local] == ["no member named 'x' in 'struct theirs'"]
+    assert parsed("struct theirs;\nint f(struct theirs *p) { return p != 0; }\n").guessed == frozenset()
+
+
+def test_a_struct_that_parameters_name_first_is_one_struct() -> None:
+    text = "int f(struct theirs *p);\nint f(struct theirs *p) { return 0; }\n"
+    assert (parsed(text).errors, parsed(text).guessed) == ((), frozenset())

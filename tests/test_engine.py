@@ -210,7 +210,7 @@ def test_a_hang_costs_that_file_alone(tree: Path, cache: Path, monkeypatch: pyte
 
 
 def test_a_program_understood_in_part_gives_no_safe_fix(tree: Path, cache: Path) -> None:
-    (tree / "a.bpf.c").write_text(PROGRAM + "int lost(struct gone *g) { return g->x; }\n")
+    (tree / "a.bpf.c").write_text(PROGRAM + "int lost(int g) { return g + ; }\n")
     report = go(tree, cache, known(replacing(b"OLD", b"NEW")))
     assert not report.changed
     assert [str(found.fix.safety) for found in report.findings] == ["suggested"]

@@ -76,7 +76,6 @@ def test_symbols_of_go(symbol: str) -> None:
     [
         "__u64 id = bpf_get_current_pid_tgid() >> 32;",
         "__u64 id = bpf_ktime_get_ns();",
-        "__u64 id = ctx->r14;",
         "__u64 id = bpf_get_current_uid_gid();",
         "__u64 whole = bpf_get_current_pid_tgid(), id = whole >> 32;",
     ],
@@ -137,3 +136,8 @@ def test_hosts(tmp_path: Path, section: str, name: str, text: str, count: int) -
     path = folder / "program.bpf.c"
     result = analysed(path, (HEAD + program(section)).encode(), NAME)
     assert len(result.findings) == count
+
+
+def test_the_address_alone_is_one_of_every_process() -> None:
+    (fix,) = found(program("uprobe/./server:main.handle", "__u64 at = ctx->r14, id = at;"))
+    assert fix.message.startswith("`start` is keyed by the goroutine's address alone")

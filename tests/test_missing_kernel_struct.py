@@ -107,8 +107,10 @@ def test_padded_stub(btf: Path) -> None:
         " * The padding puts each where that kernel has it: another kernel needs another. */\n"
         "struct rq {\n\tunsigned char __ebpffix_pad1[40];\n\tint cpu;\n\tunsigned char __ebpffix_pad2[84];\n"
         "\tvoid *idle_state;\n\tunsigned char __ebpffix_pad3[120];\n};\n"
-        '_Static_assert(__builtin_offsetof(struct rq, cpu) == 40, "cpu of struct rq is elsewhere");\n'
-        '_Static_assert(__builtin_offsetof(struct rq, idle_state) == 128, "idle_state of struct rq is elsewhere");'
+        "_Static_assert(__builtin_offsetof(struct rq, cpu) == 40, "
+        '"cpu of struct rq is elsewhere than in kernel btf-4.19");\n'
+        "_Static_assert(__builtin_offsetof(struct rq, idle_state) == 128, "
+        '"idle_state of struct rq is elsewhere than in kernel btf-4.19");'
     )
     assert not said(apply(text, fix.edits))
 
@@ -194,10 +196,10 @@ def test_struct_that_the_headers_here_define(btf: Path, tmp_path: Path, monkeypa
         (build / name).write_text("")
     (build / "include/linux/bfq.h").write_text("struct bfq_data;\nstruct bfq_queue {\n\tint ref;\n};\n")
     monkeypatch.setattr(kernel_headers, "_MODULES", tmp_path)
-    kernel_headers.definer.cache_clear()
+    kernel_headers._definers.cache_clear()
     path, text = Path("/nowhere/program.c"), bcc_program("return bq->bfqd->queued;", parameter="struct bfq_queue *bq")
     result = support.analysed(path, text, NAME, dialect=BCC)
-    kernel_headers.definer.cache_clear()
+    kernel_headers._definers.cache_clear()
     assert ["struct bfq_data" in fix.message for _, fix in result.findings] == [True]
     assert f"`struct bfq_queue` is left alone: {build}/include/linux/bfq.h defines it" in result.notes
 

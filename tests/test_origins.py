@@ -69,6 +69,9 @@ def told(text: str, dialect: str = LIBBPF) -> list[str]:
          " see(&ctx->id); return 0; }", "USER CTX"),
         ('struct own { u64 pad; u64 nr; const char *name; }; SEC("tracepoint/syscalls/sys_enter_open")'
          " int f(struct own *ctx) { see(ctx->name); see(ctx); return 0; }", "USER CTX"),
+        ('struct own { u64 pad; u64 nr; const char *name; }; SEC("tracepoint/syscalls/sys_enter_open")'
+         " int f(struct own *ctx) { struct pt_regs *r; bpf_probe_read(&r, 8, &ctx->pad); see(r); see(&r->di); return 0; }",
+         "UNKNOWN UNKNOWN"),
         ('SEC("raw_tp/sys_enter") int f(struct bpf_raw_tracepoint_args *ctx) { struct pt_regs *r = (void *)ctx->args[0];'
          " see(r); see((void *)BPF_CORE_READ(r, di)); return 0; }", "KERNEL USER"),
         ('SEC("tp_btf/sys_enter") int BPF_PROG(f, struct pt_regs *r, long id) { see(r); see((void *)r->di); return 0; }',

@@ -63,6 +63,10 @@ class Probes:
             return False
         return self._of_thread(variable, process, set())
 
+    def is_thread_id(self, value: Node) -> bool:
+        """Whether an expression's value is an integer out of bpf_get_current_pid_tgid()."""
+        return self._of_thread(value, True, set())
+
     def holds_thread(self, key: Node | None) -> bool:
         """Whether a key is an integer out of bpf_get_current_pid_tgid(), or a structure with such a member."""
         variable = key.address_of if key is not None else None

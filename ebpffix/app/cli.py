@@ -182,7 +182,7 @@ def _run(flags: Flags) -> Said:
         return _explain(flags.explain)
     if flags.clean_cache:
         return _clean_cache()
-    if flags.log:
+    if flags.log and not flags.repair:
         return _log(flags.log, flags)
     return _check(flags)
 
@@ -369,7 +369,11 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
 
     mode: repairs.Mode = "diff" if flags.diff else "apply" if flags.apply else "list"
     try:
-        strategies, verifier = list(load_strategies().values()), verifier_of(flags, work.settings.cache)
+        strategies = list(load_strategies().values())
+        if flags.log:
+            with contextlib.nullcontext(sys.stdin.buffer) if flags.log == STDIN else open(flags.log, "rb") as stream:
+                return repairs.propose(stream, work.discovery, work.settings, strategies)
+        verifier = verifier_of(flags, work.settings.cache)
         return repairs.run(work.discovery, work.settings, verifier, strategies, mode, output)
     except (ValueError, OSError, NoTypes) as error:
         raise Problem(str(error)) from None

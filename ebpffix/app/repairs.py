@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from ebpffix.app.modes import Output
 from ebpffix.app.said import Said
@@ -16,6 +16,7 @@ from ebpffix.report import repairs as report
 from ebpffix.report.model import display
 from ebpffix.report.text import name
 from ebpffix.rewriting.patch import unified
+from ebpffix.run import proposals
 from ebpffix.run.repairs import Repairs, repair_all
 from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery
@@ -53,6 +54,17 @@ def run(
     if output.format == "text":
         err.append(report.summary(repairs))
     return Said(_code(repairs, mode, unwritten.keys()), out, tuple(err))
+
+
+def propose(log: BinaryIO, discovery: Discovery, settings: Settings, strategies: Sequence[Known]) -> Said:
+    """What would cure the refusals of a log, as one diff with a word on each in front; nothing of it is proven."""
+    parts: list[bytes] = []
+    found = list(proposals.propose(log, discovery, settings, strategies))
+    for one in found:
+        parts += (f"# {line}\n".encode("utf-8", "surrogateescape") for line in report.proposed(one))
+        parts += [unified(display(path), one.before[path], data) for path, data in sorted(one.after.items())]
+    err = () if found else ("No refused load in this log.",)
+    return Said(int(bool(found)), b"".join(parts), err)
 
 
 def _diff(repairs: Repairs) -> list[bytes]:

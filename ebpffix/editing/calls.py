@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from ebpffix.analysis.extent import object_of
 from ebpffix.analysis.provenance import prove
 from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import add_include
@@ -101,6 +102,16 @@ def read_helper(unit: Unit, space: str, string: bool = False) -> bytes:
     """The helper that reads memory of the kernel or of user space, as the target kernel has it."""
     name = f"bpf_probe_read_{space}" + ("_str" if string else "")
     return (name if unit.target_kernel >= HELPERS[name].since else name.replace(f"_{space}", "")).encode()
+
+
+def size_text(call: LibcCall, index: int) -> bytes:
+    """`sizeof(d)` for what an argument points at: an array, a literal, or a variable by its address. NoEdit where it
+    has no simple name or its size is not known."""
+    node = object_of(call.arguments[index])
+    simple = node is not None and node.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR", "STRING_LITERAL")
+    if node is None or not simple or node.type.size <= 0 or node.text not in call.text(index):
+        raise NoEdit("its size has no simple name")
+    return b"sizeof(" + node.text + b")"
 
 
 def readable_source(unit: Unit, call: LibcCall, index: int) -> tuple[bytes, list[Edit]]:

@@ -7,6 +7,7 @@ bpf_helpers.h of its own may lack a helper that every libbpf has.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -29,7 +30,9 @@ class Declared:
             if name not in self._texts and not name.startswith(str(BUNDLED)) and not is_vmlinux(name):
                 with contextlib.suppress(OSError):
                     self._texts[name] = Source(Path(name), read_file(name))
-        included = [i.name for source in self._texts.values() for i in parse_includes(source)]
+        own = {os.path.basename(name) for name in self._texts}
+        named = (i.name for source in self._texts.values() for i in parse_includes(source))
+        included = [name for name in named if os.path.basename(name) not in own]
         self._bundled = dict.fromkeys(path for name in included for path in _bundled(name))
         self._has_libbpf = any(name.startswith("bpf/bpf_") for name in included)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ebpffix.fix import BCC
 from ebpffix.kernel import machine
+from ebpffix.sources import build
 from ebpffix.sources.files import root_of
 from ebpffix.sources.includes import parse_includes
 from ebpffix.sources.reach import Reach
@@ -54,7 +55,8 @@ class Setup:
     """How one program is parsed: with `args`, and only from files within `reach`.
 
     `prefix` are the headers to take from a precompiled file, in order, made with `prefix_args`; `digest` stands
-    for their contents. `notes` are for the report.
+    for their contents. `defines` are macros that build files name, for a program that is not understood without.
+    `notes` are for the report.
     """
 
     args: tuple[str, ...]
@@ -62,6 +64,7 @@ class Setup:
     prefix: tuple[str, ...] = ()
     prefix_args: tuple[str, ...] = ()
     digest: bytes = b""
+    defines: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -97,9 +100,10 @@ class Environment:
         folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux or like_the_kernel)
         fixed = (*self._fixed(flags), *(_KERNEL_STYLE if like_the_kernel else ()))
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
+        defines = build.defines(source.path, reach.home)
         parts = _parts(str(header), *_stamp(str(header))) if header else ()
         if not header or sum(map(os.path.getsize, parts)) < _HEAVY or any(_renames(source, part) for part in parts):
-            return Setup(args, reach, notes=notes)
+            return Setup(args, reach, defines=defines, notes=notes)
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
             fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
         own = [d for d in folders if (d / _COMPANIONS[0]).exists()]
@@ -110,7 +114,7 @@ class Environment:
         companions = () if like_the_kernel else _COMPANIONS
         paths = (str(header), *(str(where / name) for name in companions if (where / name).exists()))
         digest = _digest([*parts, *paths[1:], *_headers_in(where / "bpf")])
-        return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, notes)
+        return Setup(args, reach, paths, (*fixed, *_LIBBPF_DIRS), digest, defines, notes)
 
     @functools.cache  # noqa: B019 - one Environment lives as long as the run
     def reach(self, root: Path) -> Reach:
@@ -150,7 +154,8 @@ class Environment:
         paths = (str(types), str(BUNDLED / "bcc" / "prelude.h"))
         fixed = self._fixed(flags)
         args = (*fixed, *_split(flags)[0], *_include([*self.options.include_dirs, *dirs]), *_BCC_DIRS)
-        return Setup(args, reach, paths, (*fixed, *_BCC_DIRS), _digest([*paths, *_headers_in(BUNDLED / "bcc")]), notes)
+        digest = _digest([*paths, *_headers_in(BUNDLED / "bcc")])
+        return Setup(args, reach, paths, (*fixed, *_BCC_DIRS), digest, notes=notes)
 
     def _fixed(self, flags: Sequence[str]) -> tuple[str, ...]:
         """The arguments that a precompiled header must share with its users; libclang does not tell if it does not."""
@@ -305,6 +310,7 @@ _BASE = (
     *("-Wno-everything", "-Werror=implicit-function-declaration"),
     *(f"-W{what}" for what in _NEWLY_ERRORS),
     *(f"-Wno-error={what}" for what in _NEWLY_ERRORS),
+    "-Wvisibility",  # says which struct is first named in a list of parameters
     f"-D__TARGET_ARCH_{_HERE.target if _HERE else 'x86'}",
     "-D__BPF_FEATURE_ADDR_SPACE_CAST",  # newer compilers than libclang 18 say so; without it headers for arenas give up
 )

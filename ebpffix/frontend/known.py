@@ -3,8 +3,8 @@
     declaration("uint32_t")   b"typedef unsigned int uint32_t;"
     declaration("SEC")        libbpf's macro, with those that it is made of
 
-The texts are the bundled headers': `known/names.txt`, and libbpf's for the helpers and macros that a program has from a
-header which is not there.
+The texts are the bundled headers': `known/names.txt`, the numbers of errors, and libbpf's for the helpers and macros
+that a program has from a header which is not there.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from functools import cache
 from ebpffix.frontend.environment import BUNDLED
 
 _LIBBPF = ("bpf_helper_defs.h", "bpf_helpers.h", "bpf_endian.h", "bpf_core_read.h", "bpf_tracing.h")
-# A macro with all its lines, or a typedef.
+_WHOLE = ("bpf_core_read.h", "bpf_tracing.h")
+# A macro with all its lines, a typedef, or a struct.
 _DECLARED = re.compile(
-    rb"^#[ \t]*define[ \t]+(\w+)(?:\\\n|[^\n])*|^typedef [^;{]*(?:\{[^}]*\} )?\b(\w+);", re.MULTILINE
+    rb"^#[ \t]*define[ \t]+(\w+)(?:\\\n|[^\n])*|^typedef [^;{]*(?:\{[^}]*\} )?\b(\w+);|^(struct \w+) \{[^}]*\};",
+    re.MULTILINE,
 )
 _HELPER = re.compile(rb"^EBPFFIX_HELPER\(\d+, ([^,]+), (\w+), ([^()]*)\)$", re.MULTILINE)
 _WORD = re.compile(rb"[A-Za-z_]\w*")
@@ -26,10 +28,13 @@ _WORD = re.compile(rb"[A-Za-z_]\w*")
 @cache
 def _texts() -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
-    for path in (BUNDLED / "known" / "names.txt", *(BUNDLED / "libbpf" / "bpf" / name for name in _LIBBPF)):
+    errors = [BUNDLED / "system" / "asm-generic" / name for name in ("errno-base.h", "errno.h")]
+    for path in (BUNDLED / "known" / "names.txt", *errors, *(BUNDLED / "libbpf" / "bpf" / name for name in _LIBBPF)):
         text = path.read_bytes()
         for match in _DECLARED.finditer(text):
-            found.setdefault(match[match.lastindex or 0], match[0])
+            # What these two have is different for each machine, and made of each other.
+            whole = b"#include <bpf/%s>" % path.name.encode() if path.name in _WHOLE else match[0]
+            found.setdefault(match[match.lastindex or 0], whole)
         for result, name, arguments in _HELPER.findall(text):
             found[b"bpf_" + name] = b"static %s (*bpf_%s)(%s) __attribute__((unused));" % (result, name, arguments)
     return found

@@ -7,7 +7,7 @@ is set apart. Of the others only the place tells what they may be: these are gue
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,19 +43,36 @@ TYPEDEF_REDEFINED = re.compile(r"typedef redefinition")
 NOT_THE_PROJECT = ("/usr/", str(BUNDLED))
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
 _TAG_MISSING = re.compile(r"must use '(struct|union|enum)' tag to refer to type '(\w+)'")
-_UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '(\w+)'")
+UNDECLARED = re.compile(r"(?:use of|call to) undeclared (?:identifier|function) '([\w$]+)'")
 _NO_MEMBER = re.compile(r"no member named '(\w+)'")
 _NO_MACRO = re.compile(r"function-like macro '(\w+)' is not defined")
+# An object of a struct that is nowhere. Behind a pointer it may stay so: its members' names are enough.
+_NO_STRUCT = re.compile(
+    r"(?:variable|field|array) has incomplete (?:element )?type '(?:const )?((?:struct|union) \w+)"
+    r"|tentative definition has type '((?:struct|union) \w+)"
+    r"|invalid application of 'sizeof' to an incomplete type '((?:struct|union) \w+)"
+)
 # What a word says that stands where none is known: the error is about what comes behind it.
-_SYNTAX = re.compile(r"expected |type specifier|a parameter list without types|variable has incomplete type '\w+'$")
+_SYNTAX = re.compile(r"expected |type specifier|a parameter list without types")
 _DECLARES = re.compile(rb"[ \t]*(?:(?:const|static|volatile)\s+)*([A-Za-z_]\w*)(?:\s+|\s*\*+\s*)[A-Za-z_]\w*\s*[;=,\[]")
 _AT_FILE_SCOPE = re.compile(rb"([A-Za-z_]\w*)[ \t]*\(")
+_TAKES_TYPE = re.compile(
+    rb"\s*\((?:[^()]*,)?\s*(?:struct\s+\w+|(?:un)?signed\b[\w ]*|char|short|int|long|void"
+    rb"|(?:__)?[us](?:8|16|32|64)|u?int\d+_t)[\s*]*[,)]"
+)
 _NAME = re.compile(rb"[A-Za-z_]\w*")
 
 
-def declare(source: Source, errors: Sequence[Diagnostic], tags: Collection[bytes]) -> dict[str, Declaration]:
+def declare(
+    source: Source,
+    errors: Sequence[Diagnostic],
+    tags: Collection[bytes],
+    texts: Mapping[str, bytes],
+    done: Collection[str],
+) -> dict[str, Declaration]:
     """A declaration for each name that the errors say nobody declared, `tags` aside. First the types: without the type
-    of a variable clang does not know the variable either."""
+    of a variable clang does not know the variable either. `texts` are the project's files, by name; `done` is what was
+    declared in vain or not."""
     types: dict[str, Declaration] = {}
     for error in errors:
         if own := _own_name(source, error):
@@ -63,24 +80,34 @@ def declare(source: Source, errors: Sequence[Diagnostic], tags: Collection[bytes
                 continue
             # The program has a thing of its own where the kernel's types have one too: it keeps it, under a name apart.
             types[own] = Declaration(b"#define %s %s%s" % (own.encode(), OWN.encode(), own.encode()))
-        elif declared := _declare_type(source, error):
+        elif declared := _declare_struct(error) or _declare_type(source, error):
             types[declared[0]] = declared[1]
+    types = {name: one for name, one in types.items() if name not in done}
     if types or tags:
         return types
     values: dict[str, Declaration] = {}
     for error in errors:
-        match = _UNDECLARED.search(error.message)
+        match = UNDECLARED.search(error.message)
         name = match[1] if match else ""
         if name and name not in values:
             values[name] = _known(name) or Declaration(_value(source, error, name.encode()), guessed=True)
-        elif not name and (macro := _macro(source, error)):
+        elif not name and (macro := _macro(source, error, texts, done)):
             values.setdefault(*macro)
-    return values
+    return {name: one for name, one in values.items() if name not in done}
 
 
 def _known(name: str) -> Declaration | None:
     text = known.declaration(name)
     return Declaration(text) if text else None
+
+
+def _declare_struct(error: Diagnostic) -> tuple[str, Declaration] | None:
+    match = _NO_STRUCT.match(error.message)
+    if not match or error.file.startswith(NOT_THE_PROJECT):
+        return None
+    name = str(match[match.lastindex or 0])
+    made_up = Declaration(b"%s { long long made_up[2]; };" % name.encode(), guessed=True)
+    return name, _known(name) or made_up
 
 
 def _declare_type(source: Source, error: Diagnostic) -> tuple[str, Declaration] | None:
@@ -89,7 +116,7 @@ def _declare_type(source: Source, error: Diagnostic) -> tuple[str, Declaration] 
         tag, name = match[1].encode(), match[2].encode()
         return match[2], Declaration(b"typedef %s %s %s;" % (tag, name, name))
     unknown = _UNKNOWN_TYPE.match(error.message)
-    match = unknown or _UNDECLARED.search(error.message)
+    match = unknown or UNDECLARED.search(error.message)
     name = match[1] if match else ""
     # In a function clang takes the type of `our_t x;` for an expression.
     declares = error.file == str(source.path) and _DECLARES.match(source.code, source.line_start(error.offset))
@@ -112,7 +139,9 @@ def _own_name(source: Source, error: Diagnostic) -> str | None:
     return None
 
 
-def _macro(source: Source, error: Diagnostic) -> tuple[str, Declaration] | None:
+def _macro(
+    source: Source, error: Diagnostic, texts: Mapping[str, bytes], done: Collection[str]
+) -> tuple[str, Declaration] | None:
     """(name, declaration) of a macro that an error is about, though it does not say so."""
     match = _NO_MEMBER.search(error.message) or _NO_MACRO.search(error.message)
     if match:
@@ -120,13 +149,17 @@ def _macro(source: Source, error: Diagnostic) -> tuple[str, Declaration] | None:
         return (match[1], meaning) if meaning else None
     if not _SYNTAX.search(error.message) or error.file.startswith(NOT_THE_PROJECT):
         return None
-    text = source if error.file == str(source.path) else _read(error.file)
-    if text is None or error.offset > len(text.data):
+    if error.offset > len(texts.get(error.file, b"")):
         return None
+    text = source if error.file == str(source.path) else Source(Path(error.file), texts[error.file])
     start, end = text.line_start(error.offset), text.line_end(error.offset)
-    for word in _NAME.findall(text.code, start, end):
+    words = _NAME.findall(text.code, start, end)
+    for word in (*words, *(inner for name in words for body in _bodies(name, texts) for inner in _NAME.findall(body))):
         name = word.decode()
-        if known.is_macro(name) and not re.search(rb"#[ \t]*define[ \t]+%s\b" % word, text.code):
+        is_macro = known.is_macro(name) and name not in done and not any(_bodies(word, texts))
+        if is_macro and _is_function(word, text.code[start:end]):  # BCC's prelude has it, and the program another
+            return name, Declaration(b"#undef %s" % word)
+        if is_macro:
             meaning = _known(name)
             return (name, meaning) if meaning else None
     # A macro that stands alone, outside of any function: what it declares is made up where it is used.
@@ -136,20 +169,60 @@ def _macro(source: Source, error: Diagnostic) -> tuple[str, Declaration] | None:
     return None
 
 
-def _read(name: str) -> Source | None:
-    try:
-        return Source.read(Path(name))
-    except OSError:
-        return None
+def _is_function(name: bytes, line: bytes) -> bool:
+    """Whether a line begins a function of this name: it has a type before it, and types in its brackets."""
+    return re.search(rb"\w[\s*]+%s\s*\(\s*(?:const\s+)?\w+[\s*]+\w+\s*[,)]" % name, line) is not None
+
+
+def _bodies(name: bytes, texts: Mapping[str, bytes]) -> Iterator[bytes]:
+    """What the project's macros of a name are made of, the name and parameters among it."""
+    for text in texts.values():
+        if name in text:
+            for match in re.finditer(rb"#[ \t]*define[ \t]+%s\b(?:\\\r?\n|[^\n])*" % name, text):
+                yield match[0]
+
+
+def withheld_by(names: Mapping[str, Declaration], texts: Mapping[str, bytes]) -> Iterator[str]:
+    """Macros that nothing defines, and under which a file of the project defines one of these names, which nobody
+    knows."""
+    for name, one in names.items():
+        for text in texts.values() if one.guessed else ():
+            for match in re.finditer(rb"^[ \t]*#[ \t]*define[ \t]+%s\b" % name.encode(), text, re.MULTILINE):
+                if condition := _condition(text, match.start()):
+                    yield condition
+
+
+_BRANCH = re.compile(rb"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b([^\n]*)", re.MULTILINE)
+_ASKS = re.compile(rb"[ \t]*(?:defined[ \t]*\(?[ \t]*)?([A-Za-z_]\w*)[ \t]*\)?[ \t]*(?:/[/*].*)?\r?")
+
+
+def _condition(text: bytes, offset: int) -> str | None:
+    """The one macro that the innermost branch around a byte asks for."""
+    open_branches: list[bytes | None] = []
+    for match in _BRANCH.finditer(text, 0, offset):
+        word, rest = match[1], match[2]
+        if word == b"endif":
+            open_branches = open_branches[:-1]
+            continue
+        asked = _ASKS.fullmatch(rest) if word in (b"if", b"ifdef", b"elif") else None
+        if word in (b"elif", b"else"):
+            open_branches = open_branches[:-1]
+        open_branches.append(asked[1] if asked else None)
+    asked_last = open_branches[-1] if open_branches else None
+    return asked_last.decode() if asked_last else None
 
 
 def _value(source: Source, error: Diagnostic, name: bytes) -> bytes:
     if error.message.startswith("call to"):
-        return b"long long %s();" % name
+        # One that takes a type can only be a macro.
+        called = error.file == str(source.path) and _TAKES_TYPE.match(source.code, error.offset + len(name))
+        return (b"#define %s(...) (*(long long *)0)" if called else b"long long %s();") % name
     if error.file != str(source.path):
         return b"enum { %s = 1 };" % name
     code, offset = source.code, error.offset
-    if not re.search(rb"\b%s\b" % name, code):  # of a header's macro, which may well take its address
+    if not re.search(
+        rb"(?<![\w$])%s\b" % re.escape(name), code
+    ):  # of a header's macro, which may well take its address
         return b"extern long long %s[1];" % name
     before = code[source.line_start(offset) : offset].strip()
     after = code[offset + len(name) : offset + len(name) + 200].lstrip(b" \t")

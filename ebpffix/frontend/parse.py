@@ -22,9 +22,11 @@ from ebpffix.frontend.made_up import (
     OWN,
     REDEFINED,
     TYPEDEF_REDEFINED,
+    UNDECLARED,
     Declaration,
     Diagnostic,
     declare,
+    withheld_by,
 )
 from ebpffix.sources.reach import Reach
 from ebpffix.sources.reader import read_file
@@ -38,8 +40,16 @@ _MACHINE = (f"-D__{platform.machine()}__", f"-D__{platform.machine()}")
 # clang knows these functions and declares them itself: an error, but nothing is lost.
 _LIBRARY = "call to undeclared library function"
 _OWN_TOO = re.compile(rf".*(?:no member named|redefinition of(?: enumerator)?) '{OWN}(\w+)'")
-# Errors of one expression, which stays in the tree with all that stands around it.
-_LOCAL = re.compile(r"no member named '|incomplete definition of type '|arithmetic on a pointer to an incomplete type ")
+# Errors of one expression, which stays in the tree as one of unknown type, with all that stands around it.
+_LOCAL = re.compile(
+    r"no member named '|incomplete definition of type '|arithmetic on a pointer to an incomplete type "
+    r"|indirection requires pointer operand|subscripted value is not|invalid operands to binary expression"
+    r"|member reference (?:base )?type '|invalid argument type '"
+)
+_HIDDEN = re.compile(r"declaration of '((?:struct|union) \w+)' will not be visible outside of this function")
+_CONDITION = re.compile(rb"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif)\b([^\n]*)", re.MULTILINE)
+_NO_ARENA = "-U__BPF_FEATURE_ADDR_SPACE_CAST"
+_ARENA = "changes address space of pointer"
 _NAME = re.compile(rb"[A-Za-z_]\w*")
 _WORD, _WORDS, _QUOTED = re.compile(rb"\w+"), re.compile(r"\w+"), re.compile(r"'[^']*'")
 _PLAIN = frozenset("struct union enum void char short int long unsigned signed const volatile _Bool aka".split())
@@ -68,6 +78,7 @@ class Parsed:
     missing: tuple[str, ...]
     local: tuple[Diagnostic, ...] = ()
     looser: int = 0
+    assumed: tuple[str, ...] = ()  # macros that the build must have given
     renamed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -78,6 +89,25 @@ def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Pa
     `pch` is the setup's prefix, precompiled; a stale one costs time only. clang.LoadError where libclang gives nothing,
     OutOfReach where the program reads what it must not.
     """
+    parsed = _with_or_without(source, setup, virtual, pch)
+    if not (setup.defines and any(_unknown(parsed))):
+        return parsed
+    texts = _own_texts(source, virtual, parsed.tu, setup.reach).values()
+    words = {word for text in texts for line in _CONDITION.findall(text) for word in _WORD.findall(line)}
+    asked = {name: macro for macro in setup.defines if (name := macro.partition("=")[0]).encode() in words}
+    if not asked:
+        return parsed
+    given = replace(setup, args=(*setup.args, *(f"-D{macro}" for macro in asked.values())))
+    other = _with_or_without(source, given, virtual, pch)
+    return replace(other, assumed=(*asked, *other.assumed)) if _unknown(other) < _unknown(parsed) else parsed
+
+
+def _unknown(parsed: Parsed) -> tuple[int, int]:
+    """How much of a program was not understood, the worst first."""
+    return len(parsed.missing), len(parsed.guessed) + len(parsed.local)
+
+
+def _with_or_without(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path | None) -> Parsed:
     try:
         return _parse(source, setup, virtual, pch)
     except clang.LoadError:
@@ -90,6 +120,8 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
     made_up: dict[str, Declaration] = {}
     together: set[str] = set()  # what cannot be set apart: the name is everywhere
     tags: set[bytes] = set()
+    taken: list[str] = []  # macros of the build that were tried
+    assumed: list[str] = []
     flags = list(setup.args)
     if pch:
         flags += ["-include-pch", str(pch)]
@@ -97,6 +129,7 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         flags += [part for header in setup.prefix for part in ("-include", header)]
     ours = {MADE_UP, str(source.path), *virtual}
     best: tuple[Any, tuple[Diagnostic, ...], dict[str, Declaration]] | None = None
+    is_stale = False  # the best one so far was read in another way
     worse = 0
     texts: dict[str, bytes] = {}
     for _ in range(_ROUNDS):
@@ -110,24 +143,42 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         if name := setup.reach.outside(name for name in clang.files_read(tu) if name not in ours):
             raise OutOfReach(name)
         errors = _errors(tu)
-        if best is None or len(errors) < len(best[1]):
-            best, worse = (tu, errors, dict(made_up)), 0
+        if best is None or is_stale or len(errors) < len(best[1]):
+            best, worse, is_stale = (tu, errors, dict(made_up)), 0, False
         else:
             worse += 1
         if _MACHINE[0] not in flags and any(error.directive for error in errors):
             # Headers that give up on a machine that they do not know mean the one that runs the program.
             flags += _MACHINE
             continue
+        if _NO_ARENA not in flags and any(_ARENA in error.message for error in errors):
+            # With pointers of another address space only a compiler that casts them itself takes the program: many
+            # headers ask for it, and have a way without.
+            flags.append(_NO_ARENA)
+            is_stale = True
+            continue
         both = {match[1] for error in errors if (match := _OWN_TOO.match(error.message))}
         if both - together:
             together |= both
             made_up = {name: one for name, one in made_up.items() if name not in together}
-            best = None
+            is_stale = True
             continue
         texts = texts or _own_texts(source, virtual, tu, setup.reach) if errors else texts
         new_tags = _own_tags(errors, texts) - tags
-        known_names = made_up.keys() | together
-        new = {name: one for name, one in declare(source, errors, new_tags).items() if name not in known_names}
+        new = declare(source, errors, new_tags, texts, made_up.keys() | together)
+        if errors:
+            new |= {name: one for name, one in _hidden(tu).items() if name not in made_up}
+        if withheld := next((m for m in withheld_by(new, texts) if m not in taken), None):
+            # A header of the project has the name, under a macro that the build gives: with it, if that is no worse.
+            taken.append(withheld)
+            before, flags = flags, [*flags, f"-D{withheld}"]
+            again = _errors(clang.parse(str(source.path), flags + extra, files))
+            if len(again) <= len(errors) and _names(again) < _names(errors):
+                is_stale = True
+                assumed.append(withheld)
+            else:
+                flags = before
+            continue
         # What is declared may show more at first: the statements around it are read for the first time.
         if not (new or new_tags) or worse > _PATIENCE:
             break
@@ -147,8 +198,20 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         tuple(dict.fromkeys(lost)),
         tuple(error for error in shown if _LOCAL.match(error.message)),
         _looser(tu),
+        tuple(assumed),
         own | {_apart(tag).decode(): tag.decode() for tag in tags},
     )
+
+
+def _names(errors: Sequence[Diagnostic]) -> Set[str]:
+    """What the errors say is not declared."""
+    return {match[1] for error in errors if (match := UNDECLARED.search(error.message))}
+
+
+def _hidden(tu: Any) -> dict[str, Declaration]:
+    """The structs that a function's parameters name first, which makes them another's in each such function."""
+    found = (_HIDDEN.match(diagnostic.spelling) for diagnostic in tu.diagnostics if diagnostic.severity == 2)
+    return {match[1] + ";": Declaration(b"%s;" % match[1].encode()) for match in found if match}
 
 
 def _own_texts(source: Source, virtual: Mapping[str, bytes], tu: Any, reach: Reach) -> dict[str, bytes]:
@@ -234,5 +297,5 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
 def _looser(tu: Any) -> int:
     """How many warnings there are, which are errors to a compiler of today; not of what was set apart, which has a type
     of its own for us alone."""
-    apart = (OWN, "'struct $", "'union $", "'enum $")
+    apart = ("will not be visible outside", OWN, "'struct $", "'union $", "'enum $")
     return sum(one.severity == 2 and not any(name in one.spelling for name in apart) for one in tu.diagnostics)

@@ -670,7 +670,7 @@ def stub(
     core=True: for CO-RE, where the loader finds the offsets; of a nested struct, too, only what is used. core=False:
     for BCC, where each member is padded to the offset that it has in `btf`, and `_Static_assert` says so to the
     compiler; of a nested struct only what is used if it has no name or `complete("struct css")` says that its
-    definition is not at hand. `release` is the kernel that `btf` is from, for the comment.
+    definition is not at hand. `release` is the kernel that `btf` is from, for the comment and the assertions.
 
     ValueError, with a reason for people, where the struct or a member is not there, cannot be put in its place, or
     where several structs of that name differ in it.
@@ -686,12 +686,12 @@ def stub(
     else:
         lines, end = _placed_lines(writer, record, list(found), 1, complete)
         comment = (
-            f"/* Only the members that are used here, from the BTF of kernel {release.replace('*/', '')}.\n"
+            f"/* Only the members that are used here, from the BTF of kernel {release}.\n"
             " * The padding puts each where that kernel has it: another kernel needs another. */"
         )
         asserts = "".join(
             f"_Static_assert(__builtin_offsetof({keyword}, {path}) == {m.offset // 8}, "
-            f'"{path} of {keyword} is elsewhere");\n'
+            f'"{path} of {keyword} is elsewhere than in kernel {release}");\n'
             for path, m in found.items()
             if not m.bits
         )

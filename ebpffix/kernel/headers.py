@@ -39,15 +39,80 @@ def folders() -> tuple[Path, ...]:
     return (build,) if build else split_packages() or ()
 
 
+# Where the kernel's own build looks for a header, in its order.
+_ARCH = "arch/x86" if platform.machine() == "x86_64" else f"arch/{platform.machine()}"
+_PARTS = (
+    f"{_ARCH}/include", f"{_ARCH}/include/generated", "include", f"{_ARCH}/include/uapi",
+    f"{_ARCH}/include/generated/uapi", "include/uapi", "include/generated/uapi",
+)  # fmt: skip
+_INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"\n]+)[>"]', re.MULTILINE)
+_STRUCT = re.compile(rb"\b(?:struct|union)\s+(\w+)\s*(?:__\w+\s*(?:\([^{;]*\)\s*)?)*\{")
+
+
+def structs_behind(includes: tuple[str, ...]) -> frozenset[str] | None:
+    """The structs that these headers (`linux/sched.h`) and all that they lead to define, whatever #if they stand in;
+    None where one of them is not found."""
+    first = [_find(name, None) for name in includes]
+    if None in first:
+        return None
+    found: set[str] = set()
+    todo, seen = [header for header in first if header is not None], set(first)
+    while todo:
+        names, structs = _content(header := todo.pop())
+        found |= structs
+        new = {_find(name, header.parent) for name in names} - seen - {None}
+        seen |= new
+        todo += [one for one in new if one is not None]
+    return frozenset(found)
+
+
+def name_of(header: Path) -> str:
+    """How a program includes a header that is made for all machines; "" for others."""
+    for folder in folders():
+        for part in ("include/uapi", "include"):
+            if header.is_relative_to(folder / part):
+                return str(header.relative_to(folder / part))
+    return ""
+
+
+def is_of_user_space(name: str) -> bool:
+    """Whether user space has a header of this name too, with less in it."""
+    return any((folder / part / name).exists() for folder in folders() for part in _PARTS if part.endswith("uapi"))
+
+
+def _find(name: str, beside: Path | None) -> Path | None:
+    places = [folder / part for part in _PARTS for folder in folders()]
+    if beside is not None:
+        places.insert(0, beside)
+    return next((path for place in places if _is_file(path := place / name)), None)
+
+
 @functools.cache
+def _is_file(path: Path) -> bool:
+    return path.is_file()
+
+
+@functools.cache
+def _content(header: Path) -> tuple[tuple[str, ...], frozenset[str]]:
+    """What a header includes, and the structs that it defines."""
+    text = header.read_bytes()
+    includes = tuple(m[1].decode("latin-1") for m in _INCLUDE.finditer(text))
+    return includes, frozenset(m[1].decode("latin-1") for m in _STRUCT.finditer(text))
+
+
 def definer(name: str) -> Path | None:
     """The header that defines `struct name`, None where none does or there are no headers."""
-    definition = re.compile(rb"\bstruct\s+%s\s*(?:__\w+\s*(?:\(\([^{;]*\)\)\s*)?)*\{" % name.encode())
+    return _definers().get(name)
+
+
+@functools.cache
+def _definers() -> dict[str, Path]:
+    """The first header that defines each struct."""
+    found: dict[str, Path] = {}
     for header in _headers():
-        text = header.read_bytes()
-        if name.encode() in text and definition.search(text):
-            return header
-    return None
+        for name in _content(header)[1]:
+            found.setdefault(name, header)
+    return found
 
 
 def _headers() -> Iterator[Path]:

@@ -118,6 +118,16 @@ def _event(kind: Kind, role: Role, word: str, where: str) -> tuple[Kind, Role]:
     return kind, role
 
 
+# import/path.Func, import/path.(*Type).Method, main.main.func1; a C compiler's clones look like a package's functions.
+_GO = re.compile(r"(?:[\w.~-]+/)*[A-Za-z_][\w-]*\.(?:\(\*?\w+(?:\[\.\.\.\])?\)\.)?[A-Za-z_]\w*(?:\.\w+)*(?:\+\w+)?\Z")
+_CLONE = re.compile(r"\.(?:isra|part|cold|constprop|llvm|lto_priv|localalias|clone|str|rodata)\b|@")
+
+
+def is_go(symbol: str) -> bool:
+    """Whether a function of user space is one of Go by its name."""
+    return _GO.match(symbol) is not None and _CLONE.search(symbol) is None
+
+
 def of_bcc_name(name: str) -> Attach | None:
     """What the name of a function says to BCC, which attaches it by that."""
     prefix = next((p for p in BCC_NAMES if name.startswith(p)), None)

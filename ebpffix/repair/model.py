@@ -20,6 +20,11 @@ class Effect(enum.StrEnum):
     EARLY = "early"  # some leave earlier than they had to
     CHANGING = "value-changing"  # some get other values
 
+    @property
+    def rank(self) -> int:
+        """0 for the least."""
+        return list(Effect).index(self)
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from ebpffix.repair.model import Candidate, Proposer, Refusal, Strategy
 
@@ -18,17 +19,24 @@ class Known:
     propose: Proposer
     page: str
 
-    @cached_property
+    @functools.cached_property
     def _when(self) -> re.Pattern[str]:
         return re.compile(self.facts.when)
 
+    def is_about(self, message: str) -> bool:
+        """Whether it has a cure for a verifier's message, as far as that tells."""
+        return bool(self._when.search(message))
+
     def candidates(self, refusal: Refusal) -> Iterator[Candidate]:
-        """What it proposes for a refusal, under its name; nothing for a message that is not its own."""
-        if self._when.search(refusal.message):
-            for candidate in self.propose(refusal):
-                yield replace(candidate, strategy=self.facts.name)
+        """What it proposes for a refusal, under its name; nothing for a message that is not its own. A mistake in one
+        strategy must not cost what others know."""
+        if self.is_about(refusal.message):
+            with contextlib.suppress(Exception):
+                for candidate in self.propose(refusal):
+                    yield replace(candidate, strategy=self.facts.name)
 
 
+@functools.cache
 def load_strategies() -> dict[str, Known]:
     """All installed strategies by name, in their order.
 

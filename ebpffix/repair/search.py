@@ -21,9 +21,9 @@ from ebpffix.repair.model import Candidate, Effect, Refusal
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import changed_spans
 from ebpffix.verify.load import ProgramResult
+from ebpffix.verify.logs import SourceLine
 from ebpffix.verify.trace import Trace, parse
 
-_RANK = {Effect.EXACT: 0, Effect.EARLY: 1, Effect.CHANGING: 2}
 Files = Mapping[Path, bytes]
 Signature = tuple[str, str, bytes]
 
@@ -95,17 +95,23 @@ class Found:
     disagrees: str = ""
 
     @property
+    def left_at(self) -> SourceLine | None:
+        """The line that is refused still, as the log names it."""
+        last = _read(self.built.refused[0].log)[1].last if self.left else None
+        return last.source if last else None
+
+    @property
     def repaired(self) -> bool:
         return not self.left
 
     @property
     def effect(self) -> Effect:
-        claimed = max((m.candidate.effect for m in self.made), key=_RANK.__getitem__, default=Effect.EXACT)
+        claimed = max((m.candidate.effect for m in self.made), key=lambda effect: effect.rank, default=Effect.EXACT)
         seen = Effect.EXACT
         if self.differs:
             seen = Effect.EARLY if all(difference.left for difference in self.differs) else Effect.CHANGING
         # What reaches less of the program than before is not to be taken without a look.
-        return max(claimed, Effect.CHANGING if self.unreached else seen, key=_RANK.__getitem__)
+        return max(claimed, Effect.CHANGING if self.unreached else seen, key=lambda effect: effect.rank)
 
 
 @dataclass
@@ -179,7 +185,7 @@ class Search:
                     passed.append(self._judged(Found(changed, (*made, step), "", after)))
             elif _signature(changed, after) not in behind:
                 further.append((step, changed, after))
-        passed.sort(key=lambda found: _RANK[found.effect])
+        passed.sort(key=lambda found: found.effect.rank)
         if passed and passed[0].effect is not Effect.CHANGING:
             return self._chosen(passed)
         for step, changed, after in further[: self.limits.width]:
@@ -255,8 +261,8 @@ class Search:
         """What the strategies propose, the least effect first; the strategies' order where that is equal."""
         found: list[Candidate] = []
         for known in self.strategies:
-            found += (c for c in known.candidates(refusal) if _RANK[c.effect] <= _RANK[self.most])
-        return iter(sorted(found, key=lambda c: (c.fallback, _RANK[c.effect])))
+            found += (c for c in known.candidates(refusal) if c.effect.rank <= self.most.rank)
+        return iter(sorted(found, key=lambda c: (c.fallback, c.effect.rank)))
 
     def _harmed(self, after: Built) -> bool:
         """Whether a program is refused now, or gone, that was accepted before."""

@@ -10,6 +10,7 @@ from functools import cache
 from itertools import count
 from typing import BinaryIO
 
+from ebpffix.repair.registry import load_strategies
 from ebpffix.report.text import name
 from ebpffix.shown import visible
 from ebpffix.sources.source import Source
@@ -105,6 +106,8 @@ def lines(rejection: Rejection, sources: Sequence[Source]) -> Iterator[str]:
             yield from textwrap.wrap(paragraph, _WIDTH, initial_indent="  ", subsequent_indent="  ")
     if cure := cured_by(rejection.class_, rejection.context, _facts()):
         yield f"  ebpffix --select {cure} looks for this; see ebpffix --explain {cure}"
+    if strategy := _strategy(rejection.message):
+        yield f"  ebpffix --repair --diff tries to mend this; see ebpffix --explain {strategy}"
     if len(places) > 1:
         yield f"  the same line stands in {len(places) - 1} more places: {', '.join(map(_at, places[1:4]))}"
 
@@ -116,6 +119,12 @@ def _lost(found: Cause, rejection: Rejection, sources: Sequence[Source]) -> Iter
     yield f"  {_where(place)}{found.words}:"
     if place.text:
         yield f"    {place.text.strip()}"
+
+
+def _strategy(message: str) -> str:
+    """The strategy of `--repair` that knows this message; "" for none. That of the lessons is told by its transform."""
+    names = (name for name, known in load_strategies().items() if name != "lesson" and known.is_about(message))
+    return next(names, "")
 
 
 @cache

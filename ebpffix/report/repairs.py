@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix import __version__
+from ebpffix.repair.locate import name_in_log
 from ebpffix.repair.model import Effect
 from ebpffix.repair.search import Made
 from ebpffix.report.model import VERSION, display
 from ebpffix.report.text import name
 from ebpffix.rewriting.patch import hunks
+from ebpffix.run.proposals import Proposal
 from ebpffix.run.repairs import Repair, Repairs
 from ebpffix.verify.explain import OTHER, explain
 from ebpffix.verify.load import kernel_release
@@ -55,12 +57,29 @@ def _ending(repair: Repair) -> Iterator[str]:
         return
     explanation = explain(found.left) or OTHER
     verb = "what stands in the way now" if repair.status == "partial" else "no repair was found"
-    yield f"{name(repair.program)}: {verb}: {found.left} [{explanation.key}]"
+    at = found.left_at
+    where = f"{at.file}:{at.line}: " if at and at.line else ""
+    yield f"{name(repair.program)}: {verb}: {where}{found.left} [{explanation.key}]"
+    if at and at.file and at.file not in {name_in_log(path) for path in found.files}:
+        yield f"    {at.file} is not among the files of this run, so it is not edited: name it too, or its folder"
     yield f"    {explanation.text}"
 
 
 def _class(message: str) -> str:
     return (explain(message) or OTHER).key
+
+
+def proposed(proposal: Proposal) -> Iterator[str]:
+    """What is proposed for one refusal of a log, and that it is only proposed."""
+    rejection, candidate = proposal.rejection, proposal.candidate
+    place = f"{rejection.source.file}:{rejection.source.line}: " if rejection.source and rejection.source.line else ""
+    program = f"{rejection.program}: " if rejection.program else ""
+    yield f"{place}{program}refused: {rejection.message} [{rejection.class_}]"
+    if candidate is None:
+        yield "no repair is known for this, or its source is not among the paths"
+    else:
+        yield f"{candidate.strategy}: {candidate.says} [{candidate.effect}]"
+        yield "not proven: it was neither compiled nor loaded here; `ebpffix --repair --diff` without --log does that"
 
 
 def headed(repair: Repair) -> bytes:

@@ -93,6 +93,9 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
     doubts = Doubts(unit)
     result.findings = [(name, doubts.weighed(fix, from_errors=name in certain)) for name, fix in result.findings]
     result.notes += unit.notes
+    if unit.parsed.assumed:
+        macros = ", ".join(f"`{name}`" for name in unit.parsed.assumed)
+        result.notes.append(f"{macros} taken as defined, by what the project's headers and build files say")
     if unit.missing:
         result.notes.append("not understood: " + "; ".join(unit.missing[:5]))
     result.notes += _unknown(unit)

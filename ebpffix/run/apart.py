@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
+from ebpffix.run import limits
+
+_STACK = 64 << 20  # bytes: libclang and a walk recurse over nested expressions
 _context = multiprocessing.get_context("fork")
 R = TypeVar("R")
 
@@ -25,7 +30,7 @@ def each(work: Sequence[Callable[[], R]], most: int, seconds: float) -> Iterator
                 while waiting and len(running) < most:
                     place, piece = waiting.pop()
                     ours, theirs = _context.Pipe(duplex=False)
-                    process = _context.Process(target=_do, args=(piece, theirs), daemon=False)
+                    process = _context.Process(target=_do, args=(piece, theirs, limits.share(most)), daemon=False)
                     process.start()
                     theirs.close()
                     running[ours] = place, process, time.monotonic() + seconds
@@ -50,6 +55,16 @@ def each(work: Sequence[Callable[[], R]], most: int, seconds: float) -> Iterator
             child.join()
 
 
-def _do(piece: Callable[[], R], pipe: Connection) -> None:
-    with contextlib.suppress(Exception):
-        pipe.send(piece())
+def _do(piece: Callable[[], R], pipe: Connection, memory: int) -> None:
+    """In the process: with limits, a stack for deep recursion, and without the words of a libclang that dies."""
+    limits.bound(memory)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+    def work() -> None:
+        with contextlib.suppress(Exception):
+            pipe.send(piece())
+
+    threading.stack_size(_STACK)  # the main thread's is not ours to choose
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,10 @@ from ebpffix.sources.user_space import UserSpace
 
 if TYPE_CHECKING:
     from ebpffix.verify.session import Loadable
+
+
+# Alone on a line of a C file: its host puts text there before it compiles, or nothing.
+_PLACEHOLDER = re.compile(rb"^[ \t]*(?:##\w+##|@@\w+@@)[ \t]*(?=\r?$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,9 @@ class Jobs:
         virtual = {str(p): data for p, data in sources.items() if p in files and self._edited(p, data)}
         if not program.on_disk:
             virtual[str(program.path)] = program.source.data
+        elif _PLACEHOLDER.search(program.source.code):
+            data = program.source.data
+            virtual[str(program.path)] = _PLACEHOLDER.sub(lambda match: b" " * len(match[0]), data)
         virtual |= {str(path): text for path, text in closure.links.items()}
         for include in self._unresolved(program, closure):
             name = str(include.file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +16,7 @@ from ebpffix.frontend.pch import PrecompiledHeaders
 from ebpffix.repair.bench import ClangBench, TargetBench
 from ebpffix.repair.model import Effect
 from ebpffix.repair.registry import Known
-from ebpffix.repair.search import Found, Limits, Search
+from ebpffix.repair.search import Found, Limits, Made, Search
 from ebpffix.rewriting.patch import changed_spans
 from ebpffix.run.analyse import unit_of
 from ebpffix.run.apart import each
@@ -30,6 +31,7 @@ from ebpffix.verify.session import Loadable, Verifier
 from ebpffix.verify.targets import LibbpfTarget
 
 Status = Literal["accepted", "repaired", "partial", "stuck", "uncompilable", "untried"]
+_PLACE = re.compile(r"(.*):(\d+):")
 _SPARE = 60.0  # seconds of wall time above those of the search: the last load, a machine that is busy
 
 
@@ -88,28 +90,28 @@ def repair_all(
 
 
 def _died(loadable: Loadable) -> Repair:
-    return Repair(loadable.program.path, "untried", reason="its analysis ended early, or took too long")
+    return Repair(loadable.program.file, "untried", reason="its analysis ended early, or took too long")
 
 
 def _repair(jobs: Jobs, loadable: Loadable, target: Target, strategies: Sequence[Known], limits: Limits) -> Repair:
     program = loadable.program
     headers = [p for p in jobs.prepare(program, jobs.before).job.sources if p != program.path]
     files = {program.path: program.source.data, **{path: jobs.before[path] for path in headers}}
-    unit = partial(_unit, jobs, program)
+    unit = partial(parsed, jobs, program)
     try:
         if isinstance(target, LibbpfTarget) and program.on_disk:
             with ClangBench(program.path, target.clang, target.args, unit, cap_bpf=target.cap_bpf) as bench:
                 return _searched(program, files, Search(bench, strategies, limits))
         return _searched(program, files, Search(TargetBench(target, unit), strategies, limits))
     except CannotVerify as error:
-        return Repair(program.path, "untried", reason=str(error))
+        return Repair(program.file, "untried", reason=str(error))
     except LoadError:
-        return Repair(program.path, "untried", reason="libclang could not read it; is it C?")
+        return Repair(program.file, "untried", reason="libclang could not read it; is it C?")
     except OutOfReach as error:
-        return Repair(program.path, "untried", reason=str(error))
+        return Repair(program.file, "untried", reason=str(error))
 
 
-def _unit(jobs: Jobs, program: Program, files: Mapping[Path, bytes]) -> Unit:
+def parsed(jobs: Jobs, program: Program, files: Mapping[Path, bytes]) -> Unit:
     """The program parsed, with other contents for its files."""
     now = replace(program, source=Source(program.path, files[program.path]))  # type: ignore[type-var]
     known = {path: data for path, data in files.items() if path in jobs.before}
@@ -128,15 +130,28 @@ def _searched(program: Program, files: Mapping[Path, bytes], search: Search) -> 
     if found is None:
         built = search.bench.build(files)
         if built.error:
-            return Repair(program.path, "uncompilable", reason=built.error.splitlines()[0])
+            return Repair(program.file, "uncompilable", reason=built.error.splitlines()[0])
         waits = next((p.reason for p in built.programs if p.verdict == "untried"), "")
-        return Repair(program.path, "untried" if waits else "accepted", reason=waits)
+        return Repair(program.file, "untried" if waits else "accepted", reason=waits)
+    if not program.on_disk:
+        found = replace(found, made=tuple(_placed(program, made) for made in found.made))
     if not found.made:
-        return Repair(program.path, "stuck", found)
+        return Repair(program.file, "stuck", found)
     changed = {path: data for path, data in found.files.items() if data != files[path]}
     if not program.on_disk and program.path in changed:
         changed = _in_host(program, changed)
-    return Repair(program.path, "repaired" if found.repaired else "partial", found, changed)
+    return Repair(program.file, "repaired" if found.repaired else "partial", found, changed)
+
+
+def _placed(program: Program, made: Made) -> Made:
+    """With the lines of the file that holds the C."""
+
+    def placed(line: int) -> tuple[Path, int]:
+        match = _PLACE.match(program.placed_message(f"{program.path}:{line}:"))
+        return (Path(match[1]), int(match[2])) if match and line else (program.file, 0)
+
+    (path, line), (lost_path, lost_line) = placed(made.line), placed(made.lost_line)
+    return replace(made, path=path, line=line, lost_path=lost_path, lost_line=lost_line)
 
 
 def _in_host(program: Program, changed: Mapping[Path, bytes]) -> dict[Path, bytes]:

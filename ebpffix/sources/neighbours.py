@@ -17,10 +17,11 @@ _PROGRAMS = (".bpf.c", ".bpf.h")
 _MOST_BYTES = 1 << 20  # of one file: what is larger was generated
 
 
-def _files(program: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
-    for folder in (program.parent, program.parent.parent):
-        for name, path, seen in _listing(folder):
-            if name.endswith(suffixes) and not name.endswith(_PROGRAMS) and path != str(program):
+def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
+    """The files for the programs of a folder, also those that are programs."""
+    for place in (folder, folder.parent):
+        for name, path, seen in _listing(place):
+            if name.endswith(suffixes) and not name.endswith(_PROGRAMS):
                 yield path, seen
 
 
@@ -36,8 +37,8 @@ def _listing(folder: Path) -> list[tuple[str, str, os.stat_result]]:
 def texts(program: Path, suffixes: tuple[str, ...]) -> Iterator[bytes]:
     """The contents of the files next to a program whose names end so, BPF programs aside. Unreadable ones are left
     out."""
-    for path, seen in _files(program, suffixes):
-        if seen.st_size <= _MOST_BYTES:
+    for path, seen in _files(program.parent, suffixes):
+        if path != str(program) and seen.st_size <= _MOST_BYTES:
             try:
                 yield read_file(path, _MOST_BYTES)
             except OSError:
@@ -60,12 +61,11 @@ class Digests:
         self._known: dict[tuple[Path, tuple[str, ...]], bytes] = {}
 
     def of(self, program: Path, suffixes: tuple[str, ...]) -> bytes:
-        """The digest for one program."""
-        # Programs by this name are never among the neighbours, so all in a folder have the same.
-        key = (program.parent if program.name.endswith(_PROGRAMS) else program, suffixes)
+        """The digest for one program; its own text may be in it, for who keeps a result knows that text too."""
+        key = program.parent, suffixes
         if key not in self._known:
             state = blake2b(digest_size=16)
-            for path, seen in _files(program, suffixes):
+            for path, seen in _files(program.parent, suffixes):
                 state.update(os.fsencode(path) + b"\0" + _content(path, seen.st_size, seen.st_mtime_ns))
             self._known[key] = state.digest()
         return self._known[key]

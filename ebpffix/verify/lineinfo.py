@@ -20,7 +20,7 @@ def check(data: bytes) -> None:
     try:
         found = next(extended(_read(data), LINES), None)
     except NotElf as error:
-        raise ValueError(f"not a whole ELF object: {error}") from None
+        raise ValueError(f"no object that can be read: {error}") from None
     if found is None:
         raise ValueError("no line table in it (.BTF.ext)")
 
@@ -35,7 +35,7 @@ def line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
     try:
         return _line_of(_read(data), program, instruction)
     except (NotElf, BtfError) as error:
-        raise ValueError(f"not a whole ELF object: {error}") from None
+        raise ValueError(f"no object that can be read: {error}") from None
 
 
 def _line_of(elf: Elf, program: str, instruction: int) -> SourceLine | None:
@@ -58,5 +58,5 @@ def _line_of(elf: Elf, program: str, instruction: int) -> SourceLine | None:
 def _read(data: bytes) -> Elf:
     elf = Elf(data)
     if not elf.is_wide:
-        raise NotElf("not a 64-bit ELF object")
+        raise NotElf("it is not one of 64 bits")
     return elf

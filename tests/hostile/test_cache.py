@@ -6,46 +6,80 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from ebpffix.run.cache import refusal, tool_digest
+from ebpffix.fix import LIBBPF
+from ebpffix.frontend.environment import Setup
+from ebpffix.run.analyse import Job, Result
+from ebpffix.run.cache import ResultCache, refusal, tool_digest
 
 from .support import MARKER, Attack, Done
 from .support_b import PROGRAM, tree_of
 
 
-def entry(attack: Attack) -> Path:
-    """Of the program as it is: the second is of the mended one."""
-    folder = attack.home / "cache" / "results"
-    (path,) = (path for path in folder.iterdir() if path.name in NAMES or json.loads(path.read_bytes())["findings"])
-    NAMES.add(path.name)
-    return path
+@dataclass(frozen=True)
+class Filled:
+    """A tree, what is said of it, and what is kept of that: the entry of the program as it is, not as it is mended."""
+
+    attack: Attack
+    first: Done
+    entry: Path
+    kept: dict[str, Any]
+
+    def put(self, made: Any) -> None:
+        self.entry.write_text(json.dumps(made).replace("PATH", str(self.attack.tree / "prog.bpf.c")))
+
+    def get(self) -> Result | None:
+        """What a run over the tree would take from the cache."""
+        path = self.attack.tree / "prog.bpf.c"
+        job = Job(
+            path,
+            LIBBPF,
+            cast(Setup, None),
+            {path: PROGRAM},
+            {},
+            tuple(found["transform"] for found in self.kept["findings"]),
+        )
+        return ResultCache(self.entry.parent).get(self.entry.name, job)
 
 
-NAMES: set[str] = set()  # of entries, whatever they hold by now
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    attack = Attack.below(tmp_path_factory.mktemp("cache")).write({"prog.bpf.c": PROGRAM})
+    first = attack.run()
+    assert first.code == 1
+    entries = [(path, json.loads(path.read_bytes())) for path in (attack.home / "cache" / "results").iterdir()]
+    ((entry, kept),) = ((path, kept) for path, kept in entries if kept["findings"])
+    return Filled(attack, first, entry, kept)
 
 
 @pytest.fixture
-def filled(attack: Attack) -> tuple[Attack, Done, dict[str, Any]]:
-    """A tree, what is said of it, and what is kept of that."""
-    first = attack.write({"prog.bpf.c": PROGRAM}).run()
-    assert first.code == 1
-    return attack, first, json.loads(entry(attack).read_bytes())
+def filled(once: Filled) -> Iterator[Filled]:
+    once.put(once.kept)
+    yield once
+    folder = once.attack.home / "cache"
+    os.chown(folder, os.geteuid(), os.getegid())
+    folder.chmod(0o700)
+    if once.entry.is_dir():
+        once.entry.rmdir()
+    once.entry.unlink(missing_ok=True)
 
 
-def test_it_is_used(filled: tuple[Attack, Done, dict[str, Any]]) -> None:
-    attack, _, kept = filled
-    kept["findings"][0]["message"] = MARKER
-    entry(attack).write_text(json.dumps(kept))
-    assert MARKER in attack.run().out
+def test_it_is_used(filled: Filled) -> None:
+    assert filled.get()
+    finding = filled.kept["findings"][0]
+    filled.put({**filled.kept, "findings": [{**finding, "message": MARKER}]})
+    assert MARKER in filled.attack.run().out
 
 
 WRONG: list[Any] = [
-    [], None, 1, "x", {}, {"status": "analysed"}, {"status": 1}, {"errors": "0"}, {"errors": True}, {"errors": None},
+    [], None, 1, "x", {}, {"status": 1}, {"errors": "0"}, {"errors": True}, {"errors": None},
     {"notes": 1}, {"notes": [1]}, {"notes": [None]}, {"findings": 1}, {"findings": [1]}, {"findings": [{}]},
     {"status": "failed!"}, {"notes": "abc", "errors": []},
 ]  # fmt: skip
@@ -60,72 +94,71 @@ WRONG_FINDING: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def put(attack: Attack, made: Any) -> None:
-    entry(attack).write_text(json.dumps(made).replace("PATH", str(attack.tree / "prog.bpf.c")))
+def wrong_entries(kept: dict[str, Any]) -> Iterator[Any]:
+    for wrong in WRONG:
+        yield kept | wrong if isinstance(wrong, dict) and wrong else wrong
+    for wrong in WRONG_FINDING:
+        yield kept | {"findings": [kept["findings"][0] | wrong]}
+    for missing in kept:
+        yield {key: value for key, value in kept.items() if key != missing}
 
 
-def test_wrong_content_is_a_miss(filled: tuple[Attack, Done, dict[str, Any]]) -> None:
-    attack, first, kept = filled
-    whole: list[Any] = [kept | wrong if isinstance(wrong, dict) and wrong else wrong for wrong in WRONG[:5] + WRONG[6:]]
-    finding = kept["findings"][0]
-    whole += [kept | {"findings": [finding | wrong]} for wrong in WRONG_FINDING]
-    whole.append({key: value for key, value in kept.items() if key != "findings"})
-    for made in whole:
-        put(attack, made)
-        done = attack.run()
-        assert (done.code, done.out) == (1, first.out), (made, done)
-        assert "mistake" not in done.err
-        assert json.loads(entry(attack).read_bytes()) == kept  # and it is mended
+def test_wrong_content_is_a_miss(filled: Filled) -> None:
+    for made in wrong_entries(filled.kept):
+        filled.put(made)
+        assert filled.get() is None, made
+    filled.put(made)
+    done = filled.attack.run()
+    assert (done.code, done.out) == (1, filled.first.out) and "mistake" not in done.err, done
+    assert json.loads(filled.entry.read_bytes()) == filled.kept  # it is mended
 
 
 @pytest.mark.parametrize("data", [b"", b"[" * 200_000, b'{"a":' * 100_000, b"\xff\xfe", b"\0" * 1000, b"1e999", b"NaN"])
-def test_what_is_no_json_is_a_miss(filled: tuple[Attack, Done, dict[str, Any]], data: bytes) -> None:
-    attack, first, _ = filled
-    entry(attack).write_bytes(data)
-    done = attack.run()
-    assert (done.code, done.out) == (1, first.out) and "mistake" not in done.err, done
+def test_what_is_no_json_is_a_miss(filled: Filled, data: bytes) -> None:
+    filled.entry.write_bytes(data)
+    assert filled.get() is None
 
 
 @pytest.mark.parametrize("kind", ["zero", "fifo", "folder", "loop"])
-def test_an_entry_that_is_no_file_is_a_miss(filled: tuple[Attack, Done, dict[str, Any]], kind: str) -> None:
-    attack, first, _ = filled
-    path = entry(attack)
-    path.unlink()
+def test_an_entry_that_is_no_file_is_a_miss(filled: Filled, kind: str) -> None:
+    filled.entry.unlink()
     if kind == "fifo":
-        os.mkfifo(path)
+        os.mkfifo(filled.entry)
     elif kind == "folder":
-        path.mkdir()
+        filled.entry.mkdir()
     else:
-        path.symlink_to("/dev/zero" if kind == "zero" else path)
-    done = attack.run()
-    assert (done.code, done.out) == (1, first.out), done
+        filled.entry.symlink_to("/dev/zero" if kind == "zero" else filled.entry)
+    assert filled.get() is None
 
 
-def test_the_folder_is_the_user_s_alone(filled: tuple[Attack, Done, dict[str, Any]]) -> None:
-    attack, _, _ = filled
-    assert (attack.home / "cache").stat().st_mode & 0o777 == 0o700
-    assert refusal(attack.home / "cache") == ""
+def test_the_folder_is_the_user_s_alone(filled: Filled) -> None:
+    folder = filled.attack.home / "cache"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert refusal(folder) == ""
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
-def test_a_folder_that_others_can_write_to_is_not_used(filled: tuple[Attack, Done, dict[str, Any]], mode: int) -> None:
-    attack, first, kept = filled
-    kept["findings"] = []
-    put(attack, kept)
-    (attack.home / "cache").chmod(mode)
-    done = attack.run()
-    assert (done.code, done.out) == (1, first.out)
-    assert done.err.startswith(f"ebpffix: {attack.home}/cache: others can write to it: nothing is kept there")
-    assert "others can write" not in attack.run("--no-cache").err
+def test_a_folder_that_others_can_write_to_is_refused(filled: Filled, mode: int) -> None:
+    folder = filled.attack.home / "cache"
+    folder.chmod(mode)
+    assert refusal(folder) == "others can write to it"
+
+
+def test_a_folder_that_is_refused_is_not_used_and_told(filled: Filled) -> None:
+    filled.put(filled.kept | {"findings": []})
+    (filled.attack.home / "cache").chmod(0o777)
+    done = filled.attack.run()
+    assert (done.code, done.out) == (1, filled.first.out)
+    said = f"ebpffix: {filled.attack.home}/cache: others can write to it: nothing is kept there"
+    assert done.err.startswith(said), done.err
+    assert "others can write" not in filled.attack.run("--no-cache").err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_is_not_used(filled: tuple[Attack, Done, dict[str, Any]]) -> None:
-    attack, first, kept = filled
-    put(attack, kept | {"findings": []})
-    os.chown(attack.home / "cache", 65534, 65534)
-    done = attack.run()
-    assert (done.code, done.out) == (1, first.out) and "belongs to another user" in done.err, done
+def test_a_folder_of_another_user_is_refused(filled: Filled) -> None:
+    folder = filled.attack.home / "cache"
+    os.chown(folder, 65534, 65534)
+    assert refusal(folder) == "belongs to another user"
 
 
 def test_a_folder_in_the_tree_is_not_used(tmp_path: Path) -> None:
@@ -157,11 +190,10 @@ def test_a_reinstall_changes_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_key_is_of_contents(filled: tuple[Attack, Done, dict[str, Any]]) -> None:
+def test_a_key_is_of_contents(filled: Filled) -> None:
     """Checked out anew, everything has other times."""
-    attack, _, _ = filled
-    before = entry(attack)
-    attack.write({"prog.bpf.c": PROGRAM})
-    os.utime(attack.tree / "prog.bpf.c", (1, 1))
-    attack.run()
-    assert entry(attack) == before
+    finding = filled.kept["findings"][0]
+    filled.put({**filled.kept, "findings": [{**finding, "message": MARKER}]})
+    filled.attack.write({"prog.bpf.c": PROGRAM})
+    os.utime(filled.attack.tree / "prog.bpf.c", (1, 1))
+    assert MARKER in filled.attack.run().out

@@ -37,6 +37,20 @@ def test_no_flag_reads_more_flags(attack: Attack, flags: list[str]) -> None:
     assert not any(word.startswith("@") or "plugin" in word for word in made.taken), made
 
 
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["@evil.rsp"], "a file of arguments"),
+        (["-include", "@evil.rsp"], "reads as another flag"),
+        (["-D", "@evil.rsp"], "reads as another flag"),
+        (["-I", "-fplugin=./evil.so"], "reads as another flag"),
+    ],
+)
+def test_what_would_read_more_flags_is_told(attack: Attack, flags: list[str], why: str) -> None:
+    made = safe_flags(flags, evil(attack, flags).tree, [attack.tree])
+    assert made == ([], [f"{' '.join(flags)} ({why})"])
+
+
 @pytest.mark.skipif(not shutil.which("clang") and not shutil.which("clang-19"), reason="no clang")
 @pytest.mark.parametrize("flags", [["-include", "@evil.rsp"], ["-I", "@evil.rsp"], ["@evil.rsp"]], ids=" ".join)
 def test_the_real_command_loads_no_plugin(attack: Attack, flags: list[str]) -> None:

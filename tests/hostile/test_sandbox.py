@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from ebpffix.sources.reach import Reach
 from ebpffix.verify import confine
+from ebpffix.verify.bcc import Bcc, Checked
 from ebpffix.verify.compile import Clang, CompileError, compile_libbpf
 from ebpffix.verify.load import without_addresses
 from ebpffix.verify.process import confined, private_folder, run
@@ -118,6 +120,29 @@ def test_buckets_of_hashes_count_though_their_entries_do_not(clang: Clang, tmp_p
     assert not isinstance(made, CompileError)
     (result,) = load(made)
     assert result.verdict == "untried" and "3072 MB" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("maps", "megabytes"),
+    [
+        ("BPF_HASH(m, u32, u64, 1 << 24);", 1216),
+        (
+            'BPF_TABLE("percpu_array", u32, struct { char x[4096]; }, a, 1 << 20);',
+            4096 * os.sysconf("SC_NPROCESSORS_CONF"),
+        ),
+        ("".join(f'BPF_F_TABLE("hash", u32, u64, m{n}, 1 << 25, 1);' for n in range(3)), 1536),
+        ("BPF_HASH(m, u32, u64, 1 << 20);", 0),
+    ],
+    ids=["one hash", "one for each CPU", "buckets alone", "fine"],
+)
+def test_maps_of_bcc_are_counted_before_they_are_made(bcc: Bcc, tmp_path: Path, maps: str, megabytes: int) -> None:
+    made = bcc.check(tmp_path / "a.c", f"{maps}\nint kprobe__f(struct pt_regs *ctx) {{ return 0; }}\n".encode())
+    if not megabytes:
+        assert isinstance(made, Checked) and [one.verdict for one in made.programs] == ["accepted"], made
+    else:
+        assert isinstance(made, CompileError), made
+        (total,) = map(int, re.findall(r"its maps take (\d+) MB, more than the 1024 MB a check may use", str(made)))
+        assert 1024 < total <= megabytes * 1.01
 
 
 def test_addresses_of_the_kernel_are_masked_and_numbers_are_not() -> None:

@@ -12,10 +12,10 @@ from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import delete_statement, has_comment, statement_end
 from ebpffix.fix import Edit
 from ebpffix.frontend import Node, Unit
+from ebpffix.kernel.inline_copy import is_inline
 
 _BYTES = frozenset(("CHAR_S", "CHAR_U", "SCHAR", "UCHAR"))
 _PRAGMA = re.compile(rb"^[ \t]*#[ \t]*pragma\b[^\n]*(?:unroll|loop)[^\n]*\n\s*\Z", re.MULTILINE)
-LARGEST = 1024  # bytes that clang's BPF back end copies or sets without a call
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ def byte_loop(unit: Unit, loop: Node, flow: Flow) -> ByteLoop | None:
         return None
     count = limit.constant
     target = _element(statement.children[0], counter)
-    most = LARGEST if counter.type.size > 1 else 127  # a counter of one byte would wrap
-    if target is None or count is None or not 0 < count <= most or not _holds(target, count):
+    if target is None or count is None or count <= 0 or not is_inline(count) or not _holds(target, count):
+        return None
+    if count > 127 and counter.type.size == 1:  # a counter of one byte would wrap
         return None
     if _used_after(flow, loop, counter, first.kind == "DECL_STMT"):
         return None

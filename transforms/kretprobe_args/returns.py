@@ -13,6 +13,7 @@ from ebpffix.editing.statements import delete_statement, statement_end
 from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.machine import ARGUMENTS, SAVED
+from ebpffix.kernel.program_types import is_go
 
 from .signature import Use
 from .stash import body_of, head
@@ -20,8 +21,6 @@ from .stash import body_of, head
 RETURN_NAMES = frozenset("ret retval retv rc rv err error res result ret_val retcode status".split())
 
 _CASTS = re.compile(rb"(?:\(\s*(?:const\s+)?(?:(?:struct|union|enum)\s+)?\w+(?:\s+\w+)*[\s*]*\)\s*)*\Z")
-# main.handle, net/http.(*conn).serve: only Go has symbols like these.
-_GO = re.compile(r"\A[\w/.\-]*\w\.(?:\(\*?\w+\)\.)?\w+\Z")
 # Up to the value: the declaration of a variable and its name.
 _DECLARED = re.compile(rb"([^=\n]*?\b(\w+))\s*=\s*(?:\([^()]*\)\s*)*")
 _PURPOSE = re.compile(
@@ -57,7 +56,7 @@ def return_probes(unit: Unit) -> Iterator[Program]:
             is_return = "pt_regs" in context(program.function) and _asks_for_result(unit, program)
         else:
             is_return = program.role is Role.RETURN
-        if is_probe and is_return and not (program.kind is Kind.USER and _GO.match(program.target)):
+        if is_probe and is_return and not (program.kind is Kind.USER and is_go(program.target)):
             yield program
 
 

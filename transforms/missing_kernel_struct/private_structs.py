@@ -58,6 +58,20 @@ PRIVATE = {
 LEADS = "sched_task_group cfs_rq my_q rt_rq autogroup mnt_ns nameidata audit_context proc_net proc_entry".split()
 
 
+# Public structs at which programs begin: where one is named, the headers or a vmlinux.h may be missing.
+BEGINNINGS = frozenset(
+    b"task_struct sock sk_buff file inode dentry path bio request net_device mm_struct vm_area_struct cred nsproxy pid "
+    b"linux_binprm socket msghdr super_block vfsmount cgroup page kiocb iov_iter signal_struct files_struct fdtable "
+    b"pid_namespace inet_sock tcp_sock gendisk block_device".split()
+)
+
+
+@functools.cache
+def wanted_names() -> frozenset[bytes]:
+    """The names of structs for which a program is looked at."""
+    return names() | BEGINNINGS
+
+
 @functools.cache
 def names() -> frozenset[bytes]:
     """The names of all structs that are known to be private."""

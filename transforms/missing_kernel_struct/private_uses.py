@@ -32,11 +32,13 @@ _OFFSETS = {"container_of": 1, "offsetof": 0, "__builtin_offsetof": 0, "list_ent
 
 @dataclass(frozen=True)
 class Use:
-    """A use of the members `path` (`css.cgroup`) of a struct; `offset`: of where they stand, not of what they hold."""
+    """A use of the members `path` (`css.cgroup`) of a struct; `offset`: of where they stand, not of what they hold.
+    `further` are the links of the chain behind it, each the members of what the one before points at."""
 
     at: Spanned
     path: str
     offset: bool = False
+    further: tuple[str, ...] = ()
 
 
 @dataclass
@@ -74,8 +76,8 @@ def find_uses(unit: Unit) -> dict[str, Uses]:
             )
             if access and (node.path, access.start(1)) not in seen:
                 seen.add((node.path, access.start(1)))
-                path = re.sub(rb"\s", b"", access[1]).decode()
-                found.setdefault(name, Uses()).of.append(Use(node, path))
+                further = tuple(_links(unit.sources[node.path].code, access.end()))
+                found.setdefault(name, Uses()).of.append(Use(node, _plain(access[1]), further=further))
     for name, use in (*_chains(unit), *_offsets(unit)):
         found.setdefault(name, Uses()).of.append(use)
     for name, uses in found.items():
@@ -85,6 +87,17 @@ def find_uses(unit: Unit) -> dict[str, Uses]:
     for uses in found.values():
         uses.of.sort(key=lambda use: (files.index(use.at.path) if use.at.path in files else 0, use.at.start))
     return {name: uses for name, uses in found.items() if uses.of}
+
+
+def _plain(path: bytes) -> str:
+    return re.sub(rb"\s", b"", path).decode()
+
+
+def _links(code: bytes, at: int) -> Iterator[str]:
+    """The `b`, `c.d` of `->b->c.d` that stand at an offset."""
+    while link := _ARROW.match(code, at):
+        yield _plain(link[1])
+        at = link.end()
 
 
 def _private(unit: Unit, record: Type) -> str:
@@ -108,13 +121,13 @@ def _chains(unit: Unit) -> Iterator[tuple[str, Use]]:
         links = read.args[_CORE_READS[read.name] :]
         code = unit.sources[read.path].code
         type_ = _type_of(unit, read.path, *links[0]) if links else None
-        for start, end in links[1:]:
+        paths = [_plain(code[start:end]) for start, end in links]
+        for number in range(1, len(paths)):
             if type_ is None:
                 break
-            path = re.sub(rb"\s", b"", code[start:end]).decode()
-            member, index, _ = path.partition("[")
+            member, index, _ = paths[number].partition("[")
             if name := _private(unit, type_.pointee):
-                yield name, Use(read, member)
+                yield name, Use(read, member, further=tuple(paths[number + 1 :]))
             type_ = _member_type(type_.pointee, member)
             if index and type_ is not None:
                 type_ = type_.pointee

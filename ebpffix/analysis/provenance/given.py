@@ -27,6 +27,11 @@ _PACKET = frozenset(("data", "data_end", "data_meta", "optval", "optval_end"))
 _SECURITY = re.compile(r"(?:bpf_lsm_|security_)")
 
 
+# Bits before the arguments in the record of a system call's tracepoint: a word that the kernel keeps to itself (the
+# address of its registers while programs run), and the number of the call.
+_ARGUMENTS_FROM = 128
+
+
 def of_kernel(unit: Unit, type_: Type) -> str:
     """The structure of the kernel's own that a pointer type points at; "" for any other type: a structure of the
     program, plain numbers, void, and what is part of the interface to user space say nothing of where it lies."""
@@ -123,8 +128,18 @@ class Given:
 
     # -- the context
 
-    def context_field(self, program: Attached | None, record: str, name: str, index: int | None, type_: Type) -> Ways:
-        """What a field of the context holds (an element of one, where `index` is known), used as `type_`."""
+    def context_field(
+        self,
+        program: Attached | None,
+        record: str,
+        name: str,
+        index: int | None,
+        type_: Type,
+        *,
+        offset: int | None = None,
+    ) -> Ways:
+        """What a field of the context, at `offset` bits, holds (an element of one, where `index` is known), used as
+        `type_`."""
         what = f"`ctx->{name}" + (f"[{index}]`" if index is not None else "`")
         if record in _NETWORK:
             if name in _PACKET:
@@ -139,6 +154,8 @@ class Given:
         if record == "bpf_raw_tracepoint_args" or program.kind in (Place.RAW, Place.TYPED):
             return self.argument(program, index, type_, what) if index is not None else unknown(what)
         if program.kind is Place.SYSTEM_CALL_EVENT:
+            if offset is not None and offset < _ARGUMENTS_FROM:
+                return unknown(f"{what} is none of the system call's arguments")
             return self._one(Space.USER, Kind.SYSTEM_CALL, what)
         if program.kind is Place.EVENT:
             if of_kernel(self.unit, type_):

@@ -36,7 +36,7 @@ _ONLY_READ = re.compile(
 @dataclass(frozen=True)
 class Field:
     """A member: its declaration, its name, the structure that it belongs to by name, the very structure or union that
-    declares it, whether that is a union, and its type."""
+    declares it, whether that is a union, its type, and its offset in bits in what declares it."""
 
     decl: int
     name: str
@@ -44,6 +44,7 @@ class Field:
     parent: int
     in_union: bool
     type: Type | None = field_(default=None, compare=False)  # None where clang does not know it
+    offset: int | None = field_(default=None, compare=False)  # likewise
 
 
 Path = tuple[Field, ...]
@@ -69,7 +70,8 @@ def field(node: Node) -> Field:
     """The member that a MEMBER_REF_EXPR or MEMBER_REF names."""
     record, parent, in_union = node.owner or ("", 0, False)
     type_ = node.type if node.kind == "MEMBER_REF_EXPR" else None
-    return Field(node.decl, node.name, record, parent, in_union, type_)
+    known = node.field
+    return Field(node.decl, node.name, record, parent, in_union, type_, known.offset if known else None)
 
 
 def path_of(node: Node) -> tuple[Node, Path]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ebpffix.editing.hoist import can_move
-from ebpffix.editing.statements import before, local_name
+from ebpffix.editing.statements import local_name
 from ebpffix.fix import Edit, Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, place
@@ -63,7 +63,7 @@ def _copied(refusal: Refusal, call: Node, argument: Node, size: int) -> Iterator
         return
     name = local_name(unit, function, value.text + b"%d" % (8 * size), ())
     line = b"__u%d %s = %s;" % (8 * size, name, value.text)
-    if edits := before(unit, statement, [line]):
+    if edits := place.before(unit, statement, [line]):
         edit = Edit(argument.path, argument.start, argument.end, b"&" + name)
         says = f"{call.name} reads the low {size} bytes of {value.name}"
         yield Candidate((*edits, edit), Effect.CHANGING, says, Span(call.path, call.start, call.end))

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from ebpffix.analysis.provenance import Space, is_load, pointer, prove
 from ebpffix.editing.hoist import can_move
-from ebpffix.editing.statements import before, local_name
+from ebpffix.editing.statements import local_name
 from ebpffix.fix import Edit, Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, packet, place
@@ -58,7 +58,7 @@ def _read(refusal: Refusal, statement: Node, node: Node, helper: bytes) -> Itera
         kind + (b"" if kind.endswith(b"*") else b" ") + name + b" = 0;",
         helper + b"(&" + name + b", sizeof(" + name + b"), &" + node.text + b");",
     ]
-    if edits := before(unit, target, lines):
+    if edits := place.before(unit, target, lines):
         says = f"{node.text.decode(errors='replace')} is read by {helper.decode()}(), 0 where that fails"
         edit = Edit(node.path, node.start, node.end, name)
         yield Candidate((*edits, edit), Effect.EXACT, says, Span(node.path, node.start, node.end))

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ebpffix.editing.statements import before, local_name
+from ebpffix.editing.statements import local_name
 from ebpffix.fix import Edit, Span
 from ebpffix.frontend import Node
-from ebpffix.repair import locate
+from ebpffix.repair import locate, place
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
 
 STRATEGY = Strategy(
@@ -74,6 +74,6 @@ def _for(refusal: Refusal, loop: Node, limit: int) -> list[Edit] | None:
     if not unit.editable(condition.path, condition.start, condition.end):
         return None
     name = local_name(unit, function, b"rounds", ())
-    counter = before(unit, loop, [b"int " + name + b" = 0;"])
+    counter = place.before(unit, loop, [b"int " + name + b" = 0;"])
     text = b" && " + name + b"++ < %d" % limit
     return [*counter, Edit(condition.path, condition.end, condition.end, text)] if counter else None

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ebpffix.editing.statements import before
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, packet, place, scalar
@@ -71,6 +70,6 @@ def _limited(refusal: Refusal, statement: Node, node: Node) -> Iterator[Candidat
     if made is None or action is None:
         return
     lines = [*made.lines, scalar.barrier(made.name), b"if (" + made.name + b" > " + _LARGEST + b")"]
-    if edits := before(unit, target, [*lines, place.step(unit, target) + action]):
+    if edits := place.before(unit, target, [*lines, place.step(unit, target) + action]):
         says = f"where {right.text.decode(errors='replace')} is greater than {_LARGEST.decode()}: `{action.decode()}`"
         yield Candidate((*edits, *made.edits), Effect.EARLY, says, Span(node.path, node.start, node.end))
