@@ -62,6 +62,7 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="string functions of libc, which BPF does not have",
+    imperative="do without the string functions of libc",
     shape="`strcpy`, `strlen`, `strcmp` … are no functions of BPF",
     safe="a literal into an array that holds it",
     suggested="probe reads, `bpf_strncmp`",

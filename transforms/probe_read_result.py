@@ -44,6 +44,7 @@ TRANSFORM = Transform(
         rb"=\s*\w+\s*\.\s*perf_submit",
     ),
     summary="result of a probe read in an unsigned variable, where an error looks like a length",
+    imperative="keep the result of a probe read in a signed variable",
     shape="an unsigned variable hides the error of a probe read, or of another helper",
     safe="tested `< 0` only",
     suggested="otherwise",

@@ -48,6 +48,7 @@ TRANSFORM = Transform(
     triggers=(rb"bpf_map_update_elem\s*\(", rb"\.\s*update\s*\("),
     kernel=">=4.18",
     summary="map update of a value that lookup already returned by reference",
+    imperative="do not write back what a lookup returned",
     shape="a value that lookup returned is written back onto itself",
     safe="hash or array, nothing deletes from the map",
     suggested="LRU maps; the file deletes from the map",

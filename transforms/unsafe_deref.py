@@ -53,6 +53,7 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="kernel memory read directly, which the verifier refuses",
+    imperative="read kernel memory with CO-RE reads",
     shape="a kernel pointer is dereferenced directly",
     safe="libbpf, certainly an untrusted kernel pointer",
     suggested="likely one",

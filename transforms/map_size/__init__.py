@@ -59,6 +59,7 @@ TRANSFORM = Transform(
         rb"(?!\s*BPF_MAP_TYPE_(?:PERF_EVENT_ARRAY|\w*STORAGE|STRUCT_OPS)\b)(?:(?!max_entries)[^{}])*\}\s*\w+\s*SEC\b",
     ),
     summary="map whose size is not stated: BCC's silent default, or none at all in libbpf",
+    imperative="state the sizes of maps",
     neighbours=(".c", ".cc", ".cpp", ".h", ".hpp", ".go", ".rs", ".py"),
     shape="BCC's silent 10240 entries; a libbpf map without a size",
     suggested="the size stated; the key as wide as what is given",

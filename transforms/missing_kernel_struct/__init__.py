@@ -62,6 +62,7 @@ TRANSFORM = Transform(
     from_errors=True,
     structs=wanted_names,
     summary="struct that the included kernel headers do not define",
+    imperative="define the structs that the included headers do not have",
     shape="a struct that no public kernel header defines, or one that is not included",
     safe="a stub whose used members lie at offset 0; a CO-RE stub from BTF; the include",
     suggested="a padded stub for BCC",

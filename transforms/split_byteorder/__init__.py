@@ -64,6 +64,7 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="kernel memory read inside a macro's argument, where BCC does not rewrite it",
+    imperative="read kernel memory outside of macro arguments",
     shape="`ntohs(sk->…)`, `min_t(…, t->…)`: BCC does not rewrite a macro's argument, the verifier refuses it",
     safe="split, or `bpf_ntohs` inside an expression; an explicit read where BCC does not follow the pointer",
     advice="a macro's body hides the access",
