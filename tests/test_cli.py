@@ -542,8 +542,8 @@ def test_text_of_a_line_that_the_object_has_only_by_number(tree: Path) -> None:
 def test_bad_object_for_a_log(tree: Path, object_of: Callable[..., str]) -> None:
     whole = (tree / object_of(TWO, "-g")).read_bytes()
     for data, why in (
-        (b"int main;", "no object that can be read: not an ELF file"),
-        (whole[:200], "no object that can be read: truncated"),
+        (b"int main;", "no ELF object that can be read: not an ELF file"),
+        (whole[:200], "no ELF object that can be read: truncated"),
         ((tree / object_of(TWO)).read_bytes(), "no line table in it (.BTF.ext)"),
     ):
         (tree / "bad.o").write_bytes(data)
