@@ -47,6 +47,8 @@ class Transform:
     `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too. `cures` are the
     refused loads that it is about.
 
+    `imperative` is what a commit with its fixes does, as its subject says it ("" for a transform that only advises).
+
     `shape`, `safe`, `suggested` and `advice` are its row in the table of the README, in Markdown: the pattern, and when
     a fix is how sure ("" for never).
     """
@@ -56,6 +58,7 @@ class Transform:
     dialects: tuple[str, ...]
     triggers: tuple[bytes, ...]
     summary: str
+    imperative: str = ""
     kernel: str = ""
     neighbours: tuple[str, ...] = ()
     user_space: bool = False

@@ -122,7 +122,7 @@ def test_1024_bytes_is_the_limit() -> None:
 
 
 def test_a_file_that_is_partly_understood_is_not_safe() -> None:
-    text = program("\tmemcpy(a.name, b.name, 4);\n").replace(b"u32 len;", b"u32 len; struct no_such_thing x;", 1)
+    text = program("\tmemcpy(a.name, b.name, 4);\n").replace(b"u32 len;", b"u32 len; @ no_such_thing x;", 1)
     (fix,) = findings(text, "builtin-memcpy")
     assert fix.safety is Safety.SUGGESTED
 

@@ -30,7 +30,7 @@ from ebpffix.verify.logs import SourceLine
 
 
 def test_list(tree: Path) -> None:
-    done = ebpffix(cwd=tree)
+    done = ebpffix("--output-format", "concise", cwd=tree)
     assert done.code == 1
     (line,) = (line for line in done.out.splitlines() if ".bpf.c" in line)
     assert line.startswith("src/count.bpf.c:20:2: redundant-map-update: ")
@@ -57,7 +57,7 @@ def test_diff_through_git_is_what_apply_writes(tree: Path, where: str) -> None:
 def test_apply_and_again(tree: Path) -> None:
     done = ebpffix("--apply", cwd=tree)
     assert done.code == 0
-    assert "fixed" in done.out
+    assert done.out.endswith("[safe] applied\n")
     assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
     assert ebpffix("--apply", cwd=tree).out == ""
     assert ebpffix("--diff", cwd=tree).code == 0
@@ -111,7 +111,24 @@ def test_format_patch(tree: Path, tmp_path: Path) -> None:
     (patch,) = out.iterdir()
     git("am", patch, cwd=tree)
     assert (tree / "src" / "count.bpf.c").read_bytes() == FIXED
-    assert "redundant-map-update" in git("log", "-1", "--format=%s", cwd=tree)
+    assert git("log", "-1", "--format=%s", cwd=tree).strip() == "count: do not write back what a lookup returned"
+    assert "ebpffix (redundant-map-update: " in git("log", "-1", "--format=%b", cwd=tree)
+
+
+def test_format_patch_signed_off(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "patches"
+    git("config", "user.name", "Ada L", cwd=tree)
+    git("config", "user.email", "ada@example.org", cwd=tree)
+    ebpffix("--format-patch", out, "--signoff", cwd=tree)
+    git("am", *out.iterdir(), cwd=tree)
+    trailers = git("log", "-1", "--format=%(trailers:key=Signed-off-by)", cwd=tree)
+    assert trailers.strip() == "Signed-off-by: Ada L <ada@example.org>"
+    assert "goes with" in ebpffix("--signoff", cwd=tree).err
+    assert max(map(len, git("log", "-1", "--format=%b", cwd=tree).splitlines())) <= 72
+    (out / "0007-other.patch").write_text("x")
+    git("reset", "-q", "--hard", "HEAD~1", cwd=tree)
+    done = ebpffix("--format-patch", out, cwd=tree)
+    assert (done.code, done.err.count("\n")) == (2, 1) and "holds other patches already" in done.err
 
 
 @pytest.mark.slow
@@ -226,7 +243,7 @@ def test_what_cannot_be_written_is_not_called_fixed(tree: Path, monkeypatch: pyt
     assert done.exit_code == 2
     assert "cannot be written: No space left on device" in done.stderr
     assert "0 fixes in 0 files made" in done.stderr
-    assert done.stdout.splitlines()[-1].endswith("[safe]")
+    assert "applied" not in done.stdout and done.stdout.startswith("src/count.bpf.c:20:2: redundant-map-update [safe]")
 
 
 def test_standard_input_has_the_settings_of_its_name(tree: Path) -> None:
@@ -280,7 +297,16 @@ def test_fingerprint_survives_a_line_above(tree: Path) -> None:
 
 
 def test_statistics(tree: Path) -> None:
-    assert "1  redundant-map-update [safe]" in ebpffix("--statistics", cwd=tree).out
+    table = ebpffix("--statistics", cwd=tree).out.splitlines()
+    assert [line.split() for line in table] == [
+        ["transform", "safe", "suggested", "advice", "total"],
+        ["redundant-map-update", "1", "0", "0", "1"],
+        ["all", "1", "0", "0", "1"],
+    ]
+    with_diff = ebpffix("--diff", "--statistics", cwd=tree)
+    assert "transform" in with_diff.err and "transform  " not in with_diff.out
+    none = ebpffix("--statistics", "--select", "padded-init", cwd=tree)
+    assert (none.code, none.out.splitlines()[1].split()) == (0, ["all", "0", "0", "0", "0"])
 
 
 def test_colour(tree: Path) -> None:
@@ -516,8 +542,8 @@ def test_text_of_a_line_that_the_object_has_only_by_number(tree: Path) -> None:
 def test_bad_object_for_a_log(tree: Path, object_of: Callable[..., str]) -> None:
     whole = (tree / object_of(TWO, "-g")).read_bytes()
     for data, why in (
-        (b"int main;", "no object that can be read: not an ELF file"),
-        (whole[:200], "no object that can be read: truncated"),
+        (b"int main;", "no ELF object that can be read: not an ELF file"),
+        (whole[:200], "no ELF object that can be read: truncated"),
         ((tree / object_of(TWO)).read_bytes(), "no line table in it (.BTF.ext)"),
     ):
         (tree / "bad.o").write_bytes(data)
@@ -604,4 +630,6 @@ def test_a_mistake_of_our_own_is_one_line_too(
         cli.main()
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert said.startswith("ebpffix: a mistake of ebpffix (LookupError: gone at test_cli:") and said.count("\n") == 1
+    assert (
+        said.startswith("ebpffix: this is a bug in ebpffix (LookupError: gone at test_cli:") and said.count("\n") == 1
+    )

@@ -11,6 +11,7 @@ from ebpffix.app.config import (
     CompileCommands,
     Config,
     ConfigError,
+    Patterns,
     find_compile_commands,
     load_config,
     parse_kernel,
@@ -69,7 +70,7 @@ def test_safe_flags(tmp_path: Path) -> None:
         ("compiler = 'x'", "unknown key 'compiler'"),
         ("select = 'padded-init'", "select: must be a list of strings, not a string"),
         ("select = [1]", "select: must be a string, not a number"),
-        ("ignore = ['padded-int']", "ignore: no transform 'padded-int'; there are split-byteorder, padded-init"),
+        ("ignore = ['padded-int']", "ignore: no transform 'padded-int'; did you mean 'padded-init'?"),
         ("dialect = 'rust'", "dialect: 'rust' is none of auto, bcc, libbpf"),
         ("target-kernel = 5.10", 'target-kernel: must be a string, such as "5.10"'),
         ("target-kernel = '5'", "target-kernel: '5' is no kernel version such as 5.10"),
@@ -120,14 +121,16 @@ def test_every_key(root: Path) -> None:
         vmlinux=root / "vmlinux.h",
         btf=root / "b",
         compile_commands=root / "out" / "compile_commands.json",
-        exclude=("vendor/", "*.gen.c", "!keep.gen.c"),
+        exclude=Patterns(("vendor/", "*.gen.c", "!keep.gen.c"), root),
         unsafe_fixes=True,
         baseline=root / "base.json",
-        base=root,
+        file=root / "ebpffix.toml",
     )
     excluded = ["vendor/a.c", "x/vendor/b/a.c", "a.gen.c"]
-    assert all(config.excludes(root / name) for name in excluded)
-    assert not any(config.excludes(path) for path in (root / "a.c", root / "keep.gen.c", root.parent / "vendor/a.c"))
+    assert all(config.exclude.match(root / name) for name in excluded)
+    assert not any(
+        config.exclude.match(path) for path in (root / "a.c", root / "keep.gen.c", root.parent / "vendor/a.c")
+    )
 
 
 def test_the_nearest_file_decides(root: Path) -> None:

@@ -138,7 +138,7 @@ def test_transforms_of_others(tmp_path: Path) -> None:
 
     assert "acme-no-printk" in ebpffix("--transforms")
     assert "Suggested: the call is removed" in ebpffix("--explain", "acme-no-printk")
-    assert "acme-no-printk: a debug print [suggested]" in ebpffix(".")
+    assert "acme-no-printk [suggested]: a debug print" in ebpffix(".")
     assert "-\tbpf_trace_printk" in ebpffix("--diff", "--unsafe-fixes", "--select", "acme-no-printk", ".")
     log = tmp_path / "log"
     log.write_text("0: (85) call bpf_trace_printk#6\nunknown func bpf_trace_printk#6\nprocessed 1 insns\n")

@@ -153,7 +153,7 @@ def test_sections_make_it_libbpf(tmp_path: Path) -> None:
 def test_a_named_host_without_c_is_told_as_other_files_are(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("print(1)\n")
     done = run(tmp_path / "a.py")
-    assert "no eBPF C by its looks" in done.output
+    assert "no eBPF C in it" in done.output
 
 
 def test_a_line_continuation_is_none_in_a_raw_string(tmp_path: Path) -> None:
@@ -476,7 +476,7 @@ def test_unread_strings_are_in_the_report(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text("x = f'''" + C.replace("{", "{{").replace("}", "}}").replace("4096", "{size}") + "'''\n")
     done = run(path)
-    assert "1 eBPF file: 1 partial" in done.output
+    assert "1 eBPF file: 1 analysed in part" in done.output
     assert "line 1: eBPF C in an f-string" in done.stderr
 
 

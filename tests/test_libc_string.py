@@ -28,6 +28,8 @@ def after(body: str) -> str:
     [
         'len = __builtin_strlen("a");',
         'len = bpf_strncmp(a.name, 4, "strlen(a)");',
+        'static const char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);',
+        "len = __builtin_memcmp(a.name, b.name, 4);",
         "len = strchr(\"abc\", 'b') != 0;",
         'len = sizeof("strcmp(a, b)"); /* strcmp(a, b) */',
     ],
@@ -39,6 +41,7 @@ def test_left_alone(body: str) -> None:
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
+        ('strcpy(&(a.name[0]), "x");', '__builtin_memcpy(&(a.name[0]), "x", sizeof("x"));'),
         ('strcpy(a.name, "x");', '__builtin_memcpy(a.name, "x", sizeof("x"));'),
         ("strlcpy(a.name, b.path, sizeof(a.name));", "bpf_probe_read_kernel_str(a.name, sizeof(a.name), b.path);"),
         ("strncpy(a.name, b.path, 17);", "bpf_probe_read_kernel_str(a.name, sizeof(a.name), b.path);"),
@@ -61,6 +64,10 @@ def test_text(before: str, expected: str) -> None:
         ('strcpy(a.name, "seventeen letters");', "make the array larger"),
         ("char *p = a.name; strcpy(p, b.name);", "size of what it writes is not known"),
         ("if (strcpy(a.name, b.name)) len++;", "its result is used"),
+        ('char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);', "static const"),
+        ('static char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);', "static const"),
+        ("len = __builtin_memcmp(a.name, b.name, len);", "loop of a constant number"),
+        ("len = __builtin_strcmp(a.name, b.name);", "loop of a constant number"),
         ("len = strlen(a.name);", "with the NUL"),
         ("len = strcmp(a.name, b.name);", "loop of a constant number"),
         ('len = strcmp(a.name, "abc");', "bpf_strncmp from Linux 5.17"),
@@ -103,3 +110,10 @@ def test_a_length_is_only_taken_from_the_read_that_made_it() -> None:
     for between in ("\tn = 3;\n", "\ts[2] = 0;\n", "\tbpf_probe_read_kernel_str(s, 4, b.path);\n"):
         (fix,) = findings(program(read + between + "\tlen = strlen(s);\n"), "libc-string")
         assert fix.safety is Safety.ADVICE
+
+
+def test_bcc_has_no_read_only_data() -> None:
+    text = program('\tlen = bpf_strncmp(a.name, 4, "pwd");\n')
+    assert findings(text, "libc-string") == []
+    (fix,) = findings(text, "libc-string", dialect=BCC)
+    assert (fix.safety, fix.reason) == (Safety.ADVICE, "compare the bytes one by one")

@@ -56,33 +56,48 @@ def test_leaves_bcc_alone(text: str) -> None:
         ("BPF_HASH(m, u32, u32)", "BPF_HASH(m, u32, u32, 10240)"),
         ("BPF_HASH (\n\tm\n)", "BPF_HASH (\n\tm, u64, u64, 10240\n)"),
         ("BPF_HASH(m, u32 // tid\n)", "BPF_HASH(m, u32, u64, 10240 // tid\n)"),
-        ("BPF_LRU_HASH(m, u32)", "BPF_LRU_HASH(m, u32, u64, 10240)"),
         ("BPF_LPM_TRIE(m, u64)", "BPF_LPM_TRIE(m, u64, u64, 10240)"),
-        ("BPF_ARRAY(m)", "BPF_ARRAY(m, u64, 10240)"),
-        ("BPF_PERCPU_ARRAY(m, u32)", "BPF_PERCPU_ARRAY(m, u32, 10240)"),
     ],
 )
 def test_spells_out_what_bcc_fills_in(before: str, after: str) -> None:
-    rest = ";\nint f(struct pt_regs *ctx) { return 0; }\n"
+    rest = ";\nint f(struct pt_regs *ctx) { u64 k = bpf_ktime_get_ns(); m.update(&k, &k); return 0; }\n"
     assert fixed((before + rest).encode(), NAME, dialect=BCC, safeties=UNSAFE).decode() == after + rest
 
 
-def test_one_finding_for_all_maps_of_a_file() -> None:
-    (fix,) = in_bcc("".join(f"BPF_HASH(m{i});\n" for i in range(6)) + "BPF_ARRAY(a);\n")
-    assert fix.message == (
-        "7 maps (`m0`, `m1`, `m2`, `m3` and 3 more) have BCC's default size of 10240 entries; a full hash drops new "
-        "keys with -E2BIG, an array has that memory from the start; the fix states the size"
+FILL = "int f(struct pt_regs *ctx) { u64 k = bpf_ktime_get_ns(); %s return 0; }\n"
+
+
+def test_one_finding_for_the_maps_of_a_file_that_can_fill() -> None:
+    maps = "".join(f"BPF_HASH(m{i});\n" for i in range(6)) + "BPF_ARRAY(a);\n"
+    fills = FILL % "".join(f"m{i}.update(&k, &k);" for i in range(6))
+    growing, rest = sorted(in_bcc(maps + fills), key=lambda fix: fix.safety, reverse=True)
+    assert growing.message == (
+        "6 maps (`m0`, `m1`, `m2`, `m3` and 2 more) have BCC's default size of 10240 entries; a full hash drops new "
+        "keys with -E2BIG; the fix states the size"
     )
-    assert fix.safety is Safety.SUGGESTED
-    assert "BPF_LRU_HASH" in fix.reason
-    assert len(fix.edits) == 7
+    assert growing.safety is Safety.SUGGESTED
+    assert "BPF_LRU_HASH" in growing.reason
+    assert len(growing.edits) == 6
+    assert rest.message == "`a` has BCC's default size of 10240 entries; an array has that memory from the start"
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        "",
+        "m.update(&k, &k); m.delete(&k);",
+        "u32 cpu = bpf_get_smp_processor_id(); m.update(&cpu, &k);",
+    ],
+)
+def test_advice_where_nothing_shows_that_it_fills(fill: str) -> None:
+    (fix,) = in_bcc("BPF_HASH(m, u32);\n" + FILL % fill)
+    assert fix.safety is Safety.ADVICE
 
 
 def test_message_of_one_map() -> None:
-    (fix,) = in_bcc("BPF_LRU_HASH(seen, u32);\n")
-    assert fix.message == (
-        "`seen` has BCC's default size of 10240 entries; a full LRU hash evicts old keys; the fix states the size"
-    )
+    (fix,) = in_bcc("BPF_LRU_HASH(seen, u32);\n" + FILL % "seen.update(&k, &k);")
+    assert fix.safety is Safety.ADVICE
+    assert fix.message == "`seen` has BCC's default size of 10240 entries; a full LRU hash evicts old keys"
 
 
 MAP = 'struct { __uint(type, BPF_MAP_TYPE_%s); __type(key, __u32); __type(value, __u32); %s} m SEC(".maps");\n'

@@ -38,6 +38,12 @@ def _program(body: str) -> bytes:
         "event.len = READ; if (event.len > 3) out = 1;",
         "u32 n = bpf_get_smp_processor_id(); if (n > 3) out = 1;",
         "static u32 n; n = READ; if (n > 3) out = 1;",
+        "u32 n = READ; if (n <= 1 || n > sizeof(buf)) return 0; out = n;",
+        "u32 n = READ; if (n <= 1) return 0; else if (n < 64) buf[n] = 0;",
+        "u32 n = bpf_probe_read_kernel(buf, 4, sk); if (n > 0) out = 1;",  # whether it failed
+        "u32 n = bpf_get_stackid(ctx, &out, 0); if (n > 3) out = 1;",
+        "u32 n = out; if (n <= 1) return 0; n = READ; out = n;",  # the test is of another value
+        "u32 n = bpf_ktime_get_ns(); if (n < 0) out = 1;",
     ],
 )
 def test_left_alone(body: str) -> None:
@@ -55,7 +61,14 @@ def test_left_alone(body: str) -> None:
         ("u32 n = READ; if (n > 3) out = 1;", Safety.SUGGESTED, ""),
         ("u32 n = READ; if (n < 0) out = 1; else buf[n & 7] = 0;", Safety.SUGGESTED, ""),
         ("u32 n = READ; if (n < 0) n = 4; ", Safety.SUGGESTED, ""),
-        ("u32 i = 0, n = READ; if (n < 0) out = i;", Safety.ADVICE, ""),
+        ("u32 i = 0, n = READ; if (n < 0) out = i;", Safety.SAFE, "u32 i = 0;\nint n = bpf"),
+        ("u32 n = READ, i = 0; if (n < 0) out = i;", Safety.ADVICE, ""),
+        ("u32 n = out = READ; if (n < 0) out = 1;", Safety.SAFE, "int n = out = bpf"),  # through a chain
+        ("u32 n = bpf_get_stackid(ctx, &out, 0); if (n < 0) out = 1;", Safety.SAFE, "int n = bpf"),
+        # An error is large, so that it stays where the small values leave.
+        ("size_t n = READ; if (n <= 1) return 0; out += n;", Safety.SUGGESTED, ""),
+        ("size_t n = READ; if (n < 2) { out = 0; return 0; } out += n;", Safety.SUGGESTED, ""),
+        ("u32 n = READ; if (n == 1) return 0; out = n;", Safety.SUGGESTED, ""),
     ],
 )
 def test_safety(body: str, safety: Safety, better: str) -> None:

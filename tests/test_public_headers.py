@@ -79,7 +79,16 @@ def test_headers_that_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (include / "far.h").write_text("#if 0\n#include <linux/near.h>\n#endif\n")
     (include / "near.h").write_text("struct near { int x; };\n")
     monkeypatch.setattr(kernel_headers, "folders", lambda: (tmp_path,))
-    assert kernel_headers.structs_behind(("linux/far.h",)) == frozenset(["near"])
+    assert kernel_headers.structs_behind(("linux/far.h",)) == frozenset({"near"})
     assert kernel_headers.structs_behind(("linux/far.h", "linux/gone.h")) is None
     assert kernel_headers.name_of(include / "far.h") == "linux/far.h"
     assert kernel_headers.name_of(Path("/elsewhere/far.h")) == ""
+
+
+@pytest.mark.parametrize("header, count", [("linux/types.h", 1), ("linux/skbuff.h", 0), ("uapi/linux/bpf.h", 0)])
+def test_libbpf_with_headers_of_the_kernel(header: str, count: int) -> None:
+    """They may define what is only declared here."""
+    text = f"#include <{header}>\n#include <bpf/bpf_helpers.h>\nstruct sk_buff;\n"
+    text += 'SEC("tp_btf/kfree_skb") int f(unsigned long long *ctx)\n{\n\treturn ((struct sk_buff *)ctx[0])->len;\n}\n'
+    fixes = findings(text.encode(), NAME)
+    assert len(fixes) == count

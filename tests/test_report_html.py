@@ -74,7 +74,10 @@ def test_everything_is_told() -> None:
     assert "message </td></script><script>alert(1)" in text
     for word in ("note ", "dropped ", "reason ", "why ", "log ", "no ", "clang", "int d"):
         assert f"{word}<" in text or word in text
+    verdicts = {finding["proof"]["verdict"] for finding in report["findings"] if finding["proof"]}
+    assert verdicts and all(f"{verdict}: {html._VERDICTS[verdict]}" in text for verdict in verdicts)
     report["findings"] = []
+    assert "What the verdicts mean" not in Page(render(report, "html")).text
     assert "0 findings" in Page(render(report, "html")).text
 
 

@@ -15,6 +15,8 @@ is negative where the read failed. `strcmp(buf, "abc")` and strncmp: `bpf_strncm
 later (not in BCC, which has no read-only data), else byte by byte for up to 8 bytes.
 Advice: what has no such form (strstr, strchr, strcat, sprintf and so on), longer literals, buffers whose size is not
 known, kernel memory that must be read first, memcmp of over 2 bytes in BCC.
+Advice too: `bpf_strncmp` whose second string is on the stack or writable (in BCC: any), which the verifier refuses; the
+`__builtin_` forms of what the compiler cannot work out, which call the plain function after all.
 Left alone: functions of these names that the project defines, as macros or functions; macros' bodies; calls whose
 arguments are all literals.
 """
@@ -24,6 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from ebpffix.analysis.extent import object_of
 from ebpffix.analysis.flow import Flow
 from ebpffix.analysis.provenance import HOSTS, Space, prove
 from ebpffix.analysis.values import taker
@@ -51,11 +54,15 @@ TRANSFORM = Transform(
     name="libc-string",
     pattern=4,
     dialects=(BCC, LIBBPF),
-    triggers=(rb"\b(?:%s)\s*\(" % "|".join(_NAMES).encode(),),
+    triggers=(
+        rb"\b(?:%s)\s*\(" % "|".join(_NAMES).encode(),
+        rb"\b(?:bpf_strncmp|__builtin_(?:memcmp|strn?cmp|strlen))\s*\(",
+    ),
     kernel=">=3.18",
     neighbours=HOSTS,
     user_space=True,
     summary="string functions of libc, which BPF does not have",
+    imperative="do without the string functions of libc",
     shape="`strcpy`, `strlen`, `strcmp` … are no functions of BPF",
     safe="a literal into an array that holds it",
     suggested="probe reads, `bpf_strncmp`",
@@ -65,10 +72,14 @@ TRANSFORM = Transform(
 
 _STRNCMP = HELPERS["bpf_strncmp"]
 _COUNTED = "the helper that read the string returns its size, with the NUL"
+_STEPS = "compare in a loop of a constant number of steps"
+_READ_ONLY = "give it a literal, or declare the string `static const`"
 _LONGEST = 8  # bytes that are compared one by one in an expression
 
 
 def find(unit: Unit) -> Iterator[Fix]:
+    yield from _extern(unit)
+    yield from _not_read_only(unit)
     for call in libc_calls(unit, _NAMES):
         if call.name in _NO_FORM:
             if not all(_literal(a) or a.constant is not None for a in call.arguments):
@@ -78,6 +89,39 @@ def find(unit: Unit) -> Iterator[Fix]:
         wanted = 2 if call.name in ("strcpy", "strcmp") else 1 if call.name == "strlen" else 3
         if len(call.arguments) == wanted:
             yield _REWRITES[call.name](unit, call)
+
+
+def _extern(unit: Unit) -> Iterator[Fix]:
+    """Comparisons and lengths by the builtin's name that the compiler cannot work out: it calls the plain function."""
+    for call in libc_calls(unit, [f"__builtin_{name}" for name in ("memcmp", "strcmp", "strncmp", "strlen")]):
+        plain = call.name.removeprefix("__builtin_")
+        function = call.node.function
+        given = {p.decl for p in function.parameters} if function is not None and function.is_static else set()
+        unknown = call.arguments[-1:] if plain == "memcmp" else call.arguments
+        known = any(_literal(a) or a.constant is not None for a in unknown)
+        if known or any(n.decl in given for a in unknown for n in a.walk() if n.kind == "DECL_REF_EXPR"):
+            continue  # known here, or where the function is inlined
+        what = f"`{call.name}` of what the compiler does not know calls {plain}, which BPF does not have"
+        yield Fix(call.node, what, Safety.ADVICE, reason=_STEPS)
+
+
+def _not_read_only(unit: Unit) -> Iterator[Fix]:
+    """Calls of bpf_strncmp whose second string is not in read-only data, which the verifier refuses."""
+    for call in unit.calls_of("bpf_strncmp"):
+        text = object_of(call.arguments[2]) if len(call.arguments) == 3 else None
+        if text is None or not unit.editable(call.path, call.start, call.end):
+            continue
+        name = text.text.decode("latin-1")
+        if unit.dialect == BCC:
+            what = "BCC has no read-only data, which bpf_strncmp wants for its second string"
+            yield Fix(call, what, Safety.ADVICE, reason="compare the bytes one by one")
+        elif text.kind == "DECL_REF_EXPR" and not text.type.pointee.is_const and not text.type.is_const:
+            where = "on the stack" if text.is_local else "in writable memory"
+            what = f"bpf_strncmp wants its second string in read-only data, and `{name}` is {where}"
+            yield Fix(call, what, Safety.ADVICE, reason=_READ_ONLY)
+        elif text.kind == "DECL_REF_EXPR" and text.is_local:
+            what = f"bpf_strncmp wants its second string in read-only data, and `{name}` is on the stack"
+            yield Fix(call, what, Safety.ADVICE, reason=_READ_ONLY)
 
 
 def _literal(node: Node) -> bool:
@@ -93,9 +137,9 @@ def _advice(call: LibcCall, reason: str) -> Fix:
 
 
 def _length(node: Node) -> int:
-    """Bytes of an array, 0 for anything else."""
-    type_ = node.uncast.type
-    return type_.size if type_.length is not None else 0
+    """Bytes of an array (also by `&a[0]`), 0 for anything else."""
+    array = object_of(node)
+    return array.type.size if array is not None and array.type.length is not None else 0
 
 
 # -- copies

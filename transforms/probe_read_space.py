@@ -41,6 +41,7 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="probe read that does not say whether the address is of the kernel or of user space",
+    imperative="say which memory a probe read is of",
     shape="`bpf_probe_read` does not say whose memory it reads",
     safe="the space is certain and the target kernel ≥ 5.5",
     suggested="likely",

@@ -48,6 +48,7 @@ TRANSFORM = Transform(
     triggers=(rb"bpf_map_update_elem\s*\(", rb"\.\s*update\s*\("),
     kernel=">=4.18",
     summary="map update of a value that lookup already returned by reference",
+    imperative="do not write back what a lookup returned",
     shape="a value that lookup returned is written back onto itself",
     safe="hash or array, nothing deletes from the map",
     suggested="LRU maps; the file deletes from the map",
@@ -243,7 +244,26 @@ def _removal(unit: Unit, statement: Node) -> Edit:
 
 
 def _cut(unit: Unit, statement: Node) -> Edit:
-    return delete_statement(unit, statement) if in_block(statement) else _without_else(unit, statement)
+    if in_block(statement):
+        return delete_statement(unit, statement)
+    return first_of(lambda: _without_else(unit, statement), lambda: _emptied(unit, statement))
+
+
+def _emptied(unit: Unit, statement: Node) -> Edit:
+    """Leave the semicolon: an empty statement as what an if with an else does, or behind a label that no statement
+    follows to which it could belong."""
+    start, end = statement.start, statement.end
+    label = statement.parent
+    if label is not None and label.kind == "LABEL_STMT" and label.parent is not None:
+        following = next((n for n in label.parent.children if n.start >= end), None)
+        data = unit.source_of(statement).data
+        if following is not None and following.kind != "DECL_STMT" and data[end : following.start].strip() == b";":
+            end = following.start
+    if statement.kind != "CALL_EXPR" or has_comment(unit, statement.path, start, end):
+        raise NoEdit("it is all that stands behind a label or a condition: take the update out by hand")
+    if not unit.editable(statement.path, start, end):
+        raise NoEdit("a macro's body is in the way: take the update out by hand")
+    return Edit(statement.path, start, end, b"")
 
 
 def _acts(condition: Node) -> bool:

@@ -45,6 +45,7 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"bpf_get_current_pid_tgid\s*\(",),
     summary="what an entry probe leaves for the return probe is keyed by process: threads overwrite each other's",
+    imperative="key what waits for the return probe by thread",
     shape="what an entry probe leaves for the return probe is keyed by process",
     suggested="key by thread",
     advice="the key comes from elsewhere",

@@ -40,6 +40,7 @@ from pathlib import Path
 from ebpffix.analysis.provenance import HOSTS, Proof, is_load, is_reached, is_written, pointer, prove_place
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.kernel_read import CORE, KernelRead, is_bitfield, with_header
+from ebpffix.editing.settle import NoEdit
 from ebpffix.fix import BCC, LIBBPF, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.transform import Cure, Transform
@@ -52,6 +53,7 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="kernel memory read directly, which the verifier refuses",
+    imperative="read kernel memory with CO-RE reads",
     shape="a kernel pointer is dereferenced directly",
     safe="libbpf, certainly an untrusted kernel pointer",
     suggested="likely one",
@@ -128,14 +130,15 @@ class _Access:
             message = f"`{self._what}` writes kernel memory, which no program may: the verifier refuses it"
             return self._advice(self.node, message, "only helpers and kfuncs of the kernel change its memory")
         message = f"`{self._what}` reads kernel memory directly, which the verifier refuses"
-        made = KernelRead(self.unit, self.node, partial(_is_refused, self.unit), self.names).made
-        if made is not None:
-            return self._found(self.node, f"{message}: {made[0]}", made[1])
-        if is_bitfield(self.node) and self.unit.dialect == BCC:
-            cure, why = "read the word that holds it", "no address can be taken of a bit-field"
-        else:
-            cure, why = "read it link by link into locals", "there is no place for the locals in front of it"
-        return self._advice(self.node, f"{message}: {cure}", why)
+        try:
+            how, edits = KernelRead(self.unit, self.node, partial(_is_refused, self.unit), self.names).made
+        except NoEdit as reason:
+            if is_bitfield(self.node) and self.unit.dialect == BCC:
+                cure, why = "read the word that holds it", "no address can be taken of a bit-field"
+            else:
+                cure, why = "read it link by link into locals", str(reason)
+            return self._advice(self.node, f"{message}: {cure}", why)
+        return self._found(self.node, f"{message}: {how}", edits)
 
     def _hidden(self, macro: Macro) -> Fix | None:
         """An access in a macro's body."""

@@ -23,14 +23,17 @@ VERSION = 1
 
 
 class Everything:
-    """Stands where a filter of findings does: keeps them all, and lets none be mended. A fix that is made can silence
-    other findings (no update, no advice about it), which are there again once it is known and not made."""
+    """Stands where a filter of findings does: keeps all that the filter does, and lets none be mended. A fix that is
+    made can silence other findings (no update, no advice about it), which are there again once it is known and not
+    made."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
         self._by_identity: dict[Identity, Found] = {}
 
     def __call__(self, found: Found) -> bool:
-        self._by_identity[found.identity] = found
+        if self._wanted(found):
+            self._by_identity[found.identity] = found
         return False
 
     @property

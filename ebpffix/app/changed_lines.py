@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ebpffix.rewriting.found import Found
@@ -36,15 +36,24 @@ def of_diff(path: Path, contents: Mapping[Path, bytes]) -> Wanted:
     return _on(lambda source: by_path.get(source.path, set()), contents)
 
 
-def since(revision: str, contents: Mapping[Path, bytes]) -> Wanted:
-    """Findings on the lines that differ between the working tree and its merge base with a revision; a file that the
-    base does not have is all new. ValueError, one line, where git does not know the revision."""
-    root = root_of(Path.cwd())
-    try:
-        base = _Base(root, git(root, "merge-base", "--end-of-options", revision, "HEAD").output.decode().strip())
-    except ValueError as error:
-        raise ValueError(f"--diff-base {revision}: {error}; fetch the revision first") from None
-    return _on(base.changed, contents)
+def since(revision: str, paths: Sequence[str], contents: Mapping[Path, bytes]) -> Wanted:
+    """Findings on the lines that differ between the working trees that `paths` lie in (none, or `-`: the current
+    folder) and their merge base with a revision; a file that the base does not have is all new. ValueError, one line,
+    where git does not know the revision."""
+    here = Path.cwd()
+    bases: dict[Path, _Base] = {}
+    for root in dict.fromkeys(root_of(here / path) for path in paths or ["."]):
+        try:
+            merged = git(root, "merge-base", "--end-of-options", revision, "HEAD").output.decode().strip()
+            bases[root] = _Base(root, merged)
+        except ValueError as error:
+            raise ValueError(f"--diff-base {revision}: {error}; fetch the revision first") from None
+
+    def changed(source: Source) -> set[int]:
+        base = bases.get(root_of(source.path))
+        return base.changed(source) if base else set()  # a submodule's file
+
+    return _on(changed, contents)
 
 
 class _Base:
@@ -65,8 +74,6 @@ class _Base:
 
     def changed(self, source: Source) -> set[int]:
         """The 1-based lines of a file that the commit does not have."""
-        if root_of(source.path) != self._root:  # a submodule's
-            return set()
         name = os.fsencode(source.path.relative_to(self._root))
         blob = self._ids.get(self._old_names.get(name, name))
         if blob == _blob(source.data, blob):

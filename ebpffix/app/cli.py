@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +21,7 @@ import click
 
 from ebpffix import __version__
 from ebpffix.app.flags import STDIN, Flags, Mistake
+from ebpffix.app.help import EXAMPLES, Grouped
 from ebpffix.app.said import Said
 from ebpffix.report import FORMATS
 from ebpffix.shown import visible
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from ebpffix.app.prepare import Work
     from ebpffix.sources.source import Source
     from ebpffix.transform import Registered
+
+
+_WIDEST = 120
+_LONG = 20  # programs: fewer need no bar
 
 
 class Problem(click.ClickException):
@@ -48,44 +55,59 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=Grouped, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.argument("paths", nargs=-1)
 @click.option("--diff", is_flag=True, help="Print one diff of all safe fixes; write nothing.")
 @click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
+@click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
+@click.option("--signoff", is_flag=True, help="With --format-patch: end each with your Signed-off-by.")
+@click.option("--watch", is_flag=True, help="On each save: analyse, and with --verify compile and load.")
+@click.option(
+    "--log", metavar="FILE", help="Explain a verifier log; `-` is standard input. PATHS may have objects (.o)."
+)
 @click.option("--verify", is_flag=True, help="Compile and load each touched program before and after.")
 @click.option("--repair", is_flag=True, help="Repair programs that the verifier refuses; with --diff, --apply, alone.")
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
-@click.option("--watch", is_flag=True, help="On each save: analyse, and with --verify compile and load.")
-@click.option(
-    "--log", metavar="FILE", help="Explain a verifier log; `-` is standard input. PATHS may have objects (.o)."
-)
 @click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
 @click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
-@click.option("--dialect", type=click.Choice(["auto", "bcc", "libbpf"]), help="Read all programs so.")
+@click.option("--exclude", multiple=True, metavar="P", help="Not these files: patterns as in .gitignore.")
+@click.option("--force-exclude", is_flag=True, help="Leave excluded files out even if they are named.")
+@click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
+@click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
+@click.option("--baseline", metavar="F", help="Not the findings in this file.")
+@click.option("--write-baseline", metavar="F", help="Write all findings to a file for --baseline.")
+@click.option("--stdin-filename", metavar="F", help="The name that standard input has, with `-`.")
+@click.option("--dialect", type=click.Choice(["auto", "bcc", "libbpf"]), help="Take all programs for this dialect.")
 @click.option("--target-kernel", metavar="VERSION", help="The oldest kernel to support; 5.10 unless set.")
 @click.option("-I", "include", multiple=True, metavar="DIR", help="Look for headers there first.")
 @click.option("-D", "define", multiple=True, metavar="NAME[=VALUE]", help="Define a macro.")
 @click.option("--vmlinux", metavar="H", help="The vmlinux.h to take kernel types from.")
 @click.option("--btf", metavar="FILE", help="The BTF to take kernel types from; else the running kernel's.")
 @click.option("--compile-commands", metavar="FILE", help="A compile_commands.json with the project's flags.")
-@click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
-@click.option("--diff-base", metavar="REV", help="Only findings on lines changed since the merge base with REV.")
-@click.option("--baseline", metavar="F", help="Not the findings in this file.")
-@click.option("--write-baseline", metavar="F", help="Write all findings to a file for --baseline.")
-@click.option("--output-format", type=click.Choice(["text", *FORMATS]), default="text", help="The report's format.")
+@click.option(
+    "--output-format", type=click.Choice(["text", "concise", *FORMATS]), default="text", help="The report's format."
+)
 @click.option("--output-file", metavar="F", help="Write the report there.")
-@click.option("-v", "--verbose", is_flag=True, help="Show where the pointers come from that findings are about.")
-@click.option("--statistics", is_flag=True, help="Count findings by transform.")
-@click.option("--format-patch", metavar="DIR", help="Write a series for `git am` there, one patch a transform.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each advice, and where pointers come from.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the result alone: no summary, no notes; errors stay.")
+@click.option("--statistics", is_flag=True, help="Print a table of how many there are of what.")
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something is found.")
+@click.option(
+    "--fail-on", type=click.Choice(["safe", "suggested"]), default="suggested", help="What makes the exit 1; both."
+)
 @click.option("--explain", metavar="T", help="Print the page of a transform, or of a strategy of --repair.")
 @click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
+@click.option("--show-files", is_flag=True, help="List the files that would be looked at.")
+@click.option("--show-settings", is_flag=True, help="Print the settings, and the file that they are from.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Threads; one a processor unless set.")
 @click.option("--no-cache", is_flag=True, help="Keep nothing on disk, and use nothing that is there.")
-@click.option("--stdin-filename", metavar="F", help="The name that standard input has, with `-`.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
+@click.option("--clean-cache", is_flag=True, help="Remove what was kept on disk.")
 @click.version_option(__version__, prog_name="ebpffix")
 def command(**given: Any) -> None:
     """Find risky patterns in eBPF C (BCC and libbpf) and rewrite them into the known-good form.
@@ -101,7 +123,9 @@ def command(**given: Any) -> None:
         flags = Flags(**{name: value for name, value in given.items() if value is not None})
     except Mistake as mistake:
         raise click.UsageError(str(mistake)) from None
-    click.get_current_context().exit(_print(_run(flags)))
+    said = _run(flags)
+    code = _print(dataclasses.replace(said, err=()) if flags.quiet and said.code != 2 else said)
+    click.get_current_context().exit(0 if flags.exit_zero and code == 1 else code)
 
 
 def _end(number: int, _frame: object) -> NoReturn:
@@ -130,7 +154,7 @@ def main() -> None:
         while at and at.tb_next:
             at = at.tb_next
         where = f" at {at.tb_frame.f_globals.get('__name__')}:{at.tb_lineno}" if at else ""
-        _tell(f"a mistake of ebpffix ({type(error).__name__}: {error}{where}); please report it with what you ran")
+        _tell(f"this is a bug in ebpffix ({type(error).__name__}: {error}{where}); please report it with what you ran")
         code = 2
     raise SystemExit(code)
 
@@ -156,9 +180,26 @@ def _run(flags: Flags) -> Said:
         return _list_transforms()
     if flags.explain:
         return _explain(flags.explain)
+    if flags.clean_cache:
+        return _clean_cache()
     if flags.log and not flags.repair:
         return _log(flags.log, flags)
     return _check(flags)
+
+
+def _clean_cache() -> Said:
+    """Empty the folder for what is kept."""
+    from ebpffix.app.prepare import cache_folder
+    from ebpffix.run.cache import clear
+
+    folder = cache_folder(_tell)
+    if folder is None:
+        return Said(2)
+    try:
+        removed = clear(folder)
+    except OSError as error:
+        raise Problem(f"{folder}: {error.strerror}; remove it yourself") from None
+    return _said(f"{folder}: {'emptied' if removed else 'nothing was kept there'}")
 
 
 def _log(name: str, flags: Flags) -> Said:
@@ -237,7 +278,10 @@ def _explain(name: str) -> Said:
         return _said(explain.page(known[name]))
     if name in strategies:
         return _said(explain.strategy_page(strategies[name]))
-    raise Problem(f"--explain {name}: no such transform or strategy; there are {', '.join((*known, *strategies))}")
+    from ebpffix.app.config import hint
+
+    what = hint(name, (*known, *strategies), "there are")
+    raise Problem(f"--explain {name}: no such transform or strategy; {what}")
 
 
 def _said(text: str) -> Said:
@@ -255,9 +299,10 @@ def _load_transforms() -> dict[str, Registered]:
 
 def _check(flags: Flags) -> Said:
     """The run itself, for every mode."""
-    from ebpffix.app import modes
+    from ebpffix.app import modes, show
     from ebpffix.app.config import ConfigError
     from ebpffix.app.prepare import prepare
+    from ebpffix.fix import Safety
     from ebpffix.frontend.environment import NoTypes
     from ebpffix.run import engine
     from ebpffix.sources.git import GitError
@@ -271,20 +316,27 @@ def _check(flags: Flags) -> Said:
     for line in discovery.errors:
         _tell(line)
     _tell_of_others(settings.transforms.values())
-    if discovery.skipped:
+    if discovery.skipped and not (discovery.programs or flags.quiet or flags.force_exclude):
         others = f" and {len(discovery.skipped) - 1} more" if len(discovery.skipped) > 1 else ""
-        _tell(f"{discovery.skipped[0]}{others}: no eBPF C by its looks, left alone")
+        _tell(f"{discovery.skipped[0]}{others}: no eBPF C in it, left alone")
+    if flags.show_settings:
+        return show.settings(work.config)
+    if flags.show_files:
+        return show.files(discovery)
     if flags.write_baseline:
         from ebpffix.app import baseline
 
-        everything = baseline.Everything()
+        everything = baseline.Everything(settings.wanted)
         settings = dataclasses.replace(settings, wanted=everything)
     output = modes.Output(
         format=flags.output_format,
         file=Path(flags.output_file) if flags.output_file else None,
         statistics=flags.statistics,
+        quiet=flags.quiet,
+        fail_on=Safety(flags.fail_on),
         verbose=flags.verbose,
         colour=_colour(flags.color),
+        width=_width(),
         stdin=flags.stdin,
     )
     if flags.repair:
@@ -295,8 +347,8 @@ def _check(flags: Flags) -> Said:
 
             return Said(watch.watch(flags.paths or (".",), discovery, settings, work.config))
         if flags.format_patch:
-            return modes.format_patch(discovery, settings, Path(flags.format_patch))
-        with _progress(len(discovery.programs)) as bar:
+            return modes.format_patch(discovery, settings, Path(flags.format_patch), signoff=flags.signoff)
+        with _progress() as bar:
             report = engine.run(discovery, settings, bar)
     except (ConfigError, NoTypes, GitError) as error:  # what only a program's turn shows: its command, its types
         raise Problem(str(error)) from None
@@ -328,16 +380,44 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
 
 
 def _colour(when: str) -> bool:
-    if when == "auto":
-        return sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return when == "always"
+    """Whether to colour; NO_COLOR (https://no-color.org) and FORCE_COLOR count where the flag leaves it open."""
+    if when != "auto":
+        return when == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def _width() -> int:
+    """The columns to use of a terminal; 0 if standard output is none. Longer lines are hard to read."""
+    return min(shutil.get_terminal_size().columns, _WIDEST) if sys.stdout.isatty() else 0
 
 
 @contextlib.contextmanager
-def _progress(programs: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal, for long work."""
-    if not sys.stderr.isatty() or programs < 20:
-        yield lambda count: None
+def _progress() -> Iterator[Callable[[int, int], object]]:
+    """A bar on a terminal, for long work, which is told how many programs of how many are done. A later pass, over what
+    a fix changed, begins anew."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
         return
-    with click.progressbar(length=programs, label="analysing", file=sys.stderr) as bar:
-        yield bar.update
+    with contextlib.ExitStack() as stack:
+        bar: Callable[..., object] | None = None
+
+        def told(done: int, of: int) -> None:
+            nonlocal bar
+            if bar is None and of >= _LONG:
+                bar = _bar(stack)
+            if bar:
+                bar(completed=done, total=of)
+
+        yield told
+
+
+def _bar(stack: contextlib.ExitStack) -> Callable[..., object]:
+    """What moves a bar that ends with the stack."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("analysing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True)
+    shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    return functools.partial(shown.update, shown.add_task(""))

@@ -7,6 +7,7 @@ lead elsewhere: what they name lies in the project or in a folder of the system.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -31,8 +32,28 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
+class Patterns:
+    """Patterns of a .gitignore file, relative to the folder `base`."""
+
+    lines: tuple[str, ...] = ()
+    base: Path = Path("/")
+
+    @cached_property
+    def _spec(self) -> GitIgnoreSpec:
+        from pathspec import GitIgnoreSpec
+
+        return GitIgnoreSpec.from_lines(self.lines)
+
+    def match(self, path: Path) -> bool:
+        """Do they name this file (an absolute path), or a folder that holds it?"""
+        if not self.lines or not inside(str(path), str(self.base)):
+            return False
+        return self._spec.match_file(os.path.relpath(path, self.base))
+
+
+@dataclass(frozen=True)
 class Config:
-    """The settings of a run. Paths are absolute; `base` is the folder that `exclude` patterns are relative to.
+    """The settings of a run. Paths are absolute; `file` is where they stand, None if no file says anything.
 
     `target_kernel` is the oldest kernel to support, as (major, minor). `define` holds `NAME` or `NAME=VALUE`.
     """
@@ -46,22 +67,15 @@ class Config:
     vmlinux: Path | None = None
     btf: Path | None = None
     compile_commands: Path | None = None
-    exclude: tuple[str, ...] = ()
+    exclude: Patterns = Patterns()
+    per_file_ignores: tuple[tuple[Patterns, tuple[str, ...]], ...] = ()
     unsafe_fixes: bool = False
     baseline: Path | None = None
-    base: Path = Path("/")
+    file: Path | None = None
 
-    @cached_property
-    def _excluded(self) -> GitIgnoreSpec:
-        from pathspec import GitIgnoreSpec
-
-        return GitIgnoreSpec.from_lines(self.exclude)
-
-    def excludes(self, path: Path) -> bool:
-        """Does `exclude` name this file (an absolute path), or a folder that holds it?"""
-        if not self.exclude or not inside(str(path), str(self.base)):
-            return False
-        return self._excluded.match_file(os.path.relpath(path, self.base))
+    def silences(self, transform: str, path: Path) -> bool:
+        """Does `per-file-ignores` say that nothing is to be told of this transform in this file (an absolute path)?"""
+        return any(transform in names and patterns.match(path) for patterns, names in self.per_file_ignores)
 
 
 Tell = Callable[[str], object]  # takes a line for the user
@@ -117,11 +131,11 @@ def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
 
 
 def _config(settings: dict[str, Any], file: Path, transforms: Collection[str]) -> Config:
-    values: dict[str, Any] = {"base": file.parent}
+    values: dict[str, Any] = {"file": file}
     for key, value in settings.items():
         read = _KEYS.get(key)
         if read is None:
-            raise ConfigError(f"{file}: unknown key {key!r}; known are {', '.join(_KEYS)}")
+            raise ConfigError(f"{file}: unknown key {key!r}; {hint(key, _KEYS, 'known are')}")
         try:
             values[key.replace("-", "_")] = read(value, file.parent)
         except ValueError as error:
@@ -129,14 +143,22 @@ def _config(settings: dict[str, Any], file: Path, transforms: Collection[str]) -
     config = Config(**values)
     for key in ("select", "ignore"):
         check_transforms(getattr(config, key), transforms, f"{file}: {key}")
+    for _, names in config.per_file_ignores:
+        check_transforms(names, transforms, f"{file}: per-file-ignores")
     return config
+
+
+def hint(name: str, known: Collection[str], otherwise: str) -> str:
+    """What a misspelt name was probably meant to be; else all that there are, after `otherwise`."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"{otherwise} {', '.join(known)}"
 
 
 def check_transforms(names: Sequence[str], transforms: Collection[str], where: str) -> None:
     """ConfigError, beginning with `where`, for the first of `names` that is none of `transforms`."""
     for name in names:
         if name not in transforms:
-            raise ConfigError(f"{where}: no transform {name!r}; there are {', '.join(transforms)}")
+            raise ConfigError(f"{where}: no transform {name!r}; {hint(name, transforms, 'there are')}")
 
 
 def parse_kernel(text: str) -> tuple[int, int]:
@@ -202,11 +224,22 @@ def check_defines(items: Sequence[str]) -> tuple[str, ...]:
     return tuple(items)
 
 
-def _patterns(value: Any, base: Path) -> tuple[str, ...]:
-    for pattern in _list(value, base):
-        if not is_pattern(pattern):
-            raise ValueError(f"{pattern!r} is no pattern of a .gitignore file")
-    return tuple(value)
+def _patterns(value: Any, base: Path) -> Patterns:
+    return patterns(_list(value, base), base)
+
+
+def patterns(lines: Sequence[str], base: Path) -> Patterns:
+    """ValueError for the first of `lines` that is no pattern."""
+    for line in lines:
+        if not line.strip() or not is_pattern(line):
+            raise ValueError(f"{line!r} is no pattern of a .gitignore file")
+    return Patterns(tuple(lines), base)
+
+
+def _per_file(value: Any, base: Path) -> tuple[tuple[Patterns, tuple[str, ...]], ...]:
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a table from patterns to lists of transforms, not {_kind(value)}")
+    return tuple((patterns([pattern], base), _list(names, base)) for pattern, names in value.items())
 
 
 def _kind(value: Any) -> str:
@@ -227,6 +260,7 @@ _KEYS: dict[str, Callable[[Any, Path], Any]] = {
     "btf": _path,
     "compile-commands": _path,
     "exclude": _patterns,
+    "per-file-ignores": _per_file,
     "unsafe-fixes": _bool,
     "baseline": _path,
 }

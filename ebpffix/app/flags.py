@@ -11,6 +11,15 @@ class Mistake(Exception):
     """Flags that do not go together: one line that says which, and what to do."""
 
 
+_NEED = (
+    ("cap_bpf", "verify"),
+    ("clang", "verify"),
+    ("step", "apply"),
+    ("step", "verify"),
+    ("signoff", "format_patch"),
+)
+
+
 @dataclass(frozen=True)
 class Flags:
     """One field a flag; the names are those of the flags, but for `list_transforms` (--transforms), `include` (-I) and
@@ -36,6 +45,8 @@ class Flags:
     vmlinux: str | None = None
     btf: str | None = None
     compile_commands: str | None = None
+    exclude: tuple[str, ...] = ()
+    force_exclude: bool = False
     changed_lines: str | None = None
     diff_base: str | None = None
     baseline: str | None = None
@@ -44,7 +55,14 @@ class Flags:
     output_file: str | None = None
     statistics: bool = False
     verbose: bool = False
+    quiet: bool = False
+    exit_zero: bool = False
+    fail_on: str = "suggested"
+    show_files: bool = False
+    show_settings: bool = False
+    clean_cache: bool = False
     format_patch: str | None = None
+    signoff: bool = False
     explain: str | None = None
     list_transforms: bool = False
     jobs: int | None = None
@@ -55,7 +73,7 @@ class Flags:
     def __post_init__(self) -> None:
         if self.list_transforms or self.explain or self.log:
             return
-        for flag, needs in (("cap_bpf", "verify"), ("clang", "verify"), ("step", "apply"), ("step", "verify")):
+        for flag, needs in _NEED:
             if getattr(self, flag) and not getattr(self, needs) and not (self.repair and needs == "verify"):
                 raise Mistake(f"{_spelt(flag)} goes with {_spelt(needs)}")
         modes = [name for name in ("diff", "apply", "format_patch", "write_baseline", "watch") if getattr(self, name)]
@@ -69,6 +87,8 @@ class Flags:
             raise Mistake("`-` is read alone: leave the other paths out")
         if self.repair and self.output_format not in ("text", "json"):
             raise Mistake("--repair reports as text or json")
+        if self.quiet and self.verbose:
+            raise Mistake("-q and -v exclude each other: give one of them")
         if self.changed_lines and self.diff_base:
             raise Mistake("--changed-lines and --diff-base say the same twice: give one of them")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ebpffix.app.said import Said
 from ebpffix.fix import Safety
-from ebpffix.report import FORMATS, render, text
+from ebpffix.report import FORMATS, listing, render, text
+from ebpffix.report.line import Line
 from ebpffix.report.model import display, model
 from ebpffix.rewriting.found import Applied, Found, apply_all
 from ebpffix.rewriting.patch import format_patch as write_series
@@ -23,30 +25,46 @@ from ebpffix.shown import visible, visible_code
 from ebpffix.sources.discover import Discovery
 from ebpffix.sources.files import root_of
 from ebpffix.sources.git import GitError, git
+from ebpffix.transform import Transform
 from ebpffix.write import replace_content
 
 if TYPE_CHECKING:
     from ebpffix.verify.session import Verifier
 
+_MAIL = 72  # columns of a commit's message
+
 
 @dataclass(frozen=True)
 class Output:
-    """Where the report goes and how it looks. `stdin`: the program came from standard input."""
+    """Where the report goes and how it looks. `stdin`: the program came from standard input. `width` is that of the
+    terminal in columns, 0 if standard output is none. `fail_on`: the least sure that a finding may be to make the exit
+    1."""
 
     format: str = "text"
     file: Path | None = None
     statistics: bool = False
+    quiet: bool = False
+    fail_on: Safety = Safety.SUGGESTED
     verbose: bool = False
     colour: bool = False
+    width: int = 0
     stdin: bool = False
+
+    @property
+    def for_people(self) -> bool:
+        return self.format not in FORMATS
 
 
 def check(report: Report, output: Output) -> Said:
     """List the findings."""
     found = report.findings
+    if output.statistics and output.for_people:
+        return _finish(
+            report, replace(output, statistics=False), _encoded(text.statistics(found)), bool(_failing(found, output))
+        )
     looked = bool(report.files) or not report.errors
-    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked else b""
-    return _finish(report, output, _listing(report, output, found) + summary, bool(_fixable(found)))
+    summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked and not output.quiet else b""
+    return _finish(report, output, _listing(report, output, found) + summary, bool(_failing(found, output)))
 
 
 def diff(report: Report, output: Output) -> Said:
@@ -55,8 +73,8 @@ def diff(report: Report, output: Output) -> Said:
         _proofs_of(report, path) + unified(display(path), report.before[path], data)
         for path, data in sorted(report.changed.items())
     ]
-    said = _finish(report, output, _on_terminal(b"".join(changes)), bool(changes))
-    return said.more(_summary(report, "would be made", report.remaining)) if output.format == "text" else said
+    said = _finish(report, output, _shown(b"".join(changes), output), bool(_failing(report.applied, output)))
+    return said.more(_summary(report, "would be made", report.remaining)) if output.for_people else said
 
 
 def _proofs_of(report: Report, path: Path) -> bytes:
@@ -66,19 +84,26 @@ def _proofs_of(report: Report, path: Path) -> bytes:
     return "".join(f"# {transform}: {text.proved(proof)}\n" for transform, proof in proofs).encode()
 
 
-def _on_terminal(result: bytes) -> bytes:
-    """Code for standard output: as it is, for programs; a terminal gets none of what it would obey."""
-    if not sys.stdout.isatty():
+def _shown(result: bytes, output: Output) -> bytes:
+    """Code for standard output: as it is, for programs; where it is looked at, in colour, and with none of what a
+    terminal would obey."""
+    if not output.colour and not sys.stdout.isatty():
         return result
-    lines = result.decode("utf-8", "surrogateescape").split("\n")
-    return "\n".join(visible_code(line.removesuffix("\r")) for line in lines).encode()
+    lines = [visible_code(line.removesuffix("\r")) for line in result.decode("utf-8", "surrogateescape").split("\n")]
+    if output.colour:
+        from ebpffix.report.terminal import painted
+
+        return painted(lines).encode()
+    return "\n".join(lines).encode()
 
 
 def apply(report: Report, output: Output) -> Said:
     """Write the new content of the files that change; of standard input, print it."""
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
-        return _finish(report, output, _on_terminal(result), bool(_fixable(report.remaining)))
+        return _finish(
+            report, output, _shown(result, replace(output, colour=False)), bool(_failing(report.remaining, output))
+        )
     failed: dict[Path, str] = {}
     for path, data in sorted(report.changed.items()):
         try:
@@ -86,9 +111,10 @@ def apply(report: Report, output: Output) -> Said:
         except OSError as error:
             failed[path] = _unwritten(path, error)
     _take_back(report, failed.keys())
-    listing = _listing(report, output, report.applied, done=True) + _listing(report, output, report.remaining)
-    said = _finish(report, output, listing, bool(_fixable(report.remaining) or report.dropped))
-    said = said.more(_summary(report, "made", report.remaining)) if output.format == "text" else said
+    applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]
+    listing = _drawn(applied, output) + _listing(report, output, report.remaining)
+    said = _finish(report, output, listing, bool(_failing(report.remaining, output) or report.dropped))
+    said = said.more(_summary(report, "made", report.remaining)) if output.for_people else said
     return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
 
 
@@ -112,7 +138,8 @@ def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str]
     for number, found in enumerate(steps, 1):
         (proof,) = verifier.prove([found], report.before, report.programs, made)
         harm = proof is not None and proof.verdict == "worse"
-        say(f"{number}/{len(steps)} " + "\n".join(text.lines(report, [found], colour=output.colour)))
+        said = _drawn(text.lines(report, [found]), replace(output, width=0)).decode("utf-8", "surrogateescape")
+        say(f"{number}/{len(steps)} {said.rstrip()}")
         if harm:
             report.dropped.append((found, f"undone: {proof.reason if proof else ''}"))
             say(f"    undone: {visible(proof.reason) if proof else ''}")
@@ -127,11 +154,16 @@ def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str]
         if proof:
             say(f"    {text.proved(proof)}")
     report.applied = made
-    return _finish(report, output, b"", bool(_fixable(report.remaining) or report.dropped))
+    return _finish(report, output, b"", bool(_failing(report.remaining, output) or report.dropped))
 
 
-def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> Said:
-    """Write one patch for each transform that has something to change, each on top of the one before."""
+def format_patch(discovery: Discovery, settings: Settings, folder: Path, *, signoff: bool) -> Said:
+    """Write one patch for each transform that has something to change, each on top of the one before. `signoff` ends
+    each with a Signed-off-by of the user."""
+    author = _author()
+    if signoff and author is None:
+        return Said(2, err=("ebpffix: --signoff: git does not know who you are; set user.name and user.email",))
+    signed = f"\n\nSigned-off-by: {author[0]} <{author[1]}>" if signoff and author else ""
     contents = dict(settings.contents)
     series, failed, err = [], False, list[str]()
     for name, known in settings.transforms.items():
@@ -141,13 +173,15 @@ def format_patch(discovery: Discovery, settings: Settings, folder: Path) -> Said
             failed = True
         if report.changed:
             files = [(display(p), report.before[p], data) for p, data in sorted(report.changed.items())]
-            body = "\n".join(_described(report))
-            series.append((f"{name}: {known.facts.summary}", body, files))
+            body = _body(report, known.facts) + signed
+            series.append((_subject(known.facts, list(report.changed)), body, files))
             contents |= report.changed
     try:
-        written = write_series(folder, series, author=_author())
+        written = write_series(folder, series, author=author)
     except OSError as error:
         return Said(2, err=(*err, f"ebpffix: {folder}: {error.strerror}; give a folder that can be written"))
+    except ValueError as error:  # it holds other patches
+        return Said(2, err=(*err, f"ebpffix: {error}"))
     return Said(2 if failed else int(bool(series)), _encoded(map(str, written)), tuple(err))
 
 
@@ -172,6 +206,19 @@ def _author() -> tuple[str, str] | None:
     return (name, address) if name and address.isascii() else None
 
 
+def _subject(facts: Transform, changed: Sequence[Path]) -> str:
+    """As the kernel's lists have it: where, and what the patch does, in the imperative."""
+    names = sorted({path.name.split(".")[0] for path in changed})
+    where = ", ".join(names) if len(names) <= 2 else display(Path(os.path.commonpath([p.parent for p in changed])))
+    prefix = f"{where}: " if where not in ("", ".") else ""
+    return f"{visible(prefix)}{facts.imperative or f'apply {facts.name}'}"
+
+
+def _body(report: Report, facts: Transform) -> str:
+    said = [*_described(report), "", f"Found by ebpffix ({facts.name}: {facts.summary})."]
+    return "\n".join(textwrap.fill(line, _MAIL, subsequent_indent="    ", break_on_hyphens=False) for line in said)
+
+
 def _described(report: Report) -> Iterable[str]:
     for found in report.applied:
         reason = f" ({found.fix.reason})" if found.fix.reason else ""
@@ -180,16 +227,24 @@ def _described(report: Report) -> Iterable[str]:
             yield f"    {text.proved(proof)}"
 
 
-def _fixable(found: Sequence[Found]) -> list[Found]:
-    """Those that have an edit: advice never makes a run fail."""
-    return [one for one in found if one.fix.safety is not Safety.ADVICE]
+def _failing(found: Sequence[Found], output: Output) -> list[Found]:
+    """Those that make a run fail: they have an edit, and are as sure as was asked. Advice never makes a run fail."""
+    counted = (Safety.SAFE,) if output.fail_on is Safety.SAFE else (Safety.SAFE, Safety.SUGGESTED)
+    return [one for one in found if one.fix.safety in counted]
 
 
-def _listing(report: Report, output: Output, found: Sequence[Found], *, done: bool = False) -> bytes:
-    lines = list(text.lines(report, found, colour=output.colour, verbose=output.verbose))
-    if done:
-        lines = [f"{line} fixed" for line in lines]
-    return _encoded(lines)
+def _listing(report: Report, output: Output, found: Sequence[Found]) -> bytes:
+    if output.format == "concise":
+        return _drawn(text.lines(report, found, verbose=output.verbose), output)
+    return _drawn(listing.lines(report, found, verbose=output.verbose, width=output.width), output)
+
+
+def _drawn(lines: Iterable[Line], output: Output) -> bytes:
+    if not (output.colour or output.width):
+        return _encoded(map(str, lines))
+    from ebpffix.report.terminal import drawn
+
+    return drawn(lines, colour=output.colour, width=output.width).encode("utf-8", "surrogateescape")
 
 
 def _encoded(lines: Iterable[str]) -> bytes:
@@ -207,9 +262,7 @@ def _finish(report: Report, output: Output, result: bytes, found: bool) -> Said:
         except OSError as error:
             why = f"ebpffix: --output-file {output.file}: {error.strerror}; give a file that can be written"
             unwritten = (why,)
-    if output.statistics and output.format == "text":
-        out += _encoded(text.statistics(report.findings))
-    elif output.statistics:
+    if output.statistics:  # standard output is the result's
         err += text.statistics(report.findings)
     failed = bool(unwritten or report.errors) or any(file.status is Status.FAILED for file in report.files)
     err += (*text.notes(report), *text.proof_table(report), *unwritten)
@@ -220,7 +273,7 @@ def _formatted(report: Report, output: Output) -> bytes | None:
     if output.format in FORMATS:
         return render(model(report, head_sha=_head()), output.format)
     if output.file:
-        return _listing(report, replace(output, colour=False), report.findings)
+        return _listing(report, replace(output, colour=False, width=0), report.findings)
     return None
 
 

@@ -21,6 +21,7 @@ from ebpffix.app.config import (
     find_compile_commands,
     load_config,
     parse_kernel,
+    patterns,
 )
 from ebpffix.app.flags import STDIN, Flags
 from ebpffix.frontend.environment import Environment, Options
@@ -69,6 +70,8 @@ def _config(flags: Flags, known: Collection[str], tell: Tell) -> Config:
             given[name] = _existing(getattr(flags, name), f"--{name.replace('_', '-')}")
     if flags.include:
         given["include"] = tuple(_existing(folder, "-I") for folder in flags.include)
+    if flags.exclude:
+        given["exclude"] = patterns(flags.exclude, Path.cwd())
     named = [flags.stdin_filename if path == STDIN else path for path in flags.paths]
     config = load_config([path for path in named if path], known, tell)
     return dataclasses.replace(config, **given)
@@ -84,10 +87,18 @@ def _discover(flags: Flags, config: Config) -> tuple[Discovery, dict[Path, bytes
     """The files of the run, and the text of standard input under the name that it was given."""
     if not flags.stdin:
         paths = flags.paths or (".",)
-        found = discover(paths, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
+        found = discover(
+            paths,
+            dialect=config.dialect,
+            include_dirs=config.include,
+            exclude=config.exclude.match,
+            force_exclude=flags.force_exclude,
+        )
         return found, {}
     path = Path(os.path.abspath(flags.stdin_filename or "stdin.bpf.c"))
     text = {path: sys.stdin.buffer.read()}
+    if not text[path].strip() or (flags.force_exclude and config.exclude.match(path)):  # an editor's empty buffer
+        return Discovery(), text
     return Discovery.of_text(path, text[path], config.dialect), text
 
 
@@ -95,7 +106,7 @@ def _settings(
     flags: Flags, config: Config, known: Mapping[str, Registered], contents: Mapping[Path, bytes], tell: Tell
 ) -> Settings:
     chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
-    cache = None if flags.no_cache else _cache_folder(tell)
+    cache = None if flags.no_cache else cache_folder(tell)
     options = Options(
         target_kernel=config.target_kernel,
         include_dirs=config.include,
@@ -155,7 +166,7 @@ def _compile_flags(config: Config, tell: Tell) -> Callable[[Path], list[str]]:
     return flags
 
 
-def _cache_folder(tell: Tell) -> Path | None:
+def cache_folder(tell: Tell) -> Path | None:
     """The folder for what is kept; None, and a line that says why, if none can be trusted."""
     import platformdirs
 
@@ -174,13 +185,15 @@ def _cache_folder(tell: Tell) -> Path | None:
 
 
 def _wanted(flags: Flags, config: Config, contents: Mapping[Path, bytes]) -> Callable[[Found], bool]:
-    """Whether a finding counts: with --changed-lines or --diff-base, those that overlap a changed line; with a
-    baseline, those that are not in it."""
+    """Whether a finding counts: what the configuration silences in its file does not; with --changed-lines or
+    --diff-base, those that overlap a changed line; with a baseline, those that are not in it."""
     filters: list[Callable[[Found], bool]] = []
+    if config.per_file_ignores:
+        filters.append(lambda found: not config.silences(found.transform, found.fix.at.path))
     if flags.changed_lines:
         filters.append(scope.of_diff(Path(flags.changed_lines), contents))
     if flags.diff_base:
-        filters.append(scope.since(flags.diff_base, contents))
+        filters.append(scope.since(flags.diff_base, flags.paths, contents))
     if config.baseline and not flags.write_baseline:
         from ebpffix.app import baseline
 

@@ -49,7 +49,7 @@ def watch(paths: Sequence[str], found: Discovery, settings: Settings, config: Co
         saved = sorted({Path(name) for _, name in changes})
         print(f"-- {time.strftime('%H:%M:%S')} {', '.join(text.name(path) for path in saved)}", flush=True)
         there = [path for path in saved if path.exists()]
-        found = discover(there, dialect=config.dialect, include_dirs=config.include, exclude=config.excludes)
+        found = discover(there, dialect=config.dialect, include_dirs=config.include, exclude=config.exclude.match)
         _print(found.errors)
         _print(_answer(found, settings))
     return 0
@@ -65,7 +65,7 @@ def _answer(found: Discovery, settings: Settings) -> Iterable[str]:
     if not found.programs and not found.headers:
         return
     report = run(found, replace(settings, verifier=None))
-    yield from text.lines(report, report.findings, colour=False)
+    yield from map(str, text.lines(report, report.findings))
     yield from text.notes(report)
     refused = list(_load(found, settings)) if settings.verifier else []
     yield from refused

@@ -1,6 +1,6 @@
 """Kernel memory that a program reads directly, read by a probe read: the ways to write it, the shortest first.
 
-    KernelRead(unit, node, refused, names).made   (what becomes of it in words, the edits); None where there is no way
+    KernelRead(unit, node, refused, names).made   (what becomes of it in words, the edits); NoEdit where there is no way
 
 The access joins a BPF_CORE_READ that it begins, becomes a BPF_CORE_READ_INTO of the explicit read that it is the source
 of, one BPF_CORE_READ in its place, or explicit reads into locals in front of the statement.
@@ -51,13 +51,10 @@ class KernelRead:
         return self.unit.macros_around(self.path, self.node.start, self.node.end)
 
     @property
-    def made(self) -> tuple[str, list[Edit]] | None:
-        """What becomes of it, in words, and the edits, the header that they need among them."""
-        try:
-            found = self._in_chain() or self._into() or self._wrapped() or self._by_locals()
-        except NoEdit:
-            return None
-        return (found[0], with_header(self.unit, found[1])) if found else None
+    def made(self) -> tuple[str, list[Edit]]:
+        """What becomes of it, in words, and the edits, the header that they need among them. NoEdit if nothing can."""
+        how, edits = first_of(self._in_chain, self._into, self._wrapped, self._by_locals)
+        return how, with_header(self.unit, edits)
 
     @property
     def _prefix(self) -> bytes:
@@ -93,45 +90,45 @@ class KernelRead:
         read, data = self._whole_read(), self.unit.sources[self.path].data
         return data[read.args[0][0] : read.args[-1][1]] if read else self.chain.root.bare.text
 
-    def _in_chain(self) -> tuple[str, list[Edit]] | None:
+    def _in_chain(self) -> tuple[str, list[Edit]]:
         """`BPF_CORE_READ(task->mm, owner)`: the links join the chain that the access begins."""
         inner = self.around[-1] if self.around else None
         if inner is None or inner.name not in _CHAINS or not self._plain or self._whole_read():
-            return None
+            raise NoEdit("it begins no chain")
         if self._begins_in_own_structure and inner.name.startswith("BPF_CORE"):
-            return None
+            raise NoEdit("it begins no chain")
         position = _CHAINS[inner.name]
         if len(inner.args) <= position or inner.args[position] != (self.node.start, self.node.end):
-            return None
+            raise NoEdit("it begins no chain")
         how = f"as links of its own `{inner.name}` follows them"
         return how, [Edit(self.path, self.node.start, self.node.end, arguments(self._first, self.chain.links))]
 
-    def _into(self) -> tuple[str, list[Edit]] | None:
+    def _into(self) -> tuple[str, list[Edit]]:
         """`bpf_probe_read_kernel(&x, sizeof(x), &task->mm->owner)` as BPF_CORE_READ_INTO, arrays of text likewise."""
         whole = self.node
         while whole.outer is not None and whole.outer.kind in ("MEMBER_REF_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
             whole = whole.outer
         if whole is self.node:
-            return None
+            raise NoEdit("it is not all that an explicit read reads")
         whole_chain = chain(self.unit, whole, self.refused)
         address = whole
         if whole.outer is not None and whole.outer.kind == "UNARY_OPERATOR" and whole.outer.operator == "&":
             address = whole.outer
         call = _reader(self.unit, address)
         if call is None or len(call.args) != 3 or not self._plain or not whole_chain.is_plain:
-            return None
+            raise NoEdit("it is not all that an explicit read reads")
         match, is_array = _READER.match(call.name), whole.type.is_array
         if match is None or (not is_array and (match[1] or address is whole)):
-            return None
+            raise NoEdit("it is not all that an explicit read reads")
         data = self.unit.sources[self.path].data
         target = _target(data[slice(*call.args[0])], data[slice(*call.args[1])])
-        if target is None or has_comment(self.unit, self.path, call.start, call.end):
-            return None
+        if has_comment(self.unit, self.path, call.start, call.end):
+            raise NoEdit("it is not all that an explicit read reads")
         name = self._prefix + (b"_STR_INTO" if match[1] else b"_INTO")
         text = name + b"(" + target + b", " + arguments(self._first, whole_chain.links) + b")"
         return f"`{name.decode()}` reads every link", [Edit(self.path, call.start, call.end, text)]
 
-    def _wrapped(self) -> tuple[str, list[Edit]] | None:
+    def _wrapped(self) -> tuple[str, list[Edit]]:
         """The chain as one BPF_CORE_READ in its place; not within another, for these do not nest."""
         edits: list[Edit] = []
         nesting = [m for m in self.around if CORE.match(m.name)]
@@ -139,29 +136,29 @@ class KernelRead:
             name = nesting[0].name.replace("core_read", "probe_read_kernel")
             edits = [Edit(self.path, nesting[0].start, nesting[0].start + len(nesting[0].name), name.encode())]
         elif nesting or _preserved(self.node):
-            return None
+            raise NoEdit("one macro cannot follow its links")
         if not self._plain:
-            return None
+            raise NoEdit("one macro cannot follow its links")
         if not is_bitfield(self.node):
             text = self._prefix + b"(" + arguments(self._first, self.chain.links) + b")"
             return f"`{self._prefix.decode()}` reads every link", [*edits, self.unit.edit(self.node, text)]
         if edits or len(self.chain.links) > 1 or self._whole_read() or self._prefix != b"BPF_CORE_READ":
-            return None
+            raise NoEdit("one macro cannot follow its links")
         text = b"BPF_CORE_READ_BITFIELD_PROBED(" + arguments(self._first, self.chain.links) + b")"
         return "`BPF_CORE_READ_BITFIELD_PROBED` reads the bit-field", [self.unit.edit(self.node, text)]
 
-    def _by_locals(self) -> tuple[str, list[Edit]] | None:
+    def _by_locals(self) -> tuple[str, list[Edit]]:
         """Explicit reads into locals in front of the statement."""
         statement, bitfield = self._statement(), is_bitfield(self.node)
         if statement is None or not can_move(self.node, statement):
-            return None
+            raise NoEdit("there is no place for the locals in front of it")
         whole, links = self._whole_read(), self.chain.links
         first = self.unit.text(whole) if whole else self.chain.root.bare.text
         if self.chain.root.bare.kind in ("CSTYLE_CAST_EXPR", "BINARY_OPERATOR") and links[0].is_member:
             first = first if self.unit.dialect == LIBBPF else b"(" + first + b")"
         if bitfield:
             if self._prefix != b"BPF_CORE_READ" or self.unit.dialect == BCC or not (links[1:] or whole):
-                return None
+                raise NoEdit("there is no place for the locals in front of it")
             links = links[:-1]
         core = self._prefix if self.unit.dialect == LIBBPF else None
         chain_ = Chain(self.unit, self.chain.root, links)
@@ -257,17 +254,20 @@ def _is_last(unit: Unit, args: tuple[tuple[int, int], ...], address: Node) -> bo
     return end == address.end and re.fullmatch(rb"(?:\([\w\s]+\*+\s*\)\s*)?", lead) is not None
 
 
-def _target(destination: bytes, size: bytes) -> bytes | None:
-    """What BPF_CORE_READ_INTO fills where a read fills `destination` of `sizeof(…)` bytes; None if it would not fit."""
+def _target(destination: bytes, size: bytes) -> bytes:
+    """What BPF_CORE_READ_INTO fills where a read fills `destination` of `sizeof(…)` bytes. NoEdit if it would not
+    fit."""
     plain, measured = b"".join(destination.split()), b"".join(size.split())
     name = re.fullmatch(rb"sizeof\((.+)\)", measured)
     if name is None:
-        return None
+        raise NoEdit("the size is not that of what it fills")
     if plain == b"&" + name[1]:
         return destination
     if name[1] == plain:
         return b"&" + destination  # an array
-    return destination if name[1] == b"*" + plain else None
+    if name[1] == b"*" + plain:
+        return destination
+    raise NoEdit("the size is not that of what it fills")
 
 
 def with_header(unit: Unit, edits: list[Edit]) -> list[Edit]:

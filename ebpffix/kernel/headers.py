@@ -75,6 +75,11 @@ def name_of(header: Path) -> str:
     return ""
 
 
+def is_of_user_space(name: str) -> bool:
+    """Whether user space has a header of this name too, with less in it."""
+    return any((folder / part / name).exists() for folder in folders() for part in _PARTS if part.endswith("uapi"))
+
+
 def _find(name: str, beside: Path | None) -> Path | None:
     places = [folder / part for part in _PARTS for folder in folders()]
     if beside is not None:

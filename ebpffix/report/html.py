@@ -21,7 +21,14 @@ _TOKENS = 300  # comparing is quadratic: in longer lines nothing is highlighted
 _SHOWN = 5  # files not wholly understood; more are folded up, so that the findings come first
 _ALIKE = 0.3  # lines that have less in common are another line, not a changed one
 _SAFETIES = ("safe", "suggested", "advice")
-_VERDICTS = ("fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried")
+_VERDICTS = {
+    "fixed": "refused before, loads now",
+    "same-object": "the compiler makes the same object code of it",
+    "still-accepted": "loaded before, loads now",
+    "still-rejected": "refused before and now, for another reason perhaps",
+    "worse": "loaded before, refused now: the fix is left out",
+    "untried": "could not be compiled or loaded here; the reason says why",
+}
 
 _STYLE = """
 :root { color-scheme: light dark; --back: #fff; --soft: #f4f5f7; --line: #d8dbe0; --text: #1c2128; --dim: #59636e;
@@ -205,6 +212,8 @@ def _head(report: dict[str, Any]) -> Iterator[str]:
         verdicts = Counter(proof["verdict"] for proof in proofs)
         told = ", ".join(f'<span class="{v}">{verdicts[v]} {v}</span>' for v in _VERDICTS if verdicts[v])
         yield f'<p class="dim">Verified on kernel {_text(kernels)} with {_text(compilers or "no compiler")}: {told}</p>'
+        meant = "".join(f'<p><b class="{v}">{v}</b>: {words}</p>' for v, words in _VERDICTS.items() if verdicts[v])
+        yield f'<details class="legend"><summary>What the verdicts mean</summary>{meant}</details>'
     yield "</header>"
 
 

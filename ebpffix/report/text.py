@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpffix.fix import Safety
+from ebpffix.report.line import Line
 from ebpffix.rewriting.found import Found
 from ebpffix.run.analyse import Status
 from ebpffix.run.engine import Report
@@ -18,7 +19,7 @@ from ebpffix.sources.source import Source
 if TYPE_CHECKING:
     from ebpffix.verify.proof import ProgramProof, Proof
 
-_COLOURS = {Safety.SAFE: "32", Safety.SUGGESTED: "33", Safety.ADVICE: "36"}
+COLOURS = {Safety.SAFE: "green", Safety.SUGGESTED: "yellow", Safety.ADVICE: "cyan"}
 
 
 def name(path: Path) -> str:
@@ -27,24 +28,26 @@ def name(path: Path) -> str:
     return visible(relative if not relative.startswith("..") else str(path))
 
 
-def lines(report: Report, found: Sequence[Found], *, colour: bool, verbose: bool = False) -> Iterator[str]:
+def lines(report: Report, found: Sequence[Found], *, verbose: bool = False) -> Iterator[Line]:
     """`path:line:column: transform: message [safety] (reason)`, and with `verbose` where the pointer comes from that it
     is about; `found` in the order in which they are printed."""
     sources: dict[Path, Source] = {}
     for one in found:
         at = one.fix.at
         source = sources.setdefault(at.path, Source(at.path, report.before[at.path]))
-        place = f"{name(at.path)}:{source.line(at.start)}:{source.column(at.start)}"
-        safety = str(one.fix.safety)
-        reason = f" ({one.fix.reason})" if one.fix.reason else ""
-        if colour:
-            place = f"\x1b[1m{place}\x1b[0m"
-            safety = f"\x1b[{_COLOURS[one.fix.safety]}m{safety}\x1b[0m"
-        yield f"{place}: {one.transform}: {visible(one.fix.message)} [{safety}]{visible(reason)}"
+        yield Line(
+            (
+                (f"{name(at.path)}:{source.line(at.start)}:{source.column(at.start)}", "bold"),
+                (f": {one.transform}: {visible(one.fix.message)} [", ""),
+                (str(one.fix.safety), COLOURS[one.fix.safety]),
+                (f"]{visible(f' ({one.fix.reason})' if one.fix.reason else '')}", ""),
+            )
+        )
         if verbose:
-            yield from (f"    {visible(way)}" for way in one.fix.origin)
+            for way in one.fix.origin:
+                yield Line(((f"    {visible(way)}", ""),), 4)
         if proof := report.proofs.get(one.identity):
-            yield f"    {proved(proof)}"
+            yield Line(((f"    {proved(proof)}", ""),), 4)
 
 
 def proved(proof: Proof) -> str:
@@ -86,11 +89,21 @@ def counts(found: Sequence[Found]) -> str:
     return f"{plural(len(found), 'finding')} ({parts})"
 
 
+_STATES = {
+    Status.ANALYSED: ("analysed", "analysed"),
+    Status.PARTIAL: ("analysed in part", "analysed in part"),
+    Status.SKIPPED: ("has nothing to look for", "have nothing to look for"),
+    Status.FAILED: ("not analysed", "not analysed"),
+}
+
+
 def files_line(report: Report) -> str:
     """How many files were looked at, and how well they were understood."""
+    if not report.files:
+        return "no eBPF files found"
     by = Counter(file.status for file in report.files)
-    parts = ", ".join(f"{by[s]} {s}" for s in Status if by[s])
-    return f"{plural(len(report.files), 'eBPF file')}: {parts}" if report.files else "no eBPF files found"
+    parts = ", ".join(f"{by[s]} {words[by[s] != 1]}" for s, words in _STATES.items() if by[s])
+    return f"{plural(len(report.files), 'eBPF file')}: {parts}"
 
 
 def notes(report: Report) -> Iterator[str]:
@@ -112,11 +125,18 @@ def notes(report: Report) -> Iterator[str]:
 
 
 def statistics(found: Sequence[Found]) -> Iterator[str]:
-    """Findings by transform and safety, most first."""
+    """A table: findings by transform, most first, and how many of them are how sure."""
     by = Counter((one.transform, one.fix.safety) for one in found)
-    width = len(str(max(by.values(), default=0)))
-    for (transform, safety), count in sorted(by.items(), key=lambda item: (-item[1], item[0])):
-        yield f"{count:>{width}}  {transform} [{safety}]"
+    total = Counter(one.transform for one in found)
+    counts = {name: [by[name, safety] for safety in Safety] for name in sorted(total, key=lambda n: (-total[n], n))}
+    counts["all"] = [sum(column) for column in zip(*counts.values(), strict=True)] or [0] * len(Safety)
+    table = [["transform", *Safety, "total"]]
+    table += [[name, *map(str, row), str(sum(row))] for name, row in counts.items()]
+    widths = [max(len(row[n]) for row in table) for n in range(len(table[0]))]
+    for row in table:
+        yield "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        )
 
 
 def plural(count: int, noun: str) -> str:

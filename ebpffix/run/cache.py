@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import platform
+import shutil
 import stat
 import sys
 import time
@@ -82,6 +83,18 @@ def refusal(folder: Path) -> str:
     if seen.st_uid != os.geteuid():
         return "belongs to another user"
     return "others can write to it" if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
+
+
+_KEPT = ("results", "pch", "kernel-headers", "vmlinux")
+
+
+def clear(folder: Path) -> bool:
+    """Remove what any version keeps in a folder, and nothing else: a user can have named one that holds more. Whether
+    there was something. OSError passes through."""
+    there = [folder / name for name in _KEPT if (folder / name).is_dir()]
+    for kept in there:
+        shutil.rmtree(kept)
+    return bool(there)
 
 
 @functools.cache

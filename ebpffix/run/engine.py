@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ebpffix.verify.proof import Proof
     from ebpffix.verify.session import Loadable, Verifier
 
+Progress = Callable[[int, int], object]
+
 
 @dataclass
 class Report:
@@ -50,8 +52,9 @@ class Report:
         return sorted(found, key=lambda f: (f.fix.at.path, f.fix.at.start, f.fix.at.end, f.transform))
 
 
-def run(discovery: Discovery, settings: Settings, progress: Callable[[int], object] = lambda count: None) -> Report:
-    """Analyse all, and make the fixes that the settings take, in memory. `progress` is told of programs done."""
+def run(discovery: Discovery, settings: Settings, progress: Progress = lambda done, of: None) -> Report:
+    """Analyse all, and make the fixes that the settings take, in memory. `progress` is told how many
+    programs of how many are done, anew in each pass."""
     jobs = Jobs(discovery, settings)
     with Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from) as worker:
         analyser = _Analyser(jobs, worker, progress)
@@ -103,7 +106,7 @@ def _prove(report: Report, verifier: Verifier) -> None:
 class _Analyser:
     """The analysis that `fixpoint` asks for. `results` are those of the first pass, by program."""
 
-    def __init__(self, jobs: Jobs, worker: Worker, progress: Callable[[int], object]) -> None:
+    def __init__(self, jobs: Jobs, worker: Worker, progress: Progress) -> None:
         self.jobs = jobs
         self.worker = worker
         self.progress = progress
@@ -150,7 +153,10 @@ class _Analyser:
             else:
                 jobs.append(prepared.job)
                 waiting[program.path] = program, key
-        for job, result in self.worker.run(jobs, lambda: self.progress(1)):
+        if jobs:
+            self.progress(0, len(jobs))
+        for number, (job, result) in enumerate(self.worker.run(jobs), 1):
+            self.progress(number, len(jobs))
             program, key = waiting[job.path]
             if self.cache:
                 self.cache.put(key, result)

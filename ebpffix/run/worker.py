@@ -83,8 +83,8 @@ class Worker:
         while self._processes:
             self._processes.pop().end()
 
-    def run(self, jobs: Sequence[Job], progress: Callable[[], object] = lambda: None) -> Iterator[tuple[Job, Result]]:
-        """The result of each job, as they come. `progress` is called once a job."""
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+        """The result of each job, as they come."""
         waiting = deque(jobs)
         self._headers.plan(jobs)
         while waiting or any(process.task for process in self._processes):
@@ -94,7 +94,6 @@ class Worker:
                 if task.precompile:
                     self._headers.made(task.job, result if isinstance(result, Path) else None)
                 else:
-                    progress()
                     assert isinstance(result, Result)
                     yield task.job, result
 

@@ -154,13 +154,15 @@ def discover(
     dialect: str = "auto",
     include_dirs: Sequence[Path] = (),
     exclude: Callable[[Path], bool] | None = None,
+    force_exclude: bool = False,
 ) -> Discovery:
     """Find the eBPF programs in `paths`, and the headers in `paths` that they include.
 
-    A file that is named is taken even if it is ignored or excluded, but not if it is no eBPF C. `dialect` ("auto",
+    A file that is named is taken even if it is ignored, and unless `force_exclude` even if it is excluded, but not if
+    it is no eBPF C. `dialect` ("auto",
     "bcc", "libbpf") says how programs are read, not which files are programs. `include_dirs` are those of -I.
     """
-    search = _Search(dialect, include_dirs, exclude)
+    search = _Search(dialect, include_dirs, exclude, force_exclude)
     for path in paths:
         search.add(os.fspath(path))
     return search.result()
@@ -169,7 +171,10 @@ def discover(
 class _Search:
     """One run of `discover`: what the paths so far have brought."""
 
-    def __init__(self, dialect: str, include_dirs: Sequence[Path], exclude: Callable[[Path], bool] | None) -> None:
+    def __init__(
+        self, dialect: str, include_dirs: Sequence[Path], exclude: Callable[[Path], bool] | None, force_exclude: bool
+    ) -> None:
+        self._force_exclude = force_exclude
         self._dialect = dialect
         self._include_dirs = include_dirs
         self._exclude = exclude
@@ -193,7 +198,7 @@ class _Search:
             self._errors.append(f"{given}: not a regular file; use - to read standard input")
         elif os.path.islink(given) and not inside(path, str(_home_of(given))):
             self._errors.append(f"{given}: a link out of its tree; name the file that it leads to, {path}")
-        else:
+        elif not (self._force_exclude and self._exclude and self._exclude(Path(path))):
             self._add_named(path, given)
 
     def _add_named(self, path: str, given: str) -> None:

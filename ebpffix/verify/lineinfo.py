@@ -20,7 +20,7 @@ def check(data: bytes) -> None:
     try:
         found = next(extended(_read(data), LINES), None)
     except NotElf as error:
-        raise ValueError(f"no object that can be read: {error}") from None
+        raise ValueError(f"no ELF object that can be read: {error}") from None
     if found is None:
         raise ValueError("no line table in it (.BTF.ext)")
 
@@ -35,7 +35,7 @@ def line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
     try:
         return _line_of(_read(data), program, instruction)
     except (NotElf, BtfError) as error:
-        raise ValueError(f"no object that can be read: {error}") from None
+        raise ValueError(f"no ELF object that can be read: {error}") from None
 
 
 def _line_of(elf: Elf, program: str, instruction: int) -> SourceLine | None:

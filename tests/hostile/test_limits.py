@@ -48,7 +48,7 @@ def test_a_program_that_takes_too_much_is_told_of_and_the_rest_goes_on(attack: A
     files = {f"fine{number}.bpf.c": FINE for number in range(3)}
     done = attack.write({**files, "hostile.bpf.c": FINE + text}).run("--jobs", "2", first=SOON)
     assert done.out.count("padded-init") >= 3, done.err
-    assert "Traceback" not in done.err and "a mistake of ebpffix" not in done.err
+    assert "Traceback" not in done.err and "a bug in ebpffix" not in done.err
     told = [line for line in done.err.splitlines() if line.startswith("hostile.bpf.c: failed: ")]
     if reason:
         assert len(told) == 1 and any(part in told[0] for part in reason.split("|")), done.err

@@ -62,6 +62,7 @@ TRANSFORM = Transform(
     neighbours=HOSTS,
     user_space=True,
     summary="memcpy and its like, which only the compiler's builtins can be in BPF",
+    imperative="call the builtins of the compiler for memcpy and its like",
     shape="`memcpy` and its like are only the compiler's builtins",
     safe="same object code; a constant byte loop; a kernel source that is refused today",
     suggested="variable size; a size that is more than there is",

@@ -61,6 +61,7 @@ TRANSFORM = Transform(
         rb"struct\s+pt_regs\s*\*\s*\w+\s*,",
     ),
     summary="arguments read from registers when a function returns",
+    imperative="store the arguments on entry for the return probe",
     shape="a return probe reads arguments, which are gone by then",
     suggested="an entry probe that stores them",
     advice="it cannot be rewritten",

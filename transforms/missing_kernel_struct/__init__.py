@@ -49,7 +49,7 @@ from . import stubs
 from .definitions import compared, own_definition
 from .private_structs import LEADS, names, wanted_names
 from .private_uses import Uses, find_uses, is_written
-from .public_headers import Missing, missing_headers
+from .public_headers import Missing, is_for_the_kernel, missing_headers
 
 TRANSFORM = Transform(
     name="missing-kernel-struct",
@@ -62,6 +62,7 @@ TRANSFORM = Transform(
     from_errors=True,
     structs=wanted_names,
     summary="struct that the included kernel headers do not define",
+    imperative="define the structs that the included headers do not have",
     shape="a struct that no public kernel header defines, or one that is not included",
     safe="a stub whose used members lie at offset 0; a CO-RE stub from BTF; the include",
     suggested="a padded stub for BCC",
@@ -132,6 +133,8 @@ def _co_re(unit: Unit, name: str, uses: Uses) -> Iterator[Fix]:
         what, cure = f"`struct {name}` is not in vmlinux.h", "; take one from a kernel that has it"
     elif name.encode() in names():
         what, cure = f"`struct {name}` is in no public kernel header, and the program has no vmlinux.h", "; include one"
+    elif is_for_the_kernel(unit):
+        return  # whose headers may define it
     else:
         what, cure = f"`struct {name}` is only declared, and the program has no vmlinux.h", "; include one"
     try:

@@ -44,9 +44,7 @@ class _Facts:
 
 def missing_headers(unit: Unit) -> Iterator[Missing]:
     """The headers that a program lacks, in the order of the uses."""
-    written = [i.name for s in unit.sources.values() for i in parse_includes(s) if not i.name.startswith(_OF_BCC)]
-    own = {path.name for path in unit.sources}
-    included = [*_BY_BCC, *(name for name in written if name.rpartition("/")[2] not in own)]
+    included = [*_BY_BCC, *(name for name in _written(unit) if not name.startswith(_OF_BCC))]
     facts = _by_table(included) or _by_headers(included)
     if facts is None:  # a header that is not here may have any
         return
@@ -60,6 +58,19 @@ def missing_headers(unit: Unit) -> Iterator[Missing]:
             yield Missing(use, name, use.name, header)
 
 
+def is_for_the_kernel(unit: Unit) -> bool:
+    """Whether a libbpf program includes headers that only the kernel has, so that it is compiled with those."""
+    kernel = _table()[2]
+    return any(name in kernel or name.startswith("uapi/") for name in _written(unit))
+
+
+def _written(unit: Unit) -> list[str]:
+    """The headers that a program includes, its own aside."""
+    own = {path.name for path in unit.sources}
+    names = [include.name for source in unit.sources.values() for include in parse_includes(source)]
+    return [name for name in names if name.rpartition("/")[2] not in own]
+
+
 def _kernel_struct(use: Node) -> str:
     """The struct of the kernel that an access looks into; "" for one of the program's own."""
     record = use.children[0].type.pointee
@@ -68,7 +79,7 @@ def _kernel_struct(use: Node) -> str:
 
 
 def _by_table(included: Sequence[str]) -> _Facts | None:
-    defined, behind = _table()
+    defined, behind, _ = _table()
     if any(name not in behind for name in included):
         return None
     return _Facts(frozenset[str]().union(*(behind[name] for name in included)), lambda name: defined.get(name, ""))
@@ -85,13 +96,16 @@ def _header_here(name: str) -> str:
 
 
 @functools.cache
-def _table() -> tuple[dict[str, str], dict[str, frozenset[str]]]:
-    """The header that defines each struct, and the structs that each header leads to."""
-    defined, behind = {}, {}
+def _table() -> tuple[dict[str, str], dict[str, frozenset[str]], frozenset[str]]:
+    """The header that defines each struct, the structs that each header leads to, the headers of the kernel alone."""
+    defined: dict[str, str] = {}
+    behind: dict[str, frozenset[str]] = {}
+    kernel: set[str] = set()
     for line in Path(__file__).with_suffix(".txt").read_text().splitlines():
         kind, name, *words = line.split()
         if kind == "struct":
             defined[name] = words[0]
-        elif kind == "header":
+        elif kind.endswith("header"):
             behind[name] = frozenset(words)
-    return defined, behind
+            kernel |= {name} if kind.startswith("kernel") else set()
+    return defined, behind, frozenset(kernel)

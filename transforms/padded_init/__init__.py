@@ -49,6 +49,7 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=escapes.TRIGGERS,
     summary="bytes of a map key, map value or event that are left as they were",
+    imperative="zero keys, values and events before they are filled",
     shape="padding or spare bits of a key, value or event are never written",
     safe="the object escapes with such bytes",
     suggested="bitfields that fill their unit; clang clears the object itself; ends of strings",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from ebpffix.editing.settle import NoEdit
 from ebpffix.frontend import Node, Type
+from ebpffix.kernel.inline_copy import is_inline
 
 from .initialiser import is_constant, value_of
 
 _SMALL = 16  # bytes; up to these the members are stored one by one
-_STORES = 128  # of which a `__builtin_memset` may consist
 _CONSTANT = "all values are constants: today's clang clears the padding with them, C does not promise it"
 _MOSTLY_ZERO = (
     f"most of it is zero, and today's clang then clears all of an object of more than {_SMALL} bytes; "
@@ -40,7 +40,7 @@ def _not_zero(value: Node) -> int:
 
 def clearing(name: bytes, type_: Type, *, pointer: bool = False) -> bytes:
     """The statement that clears an object, or what a pointer of this name points at. NoEdit where it is too large."""
-    if type_.size // 8 + (type_.size % 8).bit_count() > _STORES:
+    if not is_inline(type_.size):
         raise NoEdit(
             f"it has {type_.size} bytes, more than clang clears at once; clear it in pieces of 1024 bytes, with "
             '`asm volatile("" ::: "memory")` between them'

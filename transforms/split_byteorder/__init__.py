@@ -9,14 +9,17 @@ Why: BCC turns `sk->f` into a probe read, but not where it stands in a macro's a
 'scalar'", which BCC reports as "Permission denied"). `READ_ONCE(sk->f)` does not even compile.
 
 Safe where BCC's rewriter knows the pointer: an argument of the probe, a register of the context, the current task, and
-what is reached from these. Safe too where it does not (a pointer that was an integer, or came out of a map, an explicit
-read or a function of the file; anything in a header, where BCC rewrites nothing; an element of an array that a macro
-names, `s6_addr32[1]`): there the field is read by an explicit `bpf_probe_read_kernel`.
+what is reached from these. A function of the kernel's headers that computes a pointer from such a one (`ip_hdr(skb)`,
+`skb_shinfo(skb)`) is written out, for BCC rewrites nothing in its body. Safe too where it does not (a pointer that was
+an integer, or came out of a map, an explicit read or a function of the file; anything in a header, where BCC rewrites
+nothing; an element of an array that a macro names, `s6_addr32[1]`): there the field is read by an explicit
+`bpf_probe_read_kernel`.
 Suggested where the read moves in front of `&&`, `||` or `?:` that guarded it (a failed probe read gives zero), and in a
-header that user space includes too.
+header that user space includes too. `tcp_sk(sk)`, which the headers of some kernels make a `container_of` that BCC
+cannot compile, becomes a cast.
 Advice where the macro's own body holds the access, for bit-fields, for a chain over a pointer that BCC does not know,
-for the result of functions of the kernel's headers such as `ip_hdr(skb)`, which read kernel memory themselves, where
-it is not certain whose memory it is, and where the read can be moved nowhere.
+for the result of such functions where BCC does not know the pointer that they are given, where it is not certain whose
+memory it is, and where the read can be moved nowhere.
 
 Left alone: locals, the context, packets, map values, arguments of fentry programs; `&sk->f` and `sizeof`; libbpf, where
 splitting changes nothing.
@@ -41,6 +44,7 @@ from ebpffix.fix import BCC, Edit, Fix, Safety, Span
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.transform import Cure, Transform
 
+from .getters import NAMES, own_words
 from .tracked import Root, root
 
 # Names that read bytes through a macro's argument; libbpf has no rewriter that could miss it.
@@ -53,10 +57,14 @@ TRANSFORM = Transform(
     name="split-byteorder",
     pattern=1,
     dialects=(BCC,),
-    triggers=(rb"->",),  # in whose argument it stands, only the preprocessor knows
+    triggers=(
+        rb"->",
+        rb"\b(?:%s)\s*\(" % "|".join(sorted(NAMES)).encode(),
+    ),  # in whose argument it stands, only the preprocessor knows
     neighbours=HOSTS,
     user_space=True,
     summary="kernel memory read inside a macro's argument, where BCC does not rewrite it",
+    imperative="read kernel memory outside of macro arguments",
     shape="`ntohs(sk->…)`, `min_t(…, t->…)`: BCC does not rewrite a macro's argument, the verifier refuses it",
     safe="split, or `bpf_ntohs` inside an expression; an explicit read where BCC does not follow the pointer",
     advice="a macro's body hides the access",
@@ -85,6 +93,7 @@ _Names = dict[tuple[int, int, bytes], bytes]
 
 
 def find(unit: Unit) -> Iterator[Fix]:
+    yield from own_words(unit)
     names: _Names = {}
     hidden: set[tuple[Path, int]] = set()
     for read in _reads(unit):

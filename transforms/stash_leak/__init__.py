@@ -51,6 +51,7 @@ TRANSFORM = Transform(
     dialects=(BCC, LIBBPF),
     triggers=(rb"bpf_get_current_pid_tgid\s*\(",),
     summary="what an entry probe stored is not deleted on every path of the return probe",
+    imperative="delete what the entry probe stored on every path",
     shape="what an entry probe stored stays on a path out of the return probe",
     suggested="delete it",
     advice="nested calls overwrite it",

@@ -32,7 +32,7 @@ _TYPED = re.compile(
 _PARAMETER = re.compile(r"PT_REGS_PARM[1-6]\Z")
 _ITSELF = frozenset((Kind.SET, Kind.GIVEN, Kind.RETURNED, Kind.NUMBER))  # links that hand an argument on as it is
 _SAME = frozenset(("__builtin_preserve_access_index", "__builtin_expect", "bpf_kptr_deref", "__builtin_assume_aligned"))
-_BACK = re.compile(r"inet_sk|inet_csk|tcp_sk|udp_sk|unix_sk|raw_sk|inet_reqsk|inet_twsk|inet6_sk|ipv6_sk")
+_BACK = re.compile(r"inet_sk|inet_csk|tcp_sk|udp_sk|unix_sk|raw_sk|inet_reqsk|inet_twsk|inet6_sk|ipv6_sk|TCP_SKB_CB")
 
 
 class Tracer:
