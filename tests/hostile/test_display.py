@@ -97,7 +97,7 @@ def test_lines_for_people_of_a_report_in_which_all_is_hostile() -> None:
     found = [*report.applied, *report.remaining]
     for one in found:
         one.fix.origin.append(NASTY)
-    said = [*plain_text.lines(report, found, colour=False, verbose=True), *plain_text.notes(report)]
+    said = [*map(str, plain_text.lines(report, found, verbose=True)), *plain_text.notes(report)]
     assert len(said) > 2 * len(found)
     for line in said:
         assert_tame(line)
