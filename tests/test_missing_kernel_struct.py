@@ -533,7 +533,7 @@ def test_kept_result_follows_the_btf(tmp_path: Path) -> None:
     program, types = tmp_path / "x.bpf.c", tmp_path / "btf"
     program.write_bytes(libbpf_program(b"return rq->cpu;"))
     env = os.environ | {"EBPFFIX_CACHE_DIR": str(tmp_path / "cache")}
-    argv = [sys.executable, "-m", "ebpffix", "--select", NAME, "--btf", types, program]
+    argv = [sys.executable, "-m", "ebpffix", "--output-format", "concise", "--select", NAME, "--btf", types, program]
     said = []
     for member in ("other", "cpu"):
         m = Maker()

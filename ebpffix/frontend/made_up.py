@@ -50,7 +50,6 @@ _NO_MACRO = re.compile(r"function-like macro '(\w+)' is not defined")
 _NO_STRUCT = re.compile(
     r"(?:variable|field|array) has incomplete (?:element )?type '(?:const )?((?:struct|union) \w+)"
     r"|tentative definition has type '((?:struct|union) \w+)"
-    r"|invalid application of 'sizeof' to an incomplete type '((?:struct|union) \w+)"
 )
 # What a word says that stands where none is known: the error is about what comes behind it.
 _SYNTAX = re.compile(r"expected |type specifier|a parameter list without types")

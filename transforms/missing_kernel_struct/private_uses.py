@@ -108,7 +108,7 @@ def _private(unit: Unit, record: Type) -> str:
     name = record.name
     if unit.dialect == BCC:
         return name if name.encode() in names() else ""
-    if not record.is_complete and is_incomplete(unit, name):
+    if is_incomplete(unit, name) and (not record.is_complete or f"struct {name}" in unit.guessed):
         return name
     return name if name.encode() in names() and is_written(unit, name) else ""
 
@@ -187,7 +187,9 @@ def _offsets(unit: Unit) -> Iterator[tuple[str, Use]]:
 
 
 def is_incomplete(unit: Unit, name: str) -> bool:
-    """Whether the compiler misses the definition of a struct."""
+    """Whether the compiler misses the definition of a struct, be it that one was made up since."""
+    if f"struct {name}" in unit.guessed:
+        return True
     return any("incomplete" in message and f"'struct {name}'" in message for message in unit.complaints)
 
 
