@@ -168,7 +168,7 @@ def test_a_signal_leaves_no_process_and_no_folder(attack: Attack, clang: Clang, 
             time.sleep(0.1)
         time.sleep(0.5)
         running.send_signal(number)
-        running.communicate(timeout=10)  # what it started would go on for longer
+        running.communicate(timeout=30)  # what it started would go on for longer
     finally:
         running.kill()
     assert running.returncode == 128 + number
