@@ -70,7 +70,8 @@ class Doubts:
         unit = self._unit
         if unit.dialect == BCC:  # whose rewriter brings all that there is
             return None
-        text = b"\n".join(edit.text + b"(" * self._is_called(edit) for edit in fix.edits)
+        # What ends one edit and begins the next is no call.
+        text = b"\n;".join(edit.text + b"(" * self._is_called(edit) for edit in fix.edits)
         for match in _CALL.finditer(text):
             name = match[1]
             if name in _NO_CALLS or name.startswith(b"__builtin_") or _defines(text, name):
