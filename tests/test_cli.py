@@ -569,7 +569,7 @@ def test_watch_discovers_once_at_its_start(tree: Path, monkeypatch: pytest.Monke
 
     monkeypatch.chdir(tree)
     monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
-    monkeypatch.setattr("ebpffix.sources.discover.discover", counted)
+    monkeypatch.setattr("ebpffix.app.prepare.discover", counted)
     monkeypatch.setattr("ebpffix.app.watch.discover", counted)
     monkeypatch.setattr("watchfiles.watch", lambda *args, **kwargs: iter([{(2, str(tree / "src" / "count.bpf.c"))}]))
     done = CliRunner().invoke(command, ["--watch", "."])

@@ -139,7 +139,7 @@ class _Key:
             raise NoEdit("a macro's body is in the way")
         if is_key_alone:
             return [*changed, unit.edit(self.value, self._text())]
-        line = declared(self._type, name) + b" = " + self._text() + b";"
+        line = declared(self._spelled, name) + b" = " + self._text() + b";"
         return [*changed, *after(unit, self.value.statement, [line])]
 
     def _name_at(self, unit: Unit) -> int:
@@ -152,7 +152,7 @@ class _Key:
         return self.variable.start + found[-1].start()
 
     @property
-    def _type(self) -> bytes:
+    def _spelled(self) -> bytes:
         return self.variable.type.spelling.removeprefix("const ").encode()
 
     @property
@@ -162,4 +162,4 @@ class _Key:
     def _text(self) -> bytes:
         """The thread's id, out of what is shifted to give the process's."""
         source = self.value.uncast.children[0].text
-        return source if self._is_whole else b"(" + self._type + b")" + source
+        return source if self._is_whole else b"(" + self._spelled + b")" + source
