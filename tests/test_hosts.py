@@ -185,6 +185,7 @@ def test_the_other_text_is_read_where_one_is_not_understood(tmp_path: Path) -> N
     text = C.replace(
         "info.pid = 1;", "struct task_struct *t = (void *)bpf_get_current_task();\n    info.pid = t->MEMBER;"
     )
+    text = "#include <linux/sched.h>\n" + text
     for values in ("'no_such_member' if old() else 'pid'", "'pid' if new('x') else 'no_such_member'"):
         path.write_text(f'x = """{text}""".replace("MEMBER", {values})\n')
         report = json.loads(run("--output-format", "json", path).stdout)
@@ -200,10 +201,7 @@ def test_maps_of_a_string_in_several_programs_are_told_once(tmp_path: Path) -> N
         f"a = '''{maps}'''\nb = '''BPF_HASH(two, u32);\n{use.format('b')}'''\nc = '''{use.format('c')}'''\n"
     )
     (finding,) = json.loads(run("--output-format", "json", path).stdout)["findings"]
-    assert "2 maps (`one`, `two`)" in finding["message"]
-    run("--apply", "--unsafe-fixes", path)
-    assert "BPF_HASH(one, u32, u64, 10240)" in path.read_text()
-    assert "BPF_HASH(two, u32, u64, 10240)" in path.read_text()
+    assert "2 maps (`one`, `two`)" in finding["message"] and finding["safety"] == "advice"
 
 
 def test_a_map_that_another_string_deletes_from(tmp_path: Path) -> None:

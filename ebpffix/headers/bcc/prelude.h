@@ -193,6 +193,7 @@ struct tcp_skb_cb *TCP_SKB_CB(const struct sk_buff *skb);
 struct raw_sock *raw_sk(const struct sock *sk);
 struct unix_sock *unix_sk(const struct sock *sk);
 struct inet_timewait_sock *inet_twsk(const struct sock *sk);
+struct request_sock;
 struct inet_request_sock *inet_rsk(const struct request_sock *request);
 struct tcp_request_sock *tcp_rsk(const struct request_sock *request);
 struct net *sock_net(const struct sock *sk);
