@@ -57,7 +57,8 @@ def cache(tmp_path: Path) -> Path:
 
 
 def go(folder: Path, cache: Path | None, transforms: dict[str, Registered], **settings: object) -> Report:
-    environment = Environment(Options(cache=cache, defines=("OLD=1", "NEW=2")))
+    # The compiler sees the cache, but not what links in it lead to.
+    environment = Environment(Options(cache=cache, defines=("OLD=1", "NEW=2"), given=(CACHE,)))
     found = discover([folder])
     return run(found, Settings(transforms=transforms, environment=environment, cache=cache, **settings))  # type: ignore[arg-type]
 
