@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from ebpffix.analysis.programs import Role, program_of
-from ebpffix.analysis.values import parts, returned, values
+from ebpffix.analysis.values import callers, parts, returned, values
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import THREAD_ID
 
@@ -25,12 +25,7 @@ class Probes:
     @cached_property
     def callers(self) -> dict[int, list[Node]]:
         """The calls of each function of the run, by its `Node.decl`."""
-        found: dict[int, list[Node]] = {}
-        for call in self.unit.calls:
-            callee = call.callee
-            if callee is not None and callee.kind == "DECL_REF_EXPR" and callee.decl in self.functions:
-                found.setdefault(callee.decl, []).append(call)
-        return found
+        return callers(self.unit, self.functions)
 
     def roles(self, function: Node | None, _above: frozenset[int] = frozenset()) -> set[Role]:
         """The roles in which a function runs; OTHER for one that nothing seen here calls."""

@@ -8,9 +8,9 @@ taker(value) -> Node | None                     the variable, member or element 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
-from ebpffix.frontend import Node
+from ebpffix.frontend import Node, Unit
 
 
 def values(function: Node, variable: int) -> Iterator[Node]:
@@ -57,3 +57,13 @@ def taker(value: Node) -> Node | None:
     outer = value.outer_uncast
     assignment = outer.assignment if outer is not None else None
     return assignment[0] if assignment is not None and assignment[1].uncast is value.uncast else None
+
+
+def callers(unit: Unit, functions: Container[int]) -> dict[int, list[Node]]:
+    """The calls of each of these functions, by its `Node.decl`."""
+    found: dict[int, list[Node]] = {}
+    for call in unit.calls:
+        callee = call.callee
+        if callee is not None and callee.kind == "DECL_REF_EXPR" and callee.decl in functions:
+            found.setdefault(callee.decl, []).append(call)
+    return found

@@ -1,7 +1,7 @@
 """What a project's build files say of how its eBPF programs are compiled: macros, read as text.
 
-Nothing is run and no variable is asked of a shell: Makefiles, CMakeLists.txt, meson.build, build.rs and the comments of
-`go generate` are searched for -D, and a value that only the build knows makes the macro unknown. Only plain names and
+Nothing is run and no variable is asked of a shell: Makefiles, CMakeLists.txt, meson.build and build.rs are
+searched for -D, and a value that only the build knows makes the macro unknown. Only plain names and
 plain values are taken, so that nothing here can be another flag.
 """
 

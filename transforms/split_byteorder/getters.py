@@ -5,8 +5,9 @@
 `ip_hdr(skb)` reads `skb->head` in a body that BCC does not rewrite, so the verifier refuses it. Written out,
 `(struct iphdr *)(skb->head + skb->network_header)`, it is two probe reads, and BCC follows the pointer that comes out.
 
-Measured with BCC 0.26, headers of Linux 6.1 and the verifier of 6.18, for each row as it was and written out: refused,
-then accepted; `TCP_SKB_CB(skb)` into a pointer is accepted as it is, a member of it is not.
+Measured with BCC 0.26, headers of Linux 6.1 and the verifier of 6.18, for the rows of ip, tcp, skb_shinfo, MAC header,
+control block, tcp_sk and inode (the others have the same shape), as it was and written out: refused, then accepted;
+`TCP_SKB_CB(skb)` into a pointer is accepted as it is, a member of it is not.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from ebpffix.analysis.flow import Effect, Use, use
 from ebpffix.analysis.provenance.access import is_evaluated
+from ebpffix.analysis.values import callers
 from ebpffix.frontend import Node, Type, Unit
 
 READ = re.compile(r"bpf_(?:probe|core)_read(?:_(kernel|user))?(_str)?\Z")
@@ -125,12 +126,7 @@ class Stores:
     @cached_property
     def callers(self) -> dict[int, list[Node]]:
         """The calls of each function of the run."""
-        found: dict[int, list[Node]] = {}
-        for call in self.unit.calls:
-            callee = call.callee
-            if callee is not None and callee.kind == "DECL_REF_EXPR" and callee.decl in self.functions:
-                found.setdefault(callee.decl, []).append(call)
-        return found
+        return callers(self.unit, self.functions)
 
     @cached_property
     def tabled(self) -> frozenset[int]:
