@@ -134,6 +134,7 @@ class Jobs:
             names,
             environment.options.target_kernel,
             frozenset(path for path in sources if path in self.shared),
+            frozenset(path for path in headers if len(self.headers[path].programs) > 1),
             environment.btf_path,
             self._beside(program, names, sources),
         )

@@ -13,10 +13,12 @@ Safe when the map is a hash or an array (per-CPU or not) and nothing in the file
 space could have deleted the entry, which the update would have put back.
 Suggested when the entry can be gone for another reason: an LRU map evicts, the file deletes elsewhere, the map is
 pinned or shared, its type is not known; also where an #if leaves out part of the function, where the file was not
-wholly understood, and in a header that user space includes too.
+wholly understood, in a header that user space includes too, and in a function of a header that gets the map or the
+entry from its callers: those of other programs may hand it something else.
 Advice where lookup and update have keys that look alike, and the entry was changed in between: it is perhaps a typing
-error; where the pointer was looked up under another key first, whose entry the update was perhaps meant to make; and
-where the statement cannot be taken out without losing a comment or because a macro's body has it.
+error; where the pointer was looked up under another key first, whose entry the update was perhaps meant to make; where
+several programs include the header whose function gets the entry; and where the statement cannot be taken out without
+losing a comment or because a macro's body has it.
 
 Left alone: insertion of a missing entry, another map or key, a key that may have changed, a pointer that may not be
 the entry any more or was not checked for NULL, a copy that is written back (readers may rely on its being atomic),
@@ -24,7 +26,11 @@ BPF_NOEXIST and other flags, a result that is used, any other change of the map 
 called), a write through the pointer after the update, LPM tries (lookup can return a shorter prefix' entry), functions
 with a computed goto or a loop macro.
 
-Limits: the map must be named (`&map`), not reached through a pointer; lookup and update must be in one function.
+Lookup and update may be in two functions, of which one returns the entry or hands it on, and map and key may be
+parameters: then all that call these functions are looked at. An if that does nothing else goes with the update, and
+where it has an else its condition is turned round.
+
+Limits: inner maps, and functions that are called through pointers, are left alone; the entry must be in a variable.
 """
 
 from __future__ import annotations
@@ -83,11 +89,11 @@ def _message(update: WriteBack) -> str:
 
 
 def _without(update: WriteBack) -> Made:
-    edit = removal(update.unit, update.update.call.statement)
+    edits = removal(update.unit, update.update.call)
     if (other := missed(update)) is not None:
         name = update.pointer.name
         raise NoEdit(f"`{name}` was looked up under `{_text(other)}` first: is the entry meant to be stored there?")
-    return Made([edit], doubt=doubt(update))
+    return Made(edits, doubt=doubt(update))
 
 
 def _look_alike(update: WriteBack, key: Node) -> Fix:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ebpffix.analysis.maps import Map, map_decl
 from ebpffix.analysis.provenance import maps
+from ebpffix.editing.settle import NoEdit
 from ebpffix.frontend import Unit
 
 from .write_back import WriteBack
@@ -35,10 +36,16 @@ _OF_MAPS: tuple[tuple[Callable[[Unit, Map], bool], str], ...] = (
 
 
 def doubt(update: WriteBack) -> str:
-    """Why an update is only perhaps redundant, in words; "" where there is no doubt."""
+    """Why an update is only perhaps redundant, in words; "" where there is no doubt. NoEdit for a function in a header
+    that other programs call too, which were not asked."""
     unit = update.unit
     if unit.partial:
         return "the file was not wholly understood: a change of the map or the key may have gone unseen"
+    path = update.update.call.path
+    if path != unit.path and (update.is_handed_on or not map_decl(update.update.map)):
+        if update.is_handed_on and path in unit.shared_with_programs:
+            raise NoEdit("several programs include the header: look whether each hands it an entry that lookup gave")
+        return f"another program that includes `{path.name}` may hand it something else"
     if any(_has_conditional_code(update, number) for number in range(len(update.ways))):
         return "an #if in the function leaves out code that may need the update"
     return next((why.format(m.name) for m in update.maps for applies, why in _OF_MAPS if applies(unit, m)), "")

@@ -17,7 +17,7 @@ from ebpffix.frontend import MapCall, Node, Unit
 from .changes import Changes
 
 _ANY, _EXIST = 0, 2  # flags of an update
-_ONLY_READ = frozenset((*LOOKUPS, "update", "insert", "delete"))  # keys and values
+_ONLY_READ = frozenset((*LOOKUPS, "update", "insert", "delete"))
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class WriteBack:
         """Whether lookup and update name the same key, on all ways."""
         return all(_names(way, way.lookup.key, self.key) is not None for way in self.ways)
 
+    @property
+    def is_handed_on(self) -> bool:
+        """Whether the lookup is in another function than the update, so that its callers decide."""
+        return any(len(way.legs) > 1 for way in self.ways)
+
     def is_redundant(self, changes: Changes) -> bool:
         """Whether it writes what is there already; asked where both have the same key."""
         decls = frozenset(one.decl for one in self.maps)
@@ -66,11 +71,16 @@ class WriteBack:
 
         def only_reads(use: Use) -> bool:
             operation = self.entries.operation(use.call) if use.call is not None else None
-            return use.call in leg.calls or (operation is not None and operation.op in _ONLY_READ)
+            return _is_end(use, leg) or use.call in leg.calls or _reads(operation)
 
         if name.itself:
             return name.node.bare.kind != "DECL_REF_EXPR" or _is_set(leg, name.node)
         return leg.flow.may_change(name.node, _around(leg), only_reads, apart=leg.pointer)
+
+
+def _reads(operation: MapCall | None) -> bool:
+    """Whether a call is a map operation, which reads its key and value."""
+    return operation is not None and operation.op in _ONLY_READ
 
 
 def _is_plain(update: MapCall, pointer: Node) -> bool:
@@ -141,5 +151,5 @@ def _is_used_later(leg: Leg) -> bool:
 
 
 def _is_end(use: Use, leg: Leg) -> bool:
-    """Whether a use hands the entry on to the next leg."""
+    """Whether a use is at the end of a leg, in what hands the entry on."""
     return use.call is leg.used or any(n is leg.used for n in use.node.ancestors if n.kind == "RETURN_STMT")

@@ -211,7 +211,8 @@ class Entries:
         if not is_own or mentioned != places or function.decl in self._stores.tabled:
             return None
         # Of the calls in a macro's body one may stand for several.
-        return None if any(call.from_macro_body or call.function is None for call in calls) else calls
+        are_written = all(call.text.startswith(function.name.encode()) and call.function is not None for call in calls)
+        return calls if are_written else None
 
 
 def _owner(node: Node) -> Node:
