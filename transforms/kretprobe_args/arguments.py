@@ -13,14 +13,14 @@ from ebpffix.analysis.programs import Kind, Program
 from ebpffix.editing.c import declared
 from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import numbered
-from ebpffix.fix import BCC
+from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
 
 from . import signature
 from .probes import entry_of
 from .reads import RETURN_NAMES, Read, reads_of
 from .signature import Parameter, Use
-from .uses import on_purpose, use_of
+from .uses import casts_before, on_purpose, use_of
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,46 @@ def is_of_one_type(group: Group) -> bool:
 
 def argument(pair: Pair, group: Group) -> Argument:
     """The argument with the function's own name for it."""
-    same, parameter = is_of_one_type(group), group.parameter
-    use, known = (group.uses[0], parameter) if same else (Use(""), None)
-    type_ = signature.best_type(pair.unit, use, known).encode()
+    parameter = group.parameter
+    if is_of_one_type(group):
+        type_ = signature.best_type(pair.unit, group.uses[0], parameter).encode()
+    else:
+        type_ = _common_type(pair, group).encode()
     name = parameter.name.encode() if parameter and parameter.name else b"arg%d" % group.index
     return Argument(group.index, name, type_, declared(type_, name))
+
+
+def _common_type(pair: Pair, group: Group) -> str:
+    """A type for an argument that is taken for several, or for no certain one. A pointer where it is one to any of
+    them: BCC does not know it any more once it was a number."""
+    pointers = {use.type for use in group.uses if use.type.endswith("*")}
+    if len(group.uses) == len(pointers) == 1:
+        return pointers.pop()  # it may be all that a variable is declared with
+    certain = pointers - {"void *", "const void *"}
+    known = group.parameter
+    if pointers and not certain and known is not None and known.type.endswith("*"):
+        return known.type if signature.writable(pair.unit, known.type) else "void *"
+    if len(certain) == 1:
+        return certain.pop()
+    return "void *" if pointers else "unsigned long"
+
+
+def in_place(pair: Pair, group: Group, type_: bytes, value: bytes) -> list[Edit]:
+    """The edits that put a value, in C, of this type in the place of the reads: the casts before them go where all take
+    it for the same."""
+    if is_of_one_type(group):
+        return [Edit(read.path, casts_before(pair.unit, read), read.end, value) for read in group.reads]
+    number = b"(unsigned long)" + value if type_.endswith(b"*") else value
+    return [
+        Edit(read.path, read.start, read.end, value if use.type.endswith("*") else number)
+        for read, use in zip(group.reads, group.uses, strict=True)
+    ]
+
+
+def converted(value: bytes, given: bytes, wanted: bytes) -> bytes:
+    """A value of one type, in C, as one of another."""
+    same = [b"".join(type_.replace(b"const ", b"").split()) for type_ in (given, wanted)]
+    return value if same[0] == same[1] else b"(%s)%s" % (wanted, value)
 
 
 def entry_signature(pair: Pair, arguments: Sequence[Argument]) -> list[tuple[bytes, bytes]]:

@@ -18,9 +18,8 @@ from ebpffix.editing.statements import before, indent_step, numbered
 from ebpffix.fix import Edit
 from ebpffix.frontend import MapCall, Node, Unit
 
-from .arguments import Argument, Group, Pair, argument, is_of_one_type
+from .arguments import Argument, Group, Pair, argument, converted, in_place
 from .opening import body_of
-from .uses import casts_before
 
 _NONE = NoEdit("the pair has no map of structs that could hold the argument too")
 
@@ -41,11 +40,9 @@ def extended(pair: Pair, groups: Sequence[Group]) -> Made:
     existing = _of(pair)
     edits: list[Edit] = []
     for group in groups:
-        name, stored = _store(existing, argument(pair, group))
-        edits += stored
-        for read in group.reads:
-            start = casts_before(pair.unit, read) if is_of_one_type(group) else read.start
-            edits.append(Edit(read.path, start, read.end, existing.pointer + b"->" + name))
+        wanted = argument(pair, group)
+        name, stored = _store(existing, wanted)
+        edits += [*stored, *in_place(pair, group, wanted.type, existing.pointer + b"->" + name)]
     record, entry = existing.record.name, existing.entry.name.removeprefix("____")
     how = f": the entry probe `{entry}` stores it in `struct {record}` with the rest"
     return Made(_joined(edits), how, f"user space may know `struct {record}`, which grows")
@@ -120,7 +117,7 @@ def _store(existing: _Existing, wanted: Argument) -> tuple[bytes, list[Edit]]:
         context = entry.parameters[0].name.encode()
         value = b"(%s)PT_REGS_PARM%d(%s)" % (wanted.type, wanted.index, context)
     else:
-        value = given.name.encode()
+        value = converted(given.name.encode(), given.type.spelling.encode(), wanted.type)
     return name, [edit, *before(existing.unit, update.call.statement, [b"%s.%s = %s;" % (target.text, name, value)])]
 
 

@@ -15,10 +15,10 @@ from ebpffix.editing.statements import numbered
 from ebpffix.fix import Edit
 from ebpffix.frontend import Unit
 
-from .arguments import Argument, Group, Pair, argument, is_of_one_type
+from .arguments import Argument, Group, Pair, argument, in_place
 from .opening import body_of
 from .reads import Read, helper_calls
-from .uses import casts_before, declaration_of
+from .uses import declaration_of
 
 _IDENTIFIER = re.compile(rb"[A-Za-z_]\w*")
 
@@ -43,8 +43,8 @@ def placed(pair: Pair, group: Group) -> Placed:
         return taken
     words = _words(pair.unit, pair.program, helpers=True)
     name = typed.name if typed.name not in words else numbered(typed.name + b"_arg", words)
-    declaration, same = declared(typed.type, name), is_of_one_type(group)
-    edits = [Edit(r.path, casts_before(pair.unit, r) if same else r.start, r.end, name) for r in group.reads]
+    declaration = declared(typed.type, name)
+    edits = in_place(pair, group, typed.type, name)
     for one in {id(r.function): r for r in group.reads}.values():
         edits += _handed_on(pair, one, name, declaration)
     return Placed(replace(typed, declaration=declaration), tuple(edits))
@@ -57,12 +57,21 @@ def _taken_over(pair: Pair, read: Read, typed: Argument) -> Placed | None:
     if found is None or (is_helper and found[0] in _words(pair.unit, pair.program)):
         return None
     name, declaration, edit = found
+    if _is_elsewhere(pair, name.decode()):
+        return None
     source = pair.unit.sources[read.path]
     if is_helper and source.data[: edit.start].rstrip().endswith(b"{"):
         blank = re.compile(rb"(?:[ \t]*\r?\n)*").match(source.data, edit.end)
         edit = Edit(edit.path, edit.start, blank.end() if blank else edit.end, b"")
     one = replace(typed, name=name, declaration=declaration)
     return Placed(one, tuple(_handed_on(pair, read, name, declaration)), (edit,))
+
+
+def _is_elsewhere(pair: Pair, name: str) -> bool:
+    """Whether the return probe calls something else so too: declared at its beginning, the variable would hide it."""
+    function = pair.program.function
+    named = {n.decl for n in function.find("DECL_REF_EXPR") if n.name == name}
+    return bool(named - {n.decl for n in function.find("VAR_DECL") if n.name == name})
 
 
 def _words(unit: Unit, program: Program, *, helpers: bool = False) -> set[bytes]:

@@ -19,7 +19,7 @@ from ebpffix.frontend import Node
 from ebpffix.kernel.helpers import THREAD_ID
 from ebpffix.sources.source import Source
 
-from .arguments import Argument, Pair, entry_signature
+from .arguments import Argument, Pair, converted, entry_signature
 from .opening import DIRECTIVE, body_of, head, leading, open_body
 from .probes import entry_section
 
@@ -131,13 +131,14 @@ class Stash:
         context, *parameters = entry.parameters
         for one in self.arguments:
             given = parameters[one.index - 1] if one.index <= len(parameters) else None
-            if given is not None and _plain(given.type.spelling.encode()) == _plain(one.type):
-                values[one.index] = given.name.encode()
+            own = given.name.encode() if given is not None else b""
+            value = converted(own, given.type.spelling.encode(), one.type) if given is not None else b""
+            if own and value == own:
+                values[one.index] = own
                 continue
             (name,) = self.free(entry, one.name + b"_arg")
-            register = b"PT_REGS_PARM%d(%s)" % (one.index, context.name.encode())
-            value = given.name.encode() if given is not None else register
-            lines.append(b"%s = (%s)%s;" % (declared(one.type, name), one.type, value))
+            register = b"(%s)PT_REGS_PARM%d(%s)" % (one.type, one.index, context.name.encode())
+            lines.append(b"%s = %s;" % (declared(one.type, name), value or register))
             values[one.index] = name
         key, behind = leading(self.pair.unit, entry)
         identity, record = self.free(entry, b"id", b"args")
@@ -159,7 +160,3 @@ class Stash:
         if self.pair.is_bcc:
             return [*lines, b"%s.update(&%s, &%s);" % (self.names.map, key, value)]
         return [*lines, b"bpf_map_update_elem(&%s, &%s, &%s, BPF_ANY);" % (self.names.map, key, value)]
-
-
-def _plain(type_: bytes) -> bytes:
-    return b"".join(type_.replace(b"const ", b"").split())

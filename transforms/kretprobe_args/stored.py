@@ -58,6 +58,8 @@ def _taken_out(stash: Stash, places: Sequence[Placed], first: list[bytes], edits
     pair, names, function = stash.pair, stash.names, stash.pair.program.function
     body, deleted = body_of(function), _deleted(places)
     starts = [e.start for e in (*deleted, *edits) if e.path == body.path and e.start > body.start]
+    given = {r.parameter.decl for r in pair.reads if r.parameter}  # variables from now on
+    starts += [n.start for n in body.find("DECL_REF_EXPR") if n.decl in given and n.path == body.path]
     key, behind = leading(pair.unit, function, min(starts, default=None))
     identity, saved = stash.free(function, b"id", b"saved")
     value = stash.value + (b"*" if stash.value.endswith(b"*") else b" *")
