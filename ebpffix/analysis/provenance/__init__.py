@@ -25,7 +25,7 @@ from ebpffix.analysis.provenance.access import is_evaluated, is_load, is_written
 from ebpffix.analysis.provenance.attached import HOSTS
 from ebpffix.analysis.provenance.entries import LOOKUPS, Entries, Leg, Name, Way
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Proof, Space, unknown
-from ebpffix.analysis.provenance.tracer import Tracer
+from ebpffix.analysis.provenance.tracer import DEPTH, Tracer
 from ebpffix.frontend import Node, Unit
 
 __all__ = [
@@ -70,7 +70,7 @@ def is_reached(unit: Unit, function: Node | None) -> bool:
 def maps(unit: Unit, node: Node) -> frozenset[int] | None:
     """The maps (by `Node.decl`) that an expression may stand for, seen from all that call its function; None where they
     cannot be told."""
-    return _tracer(unit).maps_of(node)
+    return _tracer(unit).maps.named(node, DEPTH)
 
 
 def entries(unit: Unit) -> Entries:
