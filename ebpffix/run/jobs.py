@@ -144,7 +144,7 @@ class Jobs:
         """What the project does beside a program, where a transform wants to know."""
         if not any(self.settings.transforms[name].facts.user_space for name in names):
             return UserSpace()
-        return self.discovery.beside(program.root, sources)
+        return self.discovery.beside(program, sources)
 
     def loadable(self, edited: set[Path]) -> list[Loadable]:
         """The programs that any of these files goes into, with the arguments for a real compiler."""

@@ -18,10 +18,13 @@ are 1 to 6). For bx and for numbers that the function does not have, the type an
 BTF knows the function and exactly one parameter fits. Kernels from 5.5 on with BTF can do without a stash: a `fexit`
 program gets the arguments and the return value together, and the message says so.
 
+Where user space attaches the return probe, its calls say to which function: `attach_kretprobe(event=…, fn_name=…)` in
+the same file or in one that names the program, libbpf's in C, cilium/ebpf's and libbpfgo's in Go. The entry probe that
+it attaches to the same function is extended; Python's BCC attaches a new one by its name.
 Advice where the rewrite would be a guess, or would not work alone: BTF does not tell which parameter is meant; user
-space attaches the return probe (`attach_kretprobe(fn_name=…)`, SEC("kretprobe") without a function, .multi), so that
-it must attach the new one too (a BCC function that reads PT_REGS_RC and arguments is taken for one); the wrapper of a
-system call; a helper that several return probes share; a read in a macro's body.
+space attaches the return probe and would have to attach the new one too, or does not say where (a BCC function that
+reads PT_REGS_RC and arguments is taken for a return probe); the wrapper of a system call; a helper that several return
+probes share; a read in a macro's body.
 
 Left alone: PT_REGS_RC, _SP, _IP and _FP; entry probes, and helpers that they call too; Go's binaries, whose functions
 take other registers and whose goroutines change threads; what a comment beside it says is on purpose.
@@ -62,6 +65,7 @@ TRANSFORM = Transform(
         rb"BPF_[KU](?:RET)?PROBE\s*\(\s*\w+\s*,",
         rb"struct\s+pt_regs\s*\*\s*\w+\s*,",
     ),
+    user_space=True,
     summary="arguments read from registers when a function returns",
     imperative="store the arguments on entry for the return probe",
     shape="a return probe reads arguments, which are gone by then",
@@ -72,14 +76,14 @@ TRANSFORM = Transform(
 
 def find(unit: Unit) -> Iterator[Fix]:
     taken = frozenset[bytes]()
-    programs = list(return_probes(unit))
-    for program in programs:
-        pair = pair_of(unit, program)
+    probes = list(return_probes(unit))
+    for probe in probes:
+        pair = pair_of(unit, probe)
         if pair is not None:
             names = Names.of(pair, taken)
             taken |= names.all
             yield _finding(pair, names)
-    yield from shared_helpers(unit, programs)
+    yield from shared_helpers(unit, [probe.program for probe in probes])
 
 
 def _finding(pair: Pair, names: Names) -> Fix:
@@ -92,7 +96,7 @@ def _finding(pair: Pair, names: Names) -> Fix:
 def _about(pair: Pair) -> str:
     names = list(dict.fromkeys(f"`{r.parameter.name}`" if r.parameter else f"`{r.written}`" for r in pair.reads))
     shown, is_one = ", ".join(names[:3]) + (" …" if len(names) > 3 else ""), len(names) == 1
-    if pair.is_bcc and pair.program.by is By.HOST:
+    if pair.is_bcc and pair.program.by is By.HOST and pair.probe.attached is None:
         gone = "the argument is gone" if is_one else "the arguments are gone"
         return f"{shown} and PT_REGS_RC are read in one program: on entry nothing is returned yet, on return {gone}"
     one, many = (

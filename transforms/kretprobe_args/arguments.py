@@ -1,6 +1,6 @@
 """A return probe with what it reads, and which arguments these are.
 
-pair_of(unit, program) -> Pair | None            None for one that reads no argument
+pair_of(unit, probe) -> Pair | None              None for one that reads no argument
 groups(pair) -> list[Group]                      NoEdit where an argument cannot be told
 """
 
@@ -17,7 +17,7 @@ from ebpffix.fix import BCC, Edit
 from ebpffix.frontend import Node, Unit
 
 from . import signature
-from .probes import entry_of
+from .probes import Probe, entry_of
 from .reads import RETURN_NAMES, Read, reads_of
 from .signature import Parameter, Use
 from .uses import casts_before, on_purpose, use_of
@@ -29,10 +29,14 @@ class Pair:
     `parameters` those that BTF has of the function, None where it does not know it."""
 
     unit: Unit
-    program: Program
+    probe: Probe
     reads: tuple[Read, ...]
     entry: Node | None
     parameters: Sequence[Parameter] | None
+
+    @property
+    def program(self) -> Program:
+        return self.probe.program
 
     @property
     def is_bcc(self) -> bool:
@@ -72,12 +76,13 @@ class Argument:
     declaration: bytes
 
 
-def pair_of(unit: Unit, program: Program) -> Pair | None:
+def pair_of(unit: Unit, probe: Probe) -> Pair | None:
+    program = probe.program
     reads = tuple(read for read in reads_of(unit, program) if not on_purpose(unit, read))
     if not reads:
         return None
     parameters = signature.of(unit, program.target) if program.kind is not Kind.USER else None
-    return Pair(unit, program, reads, entry_of(unit, program), parameters)
+    return Pair(unit, probe, reads, entry_of(unit, probe), parameters)
 
 
 def groups(pair: Pair) -> list[Group]:
