@@ -186,6 +186,7 @@ TOUCH = (
         (STORE.replace("{ bpf", "{ *k = 3; bpf"), FOUND + "store(&k, v);"),
         (STORE.replace("{ bpf", "{ for (int i = 0; i < 3; i++) bpf"), FOUND + "store(&k, v);"),
         (COPY, FOUND + "store((__u16)k, v);"),
+        (COPY, FOUND + "store((__u32)(__u16)k, v);"),
         (COPY, FOUND + "store(k + 1, v);"),
         (COPY.replace("__u32 k", "__u16 k"), FOUND + "store(k, v);"),
         (COPY.replace("v->n++", "k++"), FOUND + "store(k, v);"),
@@ -225,6 +226,27 @@ def test_leaves_alone_what_callers_decide(functions: str, body: str) -> None:
 )  # fmt: skip
 def test_takes_out_what_all_callers_agree_on(functions: str, body: str, safety: str) -> None:
     assert said(body, functions) == [safety]
+
+
+@pytest.mark.parametrize(
+    ("macro", "use", "left"),
+    [
+        ("do { x; } while (0)", f"M({UPDATE[:-2]})", ""),
+        ("do { if (d) x; } while (0)", f"M({UPDATE[:-2]})", ""),
+        ("do { barrier(); x; } while (0)", f"M(d++; {UPDATE[:-2]})", "M(d++;)"),
+        ("do { barrier(); x; } while (0)", f"M({UPDATE[:-2]})", None),
+        ("do { barrier(); if (d) x; } while (0)", f"M({UPDATE[:-2]})", None),
+        ("do { if (d++) x; } while (0)", f"M({UPDATE[:-2]})", None),
+        ("do { x; } while (d)", f"M({UPDATE[:-2]})", None),
+        ("do { barrier(); x; bpf_printk(#x); } while (0)", f"M(d++; {UPDATE[:-2]})", None),
+        ("do { if (d) { barrier(); x; } else { x; } } while (0)", f"M(d++; {UPDATE[:-2]})", None),
+    ],
+)
+def test_in_the_argument_of_a_macro(macro: str, use: str, left: str | None) -> None:
+    text = HEAD + f"#define M(x) {macro}\n" + 'SEC("xdp") int p(struct xdp_md *ctx)\n{\n\tint d = 0;\n' + LOOKUP
+    text += f"\t{use};\n\treturn d;\n}}\n"
+    after = text if left is None else text.replace(f"\t{use};\n", f"\t{left};\n" if left else "")
+    assert fixed(text.encode(), NAME).decode() == after
 
 
 @pytest.mark.parametrize(

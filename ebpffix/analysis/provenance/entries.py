@@ -32,25 +32,15 @@ class Name:
     itself: bool = False
 
     def is_same(self, other: Name) -> bool:
-        """Whether both name the same, as long as nothing changes what they are made of."""
-        a, b = (_Key.of(name) for name in (self, other))
-        return a.is_value == b.is_value and same_expression(a.node, b.node) and a.type == b.type
+        """Whether both name the same, as long as nothing changes what they are made of: `&key` and `key` itself do."""
+        one, two = self._named, other._named
+        return one[1] == two[1] and same_expression(one[0], two[0])
 
-
-@dataclass(frozen=True)
-class _Key:
-    """A name made comparable: `&key` and `key` itself name the same key."""
-
-    node: Node
-    is_value: bool
-    type: str
-
-    @classmethod
-    def of(cls, name: Name) -> _Key:
-        inner = name.node.uncast if name.itself else name.node.address_of
-        if inner is None:
-            return cls(name.node.uncast, False, "")
-        return cls(inner, True, inner.type.canonical.spelling.removeprefix("const "))
+    @property
+    def _named(self) -> tuple[Node, bool]:
+        """What is named, and whether that is the thing itself, not a pointer to it."""
+        inner = self.node.uncast if self.itself else self.node.address_of
+        return (inner, True) if inner is not None else (self.node.uncast, False)
 
 
 @dataclass(frozen=True)
