@@ -80,6 +80,7 @@ UPDATE = "bpf_map_update_elem(&m, &k, v, BPF_ANY);\n"
         LOOKUP + "void *t = &&out; goto *t; out: k = 0;" + UPDATE,
         LOOKUP + "#define EACH for (; v->n < 3; )\nEACH v->n++;\n" + UPDATE,
         LOOKUP + "if (v->n) bpf_map_update_elem(&keyed, &k, v, BPF_ANY);",
+        "__u32 z = 0, *k = &z; struct val *v = bpf_map_lookup_elem(&m, k); if (!v) return 0;" + UPDATE,
         LOOKUP + "unknown_function();" + UPDATE,
     ],
 )
@@ -236,6 +237,7 @@ def test_takes_out_what_all_callers_agree_on(functions: str, body: str, safety: 
         ("do { barrier(); x; } while (0)", f"M(d++; {UPDATE[:-2]})", "M(d++;)"),
         ("do { barrier(); x; } while (0)", f"M({UPDATE[:-2]})", None),
         ("do { barrier(); if (d) x; } while (0)", f"M({UPDATE[:-2]})", None),
+        ("do { barrier(); if (d) { x; } } while (0)", f"M({UPDATE[:-2]})", None),
         ("do { if (d++) x; } while (0)", f"M({UPDATE[:-2]})", None),
         ("do { x; } while (d)", f"M({UPDATE[:-2]})", None),
         ("do { barrier(); x; bpf_printk(#x); } while (0)", f"M(d++; {UPDATE[:-2]})", None),

@@ -24,7 +24,7 @@ it attaches to the same function is extended; Python's BCC attaches a new one by
 Advice where the rewrite would be a guess, or would not work alone: BTF does not tell which parameter is meant; user
 space attaches the return probe and would have to attach the new one too, or does not say where (a BCC function that
 reads PT_REGS_RC and arguments is taken for a return probe); the wrapper of a system call; a helper that several return
-probes share; a read in a macro's body.
+probes share; a read in a macro's body; PT_REGS_RC in a program that the host attaches to the entry.
 
 Left alone: PT_REGS_RC, _SP, _IP and _FP; entry probes, and helpers that they call too; Go's binaries, whose functions
 take other registers and whose goroutines change threads; what a comment beside it says is on purpose.
@@ -50,6 +50,7 @@ from .heads import new_head
 from .opening import open_body
 from .probes import return_probes
 from .refusals import refusal
+from .results import results_on_entry
 from .shared import shared_helpers
 from .stash import Names
 from .stored import stored
@@ -84,6 +85,7 @@ def find(unit: Unit) -> Iterator[Fix]:
             taken |= names.all
             yield _finding(pair, names)
     yield from shared_helpers(unit, [probe.program for probe in probes])
+    yield from results_on_entry(unit)
 
 
 def _finding(pair: Pair, names: Names) -> Fix:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ebpffix.analysis.programs import By, Kind, Program, Role, context, programs
 from ebpffix.fix import BCC
-from ebpffix.frontend import Node, Unit
+from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.kernel.program_types import is_go
 from ebpffix.sources.attaching import Attachment
 
@@ -50,15 +50,17 @@ def _of_host(unit: Unit, program: Program) -> Iterator[Probe]:
         return
     elif unit.dialect == BCC:
         # It reads the return value, so it is a return probe.
-        if "pt_regs" in context(program.function) and _asks_for_result(unit, program):
+        if "pt_regs" in context(program.function) and asks_for_result(unit, program) is not None:
             yield Probe(program)
     elif program.role is Role.RETURN:
         yield Probe(program)
 
 
-def _asks_for_result(unit: Unit, program: Program) -> bool:
+def asks_for_result(unit: Unit, program: Program) -> Macro | None:
+    """Where a program first reads what the probed function returned; None where it does not."""
     body = body_of(program.function)
-    return any(body.start < m.start < body.end for m in unit.macros("PT_REGS_RC", path=body.path))
+    found = unit.macros("PT_REGS_RC", path=body.path)
+    return next((macro for macro in found if body.start < macro.start < body.end), None)
 
 
 def is_syscall(program: Program) -> bool:
