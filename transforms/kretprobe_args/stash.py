@@ -9,7 +9,7 @@ style of the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ebpffix.editing.c import declared
@@ -61,7 +61,7 @@ class Stash:
 
     pair: Pair
     names: Names
-    arguments: Sequence[Argument]
+    arguments: tuple[Argument, ...]
 
     @property
     def source(self) -> Source:

@@ -23,7 +23,7 @@ from .stash import Names, Stash
 
 def stored(pair: Pair, groups: Sequence[Group], names: Names) -> Made:
     places = [placed(pair, group) for group in groups]
-    stash = Stash(pair, names, distinct(one.argument for one in places))
+    stash = Stash(pair, names, tuple(distinct(one.argument for one in places)))
     it = "it" if len(places) == 1 else "them"
     edits, lines = new_head(pair)
     if pair.entry is None:

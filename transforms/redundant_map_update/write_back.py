@@ -29,8 +29,8 @@ class WriteBack:
     update: MapCall
     key: Node
     pointer: Node
-    ways: list[Way]
-    maps: list[Map]
+    ways: tuple[Way, ...]
+    maps: tuple[Map, ...]
 
     @classmethod
     def of(cls, unit: Unit, entries: Entries, update: MapCall) -> WriteBack | None:
@@ -41,7 +41,7 @@ class WriteBack:
         ways, known = entries.of(update.call, pointer), _maps(unit, update)
         if not ways or not known or not all(way.checked and _is_same_map(way, update) for way in ways):
             return None
-        return cls(unit, entries, update, update.key, pointer, ways, known)
+        return cls(unit, entries, update, update.key, pointer, tuple(ways), tuple(known))
 
     @property
     def has_same_key(self) -> bool:

@@ -73,7 +73,7 @@ class Leg:
 
     @property
     def calls(self) -> tuple[Node, ...]:
-        """The calls at both ends."""
+        """What stands at both ends."""
         return tuple(call for call in (self.given, self.used) if call is not None)
 
 
