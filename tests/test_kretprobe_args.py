@@ -197,6 +197,32 @@ def test_advice_says_why(program: str, reason: str) -> None:
     assert not re.search(r"\n|\.\Z", fix.message + fix.reason)
 
 
+@BTF
+@pytest.mark.parametrize(
+    ("target", "parameter", "is_argument"),
+    [
+        ("tcp_close", "struct sock *sk", True),
+        ("vfs_read", "struct file *file", True),
+        ("vfs_read", "long ret", False),
+        ("vfs_read", "void *any", False),
+        ("vfs_read", "struct sock *sk", None),  # no parameter of vfs_read
+        ("inet_csk_accept", "struct sock *sk", False),  # it returns one
+        ("no_such_function", "struct sock *sk", False),
+    ],
+)
+def test_the_one_parameter_of_a_return_probe(target: str, parameter: str, is_argument: bool | None) -> None:
+    name = re.findall(r"\w+", parameter)[-1]
+    program = (
+        f'SEC("kretprobe/{target}") int BPF_KRETPROBE(p, {parameter}) {{ bpf_printk("%lx", {name}); return 0; }}\n'
+    )
+    fixes = findings((HEAD + program).encode(), NAME)
+    expected = {True: ["suggested"], False: [], None: ["advice"]}[is_argument]
+    assert [str(fix.safety) for fix in fixes] == expected
+    if is_argument:
+        text = rewritten(program)
+        assert f"BPF_KPROBE(p_entry, {parameter})" in text and "BPF_KRETPROBE(p) {" in text
+
+
 # -- which argument
 
 STATE = [Parameter("sk", "struct sock *", False), Parameter("state", "int", False)]

@@ -14,10 +14,10 @@ passed.
 
 Suggested, always: it adds a program and a map. libbpf attaches the new program by its section, as skeletons do, and
 BCC by its name `kprobe__…`. Which argument a register means follows from the calling convention (di, si, dx, cx, r8, r9
-are 1 to 6). For bx and for numbers that the function does not have, the type and the name of what is read decide, where
-BTF knows the function and exactly one parameter fits. Kernels from 5.5 on with BTF can do without a stash: a `fexit`
-program gets the arguments and the return value together, and the message says so.
-
+are 1 to 6). For bx, for numbers that the function does not have, and for a parameter of BPF_KRETPROBE (which is the
+return value) that points at a structure where the function returns no pointer, the type and the name of what is read
+decide, where BTF knows the function and exactly one parameter fits. Kernels from 5.5 on with BTF can do without a
+stash: a `fexit` program gets the arguments and the return value together, and the message says so.
 Where user space attaches the return probe, its calls say to which function: `attach_kretprobe(event=…, fn_name=…)` in
 the same file or in one that names the program, libbpf's in C, cilium/ebpf's and libbpfgo's in Go. The entry probe that
 it attaches to the same function is extended; Python's BCC attaches a new one by its name.

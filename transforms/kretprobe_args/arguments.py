@@ -78,10 +78,12 @@ class Argument:
 
 def pair_of(unit: Unit, probe: Probe) -> Pair | None:
     program = probe.program
-    reads = tuple(read for read in reads_of(unit, program) if not on_purpose(unit, read))
+    target = program.target if program.kind is not Kind.USER else ""
+    found = reads_of(unit, program, signature.gives_pointer(unit, target))
+    reads = tuple(read for read in found if not on_purpose(unit, read))
     if not reads:
         return None
-    parameters = signature.of(unit, program.target) if program.kind is not Kind.USER else None
+    parameters = signature.of(unit, target)
     return Pair(unit, probe, reads, entry_of(unit, probe), parameters)
 
 

@@ -8,7 +8,7 @@ from ebpffix.fix import Edit
 from ebpffix.frontend import Macro
 
 from .arguments import Pair
-from .reads import is_return_value, parameter_reads
+from .reads import is_return_value
 
 _MACROS = ("BPF_KPROBE", "BPF_KRETPROBE", "BPF_UPROBE", "BPF_URETPROBE")
 
@@ -16,7 +16,7 @@ _MACROS = ("BPF_KPROBE", "BPF_KRETPROBE", "BPF_UPROBE", "BPF_URETPROBE")
 def new_head(pair: Pair) -> tuple[list[Edit], list[bytes]]:
     """The edits that take the parameters out, and the statements that stand for the return value, if it was one of
     them; nothing where the probe reads none of its parameters."""
-    if not parameter_reads(pair.program):
+    if not any(read.parameter for read in pair.reads):
         return [], []
     macro = pair.program.macro
     if macro is not None:

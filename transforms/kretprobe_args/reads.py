@@ -34,9 +34,10 @@ class Read:
         return body_of(self.function).path
 
 
-def reads_of(unit: Unit, program: Program) -> list[Read]:
-    """What a return probe reads, itself and in the functions that it alone hands its context to."""
-    found = [*parameter_reads(program), *register_reads(unit, program.function)]
+def reads_of(unit: Unit, program: Program, gives_pointer: bool | None) -> list[Read]:
+    """What a return probe reads, itself and in the functions that it alone hands its context to; `gives_pointer` says
+    whether the probed function returns one, None where that is not known."""
+    found = [*parameter_reads(program, gives_pointer), *register_reads(unit, program.function)]
     for _, helper in helper_calls(unit, program):
         if len(unit.mentions(helper)) == 1:
             found += register_reads(unit, helper)
@@ -49,20 +50,30 @@ def is_return_value(parameter: bytes) -> bool:
     return name is not None and name[1].decode() in RETURN_NAMES
 
 
-def parameter_reads(program: Program) -> list[Read]:
+def parameter_reads(program: Program, gives_pointer: bool | None) -> list[Read]:
     """The parameters of a return probe behind its context that it uses; the return value of BPF_KRETPROBE aside."""
     function, body = program.function, program.function.body
-    parameters = function.parameters[1:]
+    parameters, first = function.parameters[1:], 1
     if program.macro is not None and "RETPROBE" in program.macro.name and parameters:
-        named = [p for p in parameters if p.name in RETURN_NAMES]
-        returned = named[0] if named else parameters[0] if len(parameters) == 1 else None
+        returned = _returned(parameters, gives_pointer)
         parameters = [p for p in parameters if p is not returned]
+        first = 0 if returned is None and len(parameters) == 1 else 1
     used = {n.decl for n in body.find("DECL_REF_EXPR")} if body is not None else set()
     return [
         Read(function, p.start, p.end, number, f"the parameter {p.name}", p)
-        for number, p in enumerate(parameters, 1)
+        for number, p in enumerate(parameters, first)
         if p.decl in used
     ]
+
+
+def _returned(parameters: list[Node], gives_pointer: bool | None) -> Node | None:
+    """The parameter of BPF_KRETPROBE that is the return value: the one that is called so, else the only one, unless it
+    points at a structure where the function returns no pointer."""
+    named = [p for p in parameters if p.name in RETURN_NAMES]
+    if named or len(parameters) != 1:
+        return named[0] if named else None
+    is_object = parameters[0].type.is_pointer and parameters[0].type.pointee.is_record
+    return None if is_object and gives_pointer is False else parameters[0]
 
 
 def register_reads(unit: Unit, function: Node) -> list[Read]:

@@ -11,9 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebpffix.fix import BCC
 from ebpffix.frontend import Unit
+
+if TYPE_CHECKING:
+    from ebpffix.kernel.btf_c import Prototype
 
 # Types that each dialect has without a vmlinux.h.
 _WORDS = frozenset("int unsigned signed long short char void const _Bool bool".split())
@@ -73,20 +77,36 @@ def of(unit: Unit, function: str) -> list[Parameter] | None:
     return _read(unit.btf_path, function) if unit.btf_path and function else None
 
 
+def gives_pointer(unit: Unit, function: str) -> bool | None:
+    """Whether a kernel function returns a pointer; None where no BTF knows it."""
+    found = _prototype(unit.btf_path, function) if unit.btf_path and function else None
+    return found.returns.endswith("*") if found is not None else None
+
+
 @functools.lru_cache(maxsize=64)
 def _read(path: Path, name: str) -> list[Parameter] | None:
-    from ebpffix.kernel import btf_c
     from ebpffix.kernel.btf import RECORDS, BtfError
 
+    found = _prototype(path, name)
+    if found is None:
+        return None
     try:
         types = _load(path)
-        found = btf_c.func(types, name)
-        if found is None:
-            return None
         return [
             Parameter(p.name, p.c_type, bool(p.type) and types.plain_kind(types.resolve(p.type)) in RECORDS)
             for p in found.params
         ]
+    except BtfError:
+        return None
+
+
+@functools.lru_cache(maxsize=64)
+def _prototype(path: Path, name: str) -> Prototype | None:
+    from ebpffix.kernel import btf_c
+    from ebpffix.kernel.btf import BtfError
+
+    try:
+        return btf_c.func(_load(path), name)
     except BtfError:
         return None
 
