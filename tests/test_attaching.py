@@ -53,6 +53,8 @@ def test_attachment(text: str, expected: tuple[str, str, str, bool]) -> None:
         "bpf_program__attach_kprobe(progs[i], true, name);",
         'b.attach_tracepoint(tp="sched:sched_switch", fn_name="switched")',
         'b.detach_kretprobe("vfs_read")',
+        '  # b.attach_kretprobe(event="vfs_read", fn_name="done")',
+        '\t// link.Kretprobe("vfs_read", objs.Done, nil)',
         "func Kprobe(symbol string, prog *Program) {",
     ],
 )

@@ -163,6 +163,16 @@ def test_the_host_says_how_it_attaches(tmp_path: Path, host: str, message: str, 
     assert [(message in one["message"], reason in one["reason"]) for one in found] == [(True, True)]
 
 
+def test_only_python_attaches_by_name(tmp_path: Path) -> None:
+    (tmp_path / "p.c").write_text(
+        "#include <linux/ptrace.h>\nint f(struct pt_regs *ctx) { return PT_REGS_PARM1(ctx); }\n"
+    )
+    (tmp_path / "main.cc").write_text('bpf.init("p.c"); bpf.attach_kprobe("vfs_read", "f", 0, BPF_PROBE_RETURN);\n')
+    done = ebpffix("--select", NAME, "--no-cache", "--output-format", "json", "--dialect", "bcc", "p.c", cwd=tmp_path)
+    (found,) = json.loads(done.out)["findings"]
+    assert found["safety"] == "advice" and "`attach_kprobe` in main.cc attaches `f` to the return" in found["reason"]
+
+
 def test_position_is_that_of_the_first_read() -> None:
     text = (
         HEAD
