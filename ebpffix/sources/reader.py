@@ -30,22 +30,41 @@ def read_file(path: _Path, most: int = SOURCE, *, within: _Path | None = None) -
         if os.path.commonpath((real, root)) != root:
             raise OSError(errno.ELOOP, f"a link out of {os.fspath(within)}", os.fspath(path))
         path = real
-    # Asked before it is opened, since a device may act on that alone, and after, since it may be another one by then.
-    _check(path, os.stat(path), most)
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    handle = _open(path, most)
     try:
-        _check(path, os.fstat(handle), most)
         return _read(path, handle, most)
     finally:
         os.close(handle)
 
 
-def _check(path: _Path, seen: os.stat_result, most: int) -> None:
+def read_start(path: _Path, most: int) -> bytes:
+    """The first `most` bytes of a regular file, or all of it; as `read_file` in everything else."""
+    handle = _open(path, None)
+    try:
+        return os.read(handle, most)
+    finally:
+        os.close(handle)
+
+
+def _open(path: _Path, most: int | None) -> int:
+    """Asked before it is opened, since a device may act on that alone, and after, since it may be another one by
+    then."""
+    _check(path, os.stat(path), most)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        _check(path, os.fstat(handle), most)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _check(path: _Path, seen: os.stat_result, most: int | None) -> None:
     if stat.S_ISDIR(seen.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(seen.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-    if seen.st_size > most:
+    if most is not None and seen.st_size > most:
         raise _too_large(path, most)
 
 

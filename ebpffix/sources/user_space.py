@@ -7,10 +7,13 @@ may be a write counts as one.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ebpffix.sources.reader import read_start
 
 _LANGUAGES = (".c", ".cc", ".cpp", ".cxx", ".go", ".py", ".rs", ".lua")
 _MOST_BYTES = 1 << 20  # of one file: what is larger was generated
@@ -84,8 +87,8 @@ class Project:
         self._is_whole = len(wanted) <= _MOST_FILES
         for path in wanted[:_MOST_FILES]:
             try:
-                with open(path, "rb") as file:
-                    data = file.read(_MOST_BYTES)
+                # What a link leads to is listed itself, or is none of this tree's.
+                data = b"" if os.path.islink(path) else read_start(path, _MOST_BYTES)
             except OSError:
                 continue
             self._take(path, data)
