@@ -31,8 +31,8 @@ from ebpffix.sources.user_space import UserSpace
 
 @dataclass(frozen=True)
 class Macro:
-    """One macro expansion that a person wrote: `start` to `end` is the whole of it, `args` its arguments' spans. `means`
-    is the macro that it is another name of, such as BPF_KSYSCALL for BPF_KPROBE_SYSCALL, else its own name."""
+    """One macro expansion that a person wrote: `start` to `end` is the whole of it, `args` its arguments' spans. What
+    it `means` is the macro that it is another name of, such as BPF_KSYSCALL for BPF_KPROBE_SYSCALL, else its own."""
 
     path: Path
     name: str
