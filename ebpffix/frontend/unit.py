@@ -74,6 +74,7 @@ class Unit:
     sources: Mapping[Path, Source]
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
+    shared_with_programs: frozenset[Path] = frozenset()  # headers that several programs of the run include
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
     user_space: UserSpace = field(default_factory=UserSpace)  # what the project does beside the program
     notes: list[str] = field(default_factory=list)

@@ -143,7 +143,8 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
     setup = job.setup
     parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
     parts += [setup.defines, setup.reach, job.user_space]
-    parts += [job.target_kernel, sorted(job.shared_with_user_space), _machine(job.btf)]
+    parts += [job.target_kernel, sorted(job.shared_with_user_space), sorted(job.shared_with_programs)]
+    parts += [_machine(job.btf)]
     state = blake2b(repr(parts).encode(), digest_size=20)
     state.update(tool + setup.digest)
     for header in headers:

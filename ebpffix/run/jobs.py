@@ -135,6 +135,7 @@ class Jobs:
             names,
             environment.options.target_kernel,
             frozenset(path for path in sources if path in self.shared),
+            frozenset(path for path in headers if len(self.headers[path].programs) > 1),
             environment.btf_path,
             self._beside(program, names, sources),
         )
@@ -144,7 +145,7 @@ class Jobs:
         """What the project does beside a program, where a transform wants to know."""
         if not any(self.settings.transforms[name].facts.user_space for name in names):
             return UserSpace()
-        return self.discovery.beside(program.root, sources)
+        return self.discovery.beside(program, sources)
 
     def loadable(self, edited: set[Path]) -> list[Loadable]:
         """The programs that any of these files goes into, with the arguments for a real compiler."""
