@@ -35,6 +35,7 @@ from collections.abc import Iterator
 
 from ebpffix.analysis.flow import Flow
 from ebpffix.analysis.provenance import HOSTS, is_reached
+from ebpffix.editing.c import one_line
 from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 from ebpffix.frontend import Node, Unit
@@ -96,7 +97,7 @@ def _hidden(unit: Unit, function: Node, result: Result, used: list[Use]) -> Fix:
     test = min(hiding, key=lambda use: use.says is not Says.NOTHING)
     name, left = result.name, min(taken.bytes_left for taken in result.taken)
     better = "long" if min(result.place.type.size, left) == 8 else "int"
-    said = _line(test.node) if test.node.kind == "BINARY_OPERATOR" else name
+    said = one_line(test.node.text) if test.node.kind == "BINARY_OPERATOR" else name
     why = "takes an error for a length"
     if test.says is Says.NOTHING:
         why = "holds for an error too" if ">=" in test.node.operator else "never sees an error"
@@ -119,7 +120,7 @@ def _hidden(unit: Unit, function: Node, result: Result, used: list[Use]) -> Fix:
 def _bounded(unit: Unit, flow: Flow, result: Result, bound: Use, used: list[Use]) -> Iterator[Fix]:
     """One test that keeps out what is too large, and errors with it, but not 0."""
     kept = [use for use in used if use.says in _USED and _is_behind(flow, bound.node, use.node)]
-    name, test = result.name, _line(bound.node)
+    name, test = result.name, one_line(bound.node.text)
     if any(use.says is Says.SIZE for use in kept):
 
         def made() -> Made:
@@ -142,7 +143,3 @@ def _is_behind(flow: Flow, test: Node, use: Node) -> bool:
     if leaves(test):
         return test.operator in (">", ">=")
     return test.operator in ("<", "<=") and any(node is use for node in outer.children[1].walk())
-
-
-def _line(node: Node) -> str:
-    return b" ".join(node.text.split()).decode("utf-8", "replace")
