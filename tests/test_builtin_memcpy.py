@@ -113,6 +113,46 @@ def test_a_variable_size_is_held_down_in_64_bits() -> None:
     )
 
 
+def test_each_size_has_a_variable_of_its_own() -> None:
+    text = after("\tmemcpy(a.path, b.path, len);\n\tmemset(a.name, 0, 4);\n\tmemcpy(a.name, b.name, len);\n")
+    assert "__u64 size = len;" in text and "__u64 size2 = len;" in text
+
+
+def test_nothing_reaches_it() -> None:
+    unused = b"static void unused(char *a, char *b) { memcpy(a, b, 4); }\n"
+    text = program("").replace(b'SEC("kprobe', unused + b'SEC("kprobe')
+    assert findings(text, "builtin-memcpy") == []
+    assert findings(text.replace(b"return i = len;", b"unused(a.name, b.name); return 0;"), "builtin-memcpy")
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("a.name[0] = b.name[0]; a.name[1] = b.name[1]; a.name[2] = b.name[2]; a.name[3] = b.name[3];", True),
+        (
+            "a.name[i] = b.name[i]; i++; a.name[i] = b.name[i]; ++i; a.name[i] = b.name[i]; i++; "
+            "a.name[i] = b.name[i];",
+            True,
+        ),
+        (
+            "a.name[i] = b.name[i]; i++; a.name[i] = b.name[i]; i++; a.name[i] = b.name[i]; a.name[i] = b.name[i];",
+            False,
+        ),
+        ("a.name[i] = b.name[i]; i += 2; a.name[i] = b.name[i]; i += 2; a.name[i] = b.name[i]; i += 2;", False),
+        ("a.name[0] = a.path[0]; a.name[1] = a.path[1]; a.name[2] = a.path[2]; a.name[3] = a.path[3];", False),
+        ("a.name[0] = b.name[1]; a.name[1] = b.name[2]; a.name[2] = b.name[3]; a.name[3] = b.name[4];", False),
+        ("a.name[14] = b.name[14]; a.name[15] = b.name[15]; a.name[16] = b.name[16]; a.name[17] = b.name[17];", False),
+        (
+            "struct task_struct *t = (void *)bpf_get_current_task(); a.name[0] = t->comm[0]; a.name[1] = t->comm[1]; "
+            "a.name[2] = t->comm[2]; a.name[3] = t->comm[3];",
+            False,
+        ),
+    ],
+)
+def test_written_out(body: str, found: bool) -> None:
+    assert bool(findings(program("\ti = 0; " + body + "\n"), "builtin-memcpy")) is found
+
+
 def test_1024_bytes_is_the_limit() -> None:
     head = HEAD + b"char from[4096], to[4096];\nint f(void) { memcpy(to, from, %d); return 0; }\n"
     (small,) = findings(head % 1024, "builtin-memcpy")

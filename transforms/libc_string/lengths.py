@@ -9,7 +9,7 @@ from ebpffix.editing.c import one_line, statements
 from ebpffix.editing.calls import LibcCall
 from ebpffix.editing.hoist import Place, place, takes_braces
 from ebpffix.editing.settle import Made, NoEdit, first_of, settle
-from ebpffix.editing.statements import before, has_comment, local_name
+from ebpffix.editing.statements import before, has_comment, nth_local
 from ebpffix.fix import Edit, Fix
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import helper
@@ -97,18 +97,17 @@ def _counted(unit: Unit, call: LibcCall, buffer: Node) -> Made:
         raise NoEdit(_BY_HAND)
     if _may_be_unwritten(function, call.node, buffer):
         raise NoEdit("nothing may have been written to it yet")
-    name = local_name(unit, function, _name(unit, function, call.node), ())
+    name = nth_local(unit, function, b"length", _number(unit, function, call.node))
     lines = statements(unit.source_of(call.node), _LOOP, count=name, buffer=buffer.text)
     edits = [*before(unit, statement, lines), _in_place(unit, call, name)]
     how = f"; a loop counts the letters of `{one_line(buffer.text)}`"
     return Made(edits, how, "a string without an end is as long as the array")
 
 
-def _name(unit: Unit, function: Node, call: Node) -> bytes:
-    """Each strlen of a function counts in a variable of its own."""
+def _number(unit: Unit, function: Node, call: Node) -> int:
+    """Which of the strlen of a function it is, from 1: each counts in a variable of its own."""
     calls = [c for c in unit.calls_of("strlen") if c.function is function and not is_literal(c.arguments[0])]
-    number = calls.index(call) + 1
-    return b"length" if number == 1 else b"length%d" % number
+    return calls.index(call) + 1
 
 
 def _may_be_unwritten(function: Node, call: Node, buffer: Node) -> bool:
