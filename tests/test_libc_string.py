@@ -6,6 +6,8 @@ import pytest
 from support import UNSAFE, findings, fixed
 
 from ebpffix.fix import BCC, LIBBPF, Safety
+from ebpffix.transform import load_transforms
+from ebpffix.verify.explain import cured_by, explain
 
 HEAD = b"""#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -155,3 +157,12 @@ def test_bcc_has_no_read_only_data() -> None:
     assert findings(text, "libc-string") == []
     (fix,) = findings(text, "libc-string", dialect=BCC)
     assert (fix.safety, fix.reason) == (Safety.ADVICE, "compare the bytes one by one")
+
+
+@pytest.mark.parametrize("message", ["R3 type=fp expected=map_value", "R3 does not point to a readonly map'"])
+def test_it_cures_what_bpf_strncmp_is_refused_for(message: str) -> None:
+    transforms = [one.facts for one in load_transforms().values()]
+    refusal = explain(message)
+    assert refusal is not None
+    for call, cure in (("bpf_strncmp#182", "libc-string"), ("bpf_map_lookup_elem#1", None)):
+        assert cured_by(refusal.key, f"@libbpf\n9: (85) call {call}\n\n{message}", transforms) == cure

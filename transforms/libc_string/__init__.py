@@ -81,7 +81,10 @@ TRANSFORM = Transform(
     safe="a literal into an array that holds it; `static const` for `bpf_strncmp`",
     suggested="copies, probe reads, a loop, `bpf_strncmp`",
     advice="no replacement",
-    cures=(Cure("scalar-deref", r"(?:\b|_)strn?(?:l?cpy|len|cmp)\s*\("),),
+    cures=(
+        Cure("scalar-deref", r"(?:\b|_)strn?(?:l?cpy|len|cmp)\s*\("),
+        *(Cure(refusal, r"\bcall bpf_strncmp\b") for refusal in ("wrong-pointer", "read-only")),
+    ),
 )
 
 
