@@ -19,6 +19,8 @@ def holds(node: Node, count: int) -> bool:
 
 
 def is_own(unit: Unit, node: Node) -> bool:
+    if "address_space" in node.type.canonical.spelling:  # an arena's, which no builtin takes
+        return False
     proof = prove(unit, node)
     return proof.is_bpf and proof.is_certain and proof.space not in (Space.CTX, Space.UNKNOWN)
 
