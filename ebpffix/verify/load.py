@@ -17,7 +17,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ebpffix.verify import CannotVerify
@@ -38,7 +38,8 @@ class ProgramResult:
 
     `insns` counts the instructions that were handed to the kernel, subprograms included; None when it never came so
     far. `log` is the verifier's, or libbpf's words for a map that cannot be made; empty for an accepted program.
-    `reason` says why a program is untried, or what is wrong with that map.
+    `reason` says why a program is untried, or what is wrong with that map. `maps` are those that were made for an
+    accepted program, by name, as the kernel has them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ProgramResult:
     insns: int | None = None
     log: str = ""
     reason: str = ""
+    maps: Mapping[str, Map] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,10 @@ def load(
         verdict, reason = judge(answer, section, cap_bpf)
         log = without_addresses(answer.get("log", ""))
         if verdict == "rejected" and reason:
-            log = f"libbpf: {_MAP.search(answer['said'])[0]}\n{reason}\n"  # type: ignore[index]  # judge found it
-        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason))
+            words = _OLD_MAPS.search(answer["said"]) or _MAP.search(answer["said"])
+            log = f"libbpf: {words[0]}\n{reason}\n"  # type: ignore[index]  # judge found it
+        maps = {m: Map(*facts) for m, facts in answer.get("maps", {}).items()} if verdict == "accepted" else {}
+        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason, maps))
     return results
 
 
@@ -177,6 +181,7 @@ _STATISTICS = re.compile(
     r"^(?:processed \d+ insns|verification time|stack depth|libbpf: |max_states_per_insn).*$", re.MULTILINE
 )
 _MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.MULTILINE)
+_OLD_MAPS = re.compile(r"legacy map definitions in '.*' section are not supported.*")
 _NOISE = re.compile(
     r"elf: skipping|BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: "
     r"|failed to iterate BTF objects"  # those of modules, which only CAP_SYS_ADMIN may list
@@ -188,6 +193,8 @@ def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdi
     said = [line.removeprefix("libbpf: ") for line in answer.get("said", "").splitlines()]
     said = [line for line in said if not _NOISE.search(line)]
     if "failed" in answer:
+        if any(_OLD_MAPS.search(line) for line in said):
+            return "rejected", "its maps are defined in the form that libbpf 1.0 and later refuse"
         return "untried", "; ".join([answer["failed"], *said[:1]])
     if answer["errno"] == 0:
         return "accepted", ""
