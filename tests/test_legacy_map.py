@@ -67,6 +67,13 @@ def test_a_macro_is_told_once_and_a_definition_says_what_it_needs() -> None:
     assert told.safety is Safety.SUGGESTED and "-g" in told.reason
 
 
+def test_a_map_that_its_section_names() -> None:
+    (found,) = FRAME.found((MAP % ("4", "8")).replace("maps", "maps/flows"))
+    assert "as `flows`, must ask for `m`" in found.message
+    (found,) = FRAME.found((MAP % ("4", "8")).replace("maps", "maps/m"))
+    assert "must ask" not in found.message
+
+
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [

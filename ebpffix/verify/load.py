@@ -181,7 +181,10 @@ _STATISTICS = re.compile(
     r"^(?:processed \d+ insns|verification time|stack depth|libbpf: |max_states_per_insn).*$", re.MULTILINE
 )
 _MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.MULTILINE)
-_OLD_MAPS = re.compile(r"legacy map definitions in '.*' section are not supported.*")
+# Maps in the old form: in the section `maps`, or in one each as only other loaders than libbpf know them.
+_OLD_MAPS = re.compile(
+    r"legacy map definitions in '.*' section are not supported.*|bad map relo against '.*' in section 'maps/.*"
+)
 _NOISE = re.compile(
     r"elf: skipping|BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: "
     r"|failed to iterate BTF objects"  # those of modules, which only CAP_SYS_ADMIN may list

@@ -9,8 +9,9 @@ are possible at all.
 
 Since: libbpf 0.0.4 (that of Linux 5.3), cilium/ebpf, libbpf-rs, aya; any kernel, as libbpf leaves out what an old one
 does not know; clang 10, with `-g`, for the form is in the object's BTF. iproute2 (`tc`, `ip`) from 5.12 on, if it was
-built with libbpf. The loader finds the map by its name as before. What loads objects by itself (`bpf_load.c` of the
-kernel's old samples, gobpf) does not know the new form: where it stands next to the program the message says so.
+built with libbpf. The loader finds the map by its name as before, but no more by its section (`SEC("maps/flows")`). What
+loads objects by itself (`bpf_load.c` of the kernel's old samples, gobpf) does not know the new form: where it stands
+next to the program the message says so.
 
 Suggested, always: the map is the same (`--verify` compares it), but the loader must know the form.
 `__type(key, T)` is written for `sizeof(T)`, for the types that BPF_ANNOTATE_KV_PAIR states (it goes), and for a number
@@ -71,7 +72,7 @@ def find(unit: Unit) -> Iterator[Fix]:
         if not is_legacy(variable):
             continue
         if macro := _macro(unit, variable):
-            if macro not in macros and not _is_defined_twice(unit, macro):
+            if macro not in macros and not _makes_both(unit, macro):
                 macros.add(macro)
                 message = f"`{macro}` defines a map in the form that libbpf 1.0 refuses: let it make one in `.maps`"
                 yield Fix(variable, message, Safety.ADVICE, reason="the macro's definition serves other places too")
@@ -93,15 +94,23 @@ def _is_a_map(variable: Node) -> bool:
 
 
 def _macro(unit: Unit, variable: Node) -> str:
-    """The macro of the project that makes the whole definition."""
-    around = unit.macros_around(variable.path, variable.start, variable.start + len(variable.text))
-    return next((m.name for m in around), "")
+    """The macro of the project that makes the whole definition, or its head: `MAP(m) = { … }`."""
+    first = next(iter(unit.macros_around(variable.path, variable.start, variable.start + 1)), None)
+    head = variable.text.partition(b"=")[0]
+    is_made = first is not None and (first.end >= variable.end or b"struct" not in head)
+    return first.name if first is not None and is_made else ""
 
 
-def _is_defined_twice(unit: Unit, macro: str) -> bool:
-    """Whether an #if of the project chooses what a macro makes."""
-    defines = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+%s\b" % macro.encode(), re.MULTILINE)
-    return sum(len(defines.findall(source.code)) for source in unit.sources.values()) > 1
+def _makes_both(unit: Unit, macro: str) -> bool:
+    """Whether an #if of the project lets a macro make the new form instead."""
+    define = re.compile(rb"[ \t]*#[ \t]*define[ \t]+%s\b" % macro.encode())
+    bodies = (
+        source.uncommented[start:end]
+        for path, source in unit.sources.items()
+        for start, end in unit.directives(path)
+        if define.match(source.uncommented, start)
+    )
+    return any(b".maps" in body or b"__uint" in body for body in bodies)
 
 
 def _has_both(unit: Unit, variable: Node) -> bool:
@@ -121,7 +130,7 @@ def _advice(variable: Node, reason: str) -> Fix:
 def _fix(unit: Unit, one: Definition, others: list[Definition]) -> Fix:
     def made() -> Made:
         edits = _edits(unit, one, others)
-        return Made([*edits, *freed(unit, one.variable)], _user_space(unit), _NEEDS)
+        return Made([*edits, *freed(unit, one.variable)], _user_space(unit, one), _NEEDS)
 
     at = one.variable
     return settle(at, _what(one.name), made, ": define it in `.maps` by hand")
@@ -142,9 +151,11 @@ def _edits(unit: Unit, one: Definition, others: list[Definition]) -> list[Edit]:
     return nested(one, others) if is_of_maps(one) else rewritten(one)
 
 
-def _user_space(unit: Unit) -> str:
-    """What user space has to change, where it stands next to the program."""
+def _user_space(unit: Unit, one: Definition) -> str:
+    """What user space has to change, as far as it stands next to the program."""
     said = ": define it in `.maps`, by BTF"
+    if one.label not in ("", one.name):
+        said += f"; a loader that knows it by its section, as `{one.label}`, must ask for `{one.name}`"
     if place := unit.place_beside(_OWN_LOADER, ".c", ".cc", ".cpp", ".h", ".go"):
         said += f"; {place} loads it by itself and does not know that form: load it with libbpf"
     if place := unit.place_beside(_GONE_CALL, ".c", ".cc", ".cpp"):

@@ -16,13 +16,14 @@ from ebpffix.sources.source import Source
 _NEW = {
     **{name: name for name in "type key_size value_size max_entries map_flags numa_node".split()},
     **{name: name for name in "pinning id inner_id inner_idx".split()},
+    "map_type": "type",
     "size_key": "key_size",
     "size_value": "value_size",
     "max_elem": "max_entries",
     "flags": "map_flags",
 }
 _TYPE = re.compile(rb"BPF_MAP_TYPE_(\w+)")
-_HEAD_WORD = re.compile(rb"\s+|static\b|const\b|volatile\b|struct\b")
+_LABEL = re.compile(rb'"maps/([^"]*)"')
 _DIRECTIVE = re.compile(rb"^[ \t]*#", re.MULTILINE)
 
 
@@ -74,6 +75,12 @@ class Definition:
         number = stated.value.constant
         return BY_NUMBER.get(number) if number is not None else None
 
+    @property
+    def label(self) -> str:
+        """What its section calls it, `maps/LABEL`; "" where that does not."""
+        match = _LABEL.search(self.source.data, *self.section)
+        return match[1].decode("latin-1") if match is not None else ""
+
     def member(self, name: str) -> Member | None:
         return next((m for m in self.members if m.name == name), None)
 
@@ -91,9 +98,9 @@ def is_legacy(variable: Node) -> bool:
     another question."""
     if variable.kind != "VAR_DECL" or not variable.type.is_record or variable.is_extern:
         return False
-    names = {field.name: field.type for field in variable.type.fields}
-    sizes = names.get("key_size") or names.get("size_key")
-    return "type" in names and sizes is not None and not sizes.is_pointer
+    given = {_NEW.get(field.name): field.type for field in variable.type.fields}
+    sizes = given.get("key_size")
+    return "type" in given and sizes is not None and not sizes.is_pointer
 
 
 def section_of(variable: Node) -> bytes:

@@ -14,7 +14,7 @@ from ebpffix.kernel.map_types import Shape
 
 from .definition import Definition, Member
 
-_SECTION = re.compile(rb'"maps(?:/([^"]*))?"')
+_SECTION = re.compile(rb'"maps(?:/[^"]*)?"')
 _BETWEEN = re.compile(rb"\s*,?\s*")
 _PIN_GLOBAL = 2  # PIN_GLOBAL_NS of iproute2: by its name, below /sys/fs/bpf/tc/globals
 _MACROS = {
@@ -67,11 +67,7 @@ def _head(old: Definition, tag: bytes) -> Edit:
 def _section(old: Definition) -> bytes:
     """What names the section `.maps`, in the way of the old definition."""
     written = old.source.data[slice(*old.section)]
-    literal = _SECTION.search(written)
-    if literal is not None:
-        label = (literal[1] or b"").decode("latin-1")
-        if label not in ("", old.name):
-            raise NoEdit(f"its section calls it `{label}`, and the loader may do so too")
+    if _SECTION.search(written):
         return _SECTION.sub(b'".maps"', written)
     for macro in ("SEC", "__section"):
         if old.unit.declared.has(macro):
