@@ -9,9 +9,9 @@ are possible at all.
 
 Since: libbpf 0.0.4 (that of Linux 5.3), cilium/ebpf, libbpf-rs, aya; any kernel, as libbpf leaves out what an old one
 does not know; clang 10, with `-g`, for the form is in the object's BTF. iproute2 (`tc`, `ip`) from 5.12 on, if it was
-built with libbpf. The loader finds the map by its name as before, but no more by its section (`SEC("maps/flows")`). What
-loads objects by itself (`bpf_load.c` of the kernel's old samples, gobpf) does not know the new form: where it stands
-next to the program the message says so.
+built with libbpf. The loader finds the map by its name as before, but no more by its section (`SEC("maps/flows")`).
+What loads objects by itself (`bpf_load.c` of the kernel's old samples, gobpf) does not know the new form: where it
+stands next to the program the message says so.
 
 Suggested, always: the map is the same (`--verify` compares it), but the loader must know the form.
 `__type(key, T)` is written for `sizeof(T)`, for the types that BPF_ANNOTATE_KV_PAIR states (it goes), and for a number
@@ -48,7 +48,7 @@ TRANSFORM = Transform(
     pattern=0,
     group="modernise",
     dialects=(LIBBPF,),
-    triggers=(rb"bpf_map_def\b", rb"bpf_elf_map\b", rb"section_maps\b", rb"\w+_map_def\b"),
+    triggers=(rb"bpf_map_def\b", rb"bpf_elf_map\b", rb"section_maps\b", rb"\.\s*(?:map_)?type\s*=\s*BPF_MAP_TYPE_"),
     summary="map defined in the form that libbpf 1.0 refuses",
     imperative="define maps in BTF",
     neighbours=(".c", ".cc", ".cpp", ".h", ".go"),
