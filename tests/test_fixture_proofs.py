@@ -68,6 +68,8 @@ def check(case: Case, before: Built, after: Built) -> None:
         for program in after.programs:
             for name, made in program.maps.items():
                 assert as_made(stated.get(name, made), made) == made, name
+    if case.transform == "map-types":
+        assert [p.maps for p in before.programs] == [p.maps for p in after.programs]
     for built in (before, after):
         for program in built.programs:
             if program.verdict == "untried":

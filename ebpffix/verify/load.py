@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ebpffix.kernel.sections import known_as
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, strerror, unpack
 from ebpffix.verify.compile import Object
@@ -90,7 +91,7 @@ def load(
         verdict, reason = judge(answer, section, cap_bpf)
         log = without_addresses(answer.get("log", ""))
         if verdict == "rejected" and reason:
-            words = _OLD_MAPS.search(answer["said"]) or _MAP.search(answer["said"])
+            words = _OLD_FORM.search(answer["said"]) or _MAP.search(answer["said"])
             log = f"libbpf: {words[0]}\n{reason}\n"  # type: ignore[index]  # judge found it
         maps = {m: Map(*facts) for m, facts in answer.get("maps", {}).items()} if verdict == "accepted" else {}
         results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason, maps))
@@ -185,6 +186,8 @@ _MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.M
 _OLD_MAPS = re.compile(
     r"legacy map definitions in '.*' section are not supported.*|bad map relo against '.*' in section 'maps/.*"
 )
+_NO_TYPE = "missing BPF prog type"
+_OLD_FORM = re.compile(rf"{_OLD_MAPS.pattern}|{_NO_TYPE}.*")
 _NOISE = re.compile(
     r"elf: skipping|BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: "
     r"|failed to iterate BTF objects"  # those of modules, which only CAP_SYS_ADMIN may list
@@ -210,6 +213,8 @@ def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdi
         return "untried", f"this kernel lacks something that it needs: {line.strip()}"
     if wrong := _wrong_map(answer, said):
         return "rejected", wrong
+    if (now := known_as(section)) and any(_NO_TYPE in line for line in said):
+        return "rejected", f"libbpf from 1.0 on knows no section {section}, only {now}"
     return "untried", _machine(answer["errno"], said, section, cap_bpf)
 
 
@@ -237,7 +242,7 @@ def _machine(number: int, said: Sequence[str], section: str, cap_bpf: bool) -> s
     match = _MAP.search(text)
     if match:
         return f"its map {match[1]} cannot be made here: {match[2]}"
-    if "missing BPF prog type" in text:
+    if _NO_TYPE in text:
         return f"libbpf does not know the section {section}"
     if said and "program load failed" not in text:
         return said[0]

@@ -113,7 +113,8 @@ def _told(old: Definition, member: Member, types: Mapping[str, bytes]) -> tuple[
             return _pinning(old)
         case "id" | "inner_id" | "inner_idx":
             return None  # what they are for is told of the maps that they are about
-    if member.is_nothing:
+    of_maps = old.map_type is not None and old.map_type.name.endswith("_of_maps")
+    if member.is_nothing and not (of_maps and "inner" in member.old):  # 0 is the first map there
         return None
     raise NoEdit(f"`.{member.old}` has no counterpart")
 
