@@ -9,9 +9,13 @@ import pytest
 from ebpffix.kernel import sections
 
 # Newer than the libbpf of Debian 12 (1.1).
-NEWER = ("kprobe.session", "uprobe.multi", "uretprobe.multi", "uprobe.session", "tc/", "tcx/", "netkit/", "netfilter")
-NEWER += ("cgroup/connect_unix", "cgroup/sendmsg_unix", "cgroup/recvmsg_unix", "cgroup/getpeername_unix")
-NEWER += ("cgroup/getsockname_unix", "usdt.s", "sk_skb/verdict", "struct_ops.s")
+NEWER = tuple(
+    """
+    kprobe.session uprobe.multi uretprobe.multi uprobe.session usdt.s tc/ tcx/ netkit/ netfilter sk_skb/verdict
+    struct_ops.s cgroup/connect_unix cgroup/sendmsg_unix cgroup/recvmsg_unix cgroup/getpeername_unix
+    cgroup/getsockname_unix
+    """.split()
+)
 KNOWN = sorted((*sections._ALONE, *(f"{name}/x" for name in sections._WITH_PLACE)))
 
 
