@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ebpffix.analysis.map_members import Measured, may_be_typed, used_type
-from ebpffix.analysis.maps import defined_number
+from ebpffix.analysis.maps import defined_number, stated
 from ebpffix.fix import LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.map_types import BY_NUMBER
@@ -55,21 +55,19 @@ class _Size:
 
 
 def find(unit: Unit) -> Iterator[Fix]:
-    records = {(n.path, n.start): n for n in unit.declarations if n.kind == "STRUCT_DECL"}
     for variable in unit.declarations:
-        record = records.get((variable.path, variable.start))
-        number = defined_number(variable, "type") if variable.kind == "VAR_DECL" else None
-        if record is not None and number is not None:
-            yield from _of_map(unit, variable, record, number)
+        members = stated(unit, variable)
+        number = defined_number(variable, "type") if members else None
+        if number is not None:
+            yield from _of_map(unit, variable, members, number)
 
 
-def _of_map(unit: Unit, variable: Node, record: Node, number: int) -> Iterator[Fix]:
-    members = {field.name: field for field in record.children if field.kind == "FIELD_DECL"}
+def _of_map(unit: Unit, variable: Node, members: dict[str, Node], number: int) -> Iterator[Fix]:
     sizes: dict[str, _Size] = {}
     for what in ("key", "value"):
-        stated = members.get(f"{what}_size")
-        if stated is not None:
-            sizes[what] = _size(unit, variable, what, stated)
+        member = members.get(f"{what}_size")
+        if member is not None:
+            sizes[what] = _size(unit, variable, what, member)
         elif what not in members:
             return
     for what, size in sizes.items():
@@ -96,12 +94,12 @@ def _of_map(unit: Unit, variable: Node, record: Node, number: int) -> Iterator[F
     yield Fix(at, message, Safety.SAFE if is_sure else Safety.SUGGESTED, edits, reason)
 
 
-def _size(unit: Unit, variable: Node, what: str, stated: Node) -> _Size:
+def _size(unit: Unit, variable: Node, what: str, member: Node) -> _Size:
     """What a `__uint(key_size, …)` measures."""
-    value = next(iter(stated.children), None)
-    if value is None or not stated.text.startswith(b"__uint"):
-        return _Size(stated, None)
+    value = next(iter(member.children), None)
+    if value is None or not member.text.startswith(b"__uint"):
+        return _Size(member, None)
     size = value.integer
     if size is not None and value.text.isdigit():
-        return _Size(stated, used_type(unit, variable, what, size), is_used=True)
-    return _Size(stated, Measured.of(value))
+        return _Size(member, used_type(unit, variable, what, size), is_used=True)
+    return _Size(member, Measured.of(value))
