@@ -77,11 +77,15 @@ def test_a_map_that_its_section_names() -> None:
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("user.c", "int main(void)\n{\n\tload_bpf_file(name);\n}\n", "user.c:3 loads it by itself"),
-        ("main.go", 'package main\nimport "github.com/iovisor/gobpf/elf"\n', "main.go:2 loads it by itself"),
-        ("user.c", "x = bpf_map__def(map)->max_entries;\n", "libbpf 1.0 has no bpf_map__def (user.c:1)"),
-        ("user.c", "// load_bpf_file(name);\n", ""),
-        ("user.c", "bpf_object__open(name);\n", ""),
+        ("prog_user.c", "int main(void)\n{\n\tload_bpf_file(name);\n}\n", "prog_user.c:3 loads it by itself"),
+        ("user.c", 'name = "prog.bpf.o";\nload_bpf_file(name);\n', "user.c:2 loads it by itself"),
+        ("main.go", 'import "github.com/iovisor/gobpf/elf" // for prog.bpf.o\n', "main.go:1 loads it by itself"),
+        ("prog.c", "x = bpf_map__def(map)->max_entries;\n", "libbpf 1.0 has no bpf_map__def (prog.c:1)"),
+        ("prog.c", "// load_bpf_file(name);\n", ""),
+        ("prog.c", "bpf_object__open(name);\n", ""),
+        # Of another program in the folder.
+        ("user.c", 'load_bpf_file("other.bpf.o");\n', ""),
+        ("prog2_user.c", "load_bpf_file(name);\n", ""),
     ],
 )
 def test_user_space_beside_it(tmp_path: Path, file: str, text: str, said: str) -> None:
@@ -90,7 +94,7 @@ def test_user_space_beside_it(tmp_path: Path, file: str, text: str, said: str) -
     (tmp_path / file).write_text(text)
     out = ebpffix("--select", "legacy-map", "--output-format", "github", cwd=tmp_path).out
     assert "libbpf 1.0 refuses" in out
-    assert said in out if said else "user.c" not in out and "main.go" not in out
+    assert said in out if said else f"{file}:" not in out
 
 
 # Types as `may_be_typed` lets them through, with one that it does not.

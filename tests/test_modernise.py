@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from support import FIXTURES, PROGRAM, ebpffix, transforms
 
 from ebpffix.transform import ALL, DEFAULT, selectable
 
+ROOT = Path(__file__).parent.parent
 MAP = b"__uint(type, BPF_MAP_TYPE_HASH);\n\t__uint(max_entries, 64);\n\t__type(key, u32);\n\t__type(value, u64);"
 SIZED = PROGRAM.replace(MAP, MAP.replace(b"__type(key, u32)", b"__uint(key_size, sizeof(u32))"))
 
@@ -69,10 +71,19 @@ def test_user_space_is_named_with_its_line(tmp_path: Path, transform: str, case:
 @pytest.mark.parametrize(
     ("file", "text", "call"),
     [
-        ("main.go", "rd, err := perf.NewReader(objs.Events, 4096)\n", "ringbuf.NewReader"),
-        ("main.rs", "let b = PerfBufferBuilder::new(&maps.events)\n", "RingBufferBuilder"),
-        ("main.go", "buf, err := module.InitPerfBuf(name, ch, lost, 64)\n", "InitRingBuf"),
-        ("main.c", "/* perf_buffer__new() */\n", ""),
+        (
+            "main.go",
+            "//go:generate bpf2go Bpf events.bpf.c\n\nrd, err := perf.NewReader(objs.Events, 4096)\n",
+            "ringbuf.NewReader",
+        ),
+        (
+            "main.rs",
+            'include!("events.skel.rs");\n\nlet b = PerfBufferBuilder::new(&maps.events);\n',
+            "RingBufferBuilder",
+        ),
+        ("main.go", 'load("events.bpf.o")\n\nbuf, err := module.InitPerfBuf(name, ch, lost, 64)\n', "InitRingBuf"),
+        ("events.c", "/* perf_buffer__new() */\n", ""),
+        ("other.c", 'open("other.bpf.o");\n\nperf_buffer__new();\n', ""),
     ],
 )
 def test_readers_of_other_languages(tmp_path: Path, file: str, text: str, call: str) -> None:
@@ -81,4 +92,27 @@ def test_readers_of_other_languages(tmp_path: Path, file: str, text: str, call: 
     (tmp_path / "events.bpf.c").write_bytes(program)
     (tmp_path / file).write_text(text)
     out = ebpffix("--select", "perf-to-ringbuf", cwd=tmp_path).out
-    assert (f"{file}:1 has to read it by {call}" if call else "by ring_buffer__new, not perf_buffer__new") in out
+    assert (f"{file}:3 has to read it by {call}" if call else "by ring_buffer__new, not perf_buffer__new") in out
+
+
+# -- the tour
+
+
+def test_the_tour_shows_what_comes_out(tmp_path: Path) -> None:
+    """docs/modernise.md, run over a copy of docs/old."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "docs" / "old").mkdir(parents=True)
+    for file in (ROOT / "docs" / "old").iterdir():
+        (tmp_path / "docs" / "old" / file.name).write_bytes(file.read_bytes())
+    page = (ROOT / "docs" / "modernise.md").read_text()
+    (shown,) = re.findall(r"```diff\n(.*?)\n```", page, re.DOTALL)
+    assert ebpffix("--select", "modernise", "--diff", "--unsafe-fixes", "docs/old", cwd=tmp_path).out.strip() == shown
+    ebpffix("--select", "legacy-map", "--apply", "--unsafe-fixes", "docs/old", cwd=tmp_path)
+    out = ebpffix("--select", "modernise", "--output-format", "concise", cwd=tmp_path / "docs" / "old").out
+    (told,) = re.findall(r"```\n(flows\.bpf\.c.*?)\n```", page)
+    assert told in out
+
+
+def test_the_page_has_every_transform() -> None:
+    page = (ROOT / "docs" / "modernise.md").read_text()
+    assert all(f"| `{name}`" in page for name in selectable(transforms())["modernise"])

@@ -13,8 +13,9 @@ pointers bpf_core_cast of libbpf 1.4 does the same from Linux 6.2 on.
 
 Suggested: where the argument is not of the type that it is declared to be, the verifier refuses the direct read.
 
-Left alone: pointers that were cast, written to or computed; members that are arrays (a copy is another thing); flavours
-(`struct sock___old`); the reads of other macros (`BPF_CORE_READ_INTO`, `bpf_core_read`), and those in macros.
+Left alone: members that newer verifiers know for NULL sometimes (`mm->exe_file->…`); pointers that were cast, written
+to or computed; members that are arrays (a copy is another thing); flavours (`struct sock___old`); the reads of other
+macros (`BPF_CORE_READ_INTO`, `bpf_core_read`), and those in macros.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ TRANSFORM = Transform(
 
 _SINCE = (5, 5)
 _TYPED = re.compile(r"\??(?:fentry|fexit|fmod_ret|tp_btf|lsm)\b")
+# What newer verifiers know may be NULL, and refuse to follow without a test (BTF_TYPE_SAFE_*_OR_NULL of the kernel).
+_MAY_BE_NULL = frozenset(
+    """
+    mm_struct.exe_file sk_buff.sk request_sock.sk socket.sk vm_area_struct.vm_mm vm_area_struct.vm_file dentry.d_inode
+    """.split()
+)
 _LINK = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 
@@ -108,9 +115,10 @@ def _is_plain(record: Type, links: list[bytes]) -> bool:
             field = type_.member(name.decode())
             if field is None or field.is_bitfield:
                 return False
-            type_ = field.type
+            owner, type_ = type_.name, field.type
         if number + 1 < len(links):
-            if not type_.is_pointer or "___" in type_.pointee.name:
+            last = link.split(b".")[-1].decode()
+            if not type_.is_pointer or "___" in type_.pointee.name or f"{owner}.{last}" in _MAY_BE_NULL:
                 return False
             type_ = type_.pointee
     return not type_.is_array and not type_.is_record

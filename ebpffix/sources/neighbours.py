@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -43,6 +44,23 @@ def sources(program: Path, suffixes: tuple[str, ...]) -> Iterator[Source]:
                 yield Source(Path(path), read_file(path, _MOST_BYTES))
             except OSError:
                 continue
+
+
+_KINDS = re.compile(r"(?:[._-](?:bpf|ebpf|kern|kernel|prog|user|main|loader))*(?:\.\w+)?\Z")
+
+
+def is_about(source: Source, program: Path) -> bool:
+    """Whether a file is the user space of this very program, not of another in its folder: they are called alike
+    (`flows.c` and `flows.bpf.c`, `xdp1_user.c` and `xdp1_kern.c`), or it names the program's source, object or
+    skeleton."""
+    name = _KINDS.sub("", program.name)
+    if _KINDS.sub("", source.path.name) == name:
+        return True
+    stem, base = (re.escape(n).encode() for n in (program.name.partition(".")[0], name))
+    named = (
+        rb"(?<![\w.-])(?:%s|%s)(?:[._-](?:bpf|ebpf|kern|kernel|prog))*(?:\.(?:o|c|elf|skel)\b|_?_(?:open|load)|_bpf\b)"
+    )
+    return re.search(named % (stem, base), source.data) is not None
 
 
 @functools.cache

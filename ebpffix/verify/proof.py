@@ -20,8 +20,8 @@ from ebpffix.verify.load import ProgramResult, kernel_release
 from ebpffix.verify.load import Verdict as Loaded
 from ebpffix.verify.map_faults import Map, described
 from ebpffix.verify.objects import VARIABLE
-from ebpffix.verify.old_maps import as_made
 from ebpffix.verify.process import end_all
+from ebpffix.verify.stated_maps import as_made
 
 Verdict = Literal["fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried"]
 F = TypeVar("F")
@@ -30,13 +30,14 @@ F = TypeVar("F")
 @dataclass(frozen=True)
 class Compiled:
     """One program file, compiled. `parts` are equal for two texts that are the same to the kernel; what belongs to one
-    program alone is under "program NAME". `inputs` are the real paths of the files that went in, `maps` those that are
-    defined in the old form."""
+    program alone is under "program NAME". `inputs` are the real paths of the files that went in, `maps` those that
+    are defined in the form that libbpf 1.0 refuses, `new_maps` the others."""
 
     parts: Mapping[str, object]
     inputs: frozenset[Path]
     load: Callable[[], Sequence[ProgramResult]]
     maps: Mapping[str, Map] = field(default_factory=dict)
+    new_maps: Mapping[str, Map] = field(default_factory=dict)
 
 
 class Target(Protocol):
@@ -267,10 +268,10 @@ class _Trials(Generic[F]):
             verdict = old[name].verdict if name in old else "accepted"  # a program that a fix adds must load
             if result.verdict == "rejected" and verdict == "accepted" and isinstance(before, Compiled):
                 return f"{name} is refused"
-        for name, made in self._maps(chosen).items():
-            was = before.maps.get(name, made)
-            if as_made(was, made) != made:
-                return f"the map {name} is another one: {described(was)}, now {described(made)}"
+        for name, stated in after.new_maps.items():
+            was = before.maps.get(name, stated)
+            if was.type == stated.type and was != stated:  # who makes it one of another type means to
+                return f"the map {name} is another one: {described(was)}, now {described(stated)}"
         gone = next((n for n in old if n not in new), "")
         return f"{gone} is gone" if gone else ""
 

@@ -14,8 +14,8 @@ from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import ProgramResult, load
 from ebpffix.verify.map_faults import Map
 from ebpffix.verify.objects import NotAnObject, parts
-from ebpffix.verify.old_maps import old_maps
 from ebpffix.verify.proof import Compiled, Target
+from ebpffix.verify.stated_maps import new_maps, old_maps
 
 _NO_STRUCTURE = "incomplete type 'struct bpf_map_def'"
 _STRUCTURE = b"struct bpf_map_def { unsigned int type, key_size, value_size, max_entries, map_flags; };\n"
@@ -41,7 +41,8 @@ class LibbpfTarget:
         if isinstance(made, CompileError):
             return replace(made, maps=self._stated(overlay)) if _NO_STRUCTURE in str(made) else made
         try:
-            return Compiled(parts(made.data), made.inputs, lambda: self._load(made), old_maps(made.data))
+            stated = old_maps(made.data), new_maps(made.data)
+            return Compiled(parts(made.data), made.inputs, lambda: self._load(made), *stated)
         except NotAnObject as error:
             return CompileError((f"{self.path}: error: {error}",))
 
