@@ -73,8 +73,10 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
-@click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
-@click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
+@click.option(
+    "--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms, or groups (modernise, all)."
+)
+@click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms, or groups.")
 @click.option("--exclude", multiple=True, metavar="P", help="Not these files: patterns as in .gitignore.")
 @click.option("--force-exclude", is_flag=True, help="Leave excluded files out even if they are named.")
 @click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
@@ -256,7 +258,7 @@ def _list_transforms() -> Said:
     for known in _load_transforms().values():
         facts = known.facts
         origin = "" if known.distribution == BUILT_IN else f" (of {known.distribution})"
-        lines.append(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}{origin}")
+        lines.append(f"{facts.name:22} {facts.group:10} {', '.join(facts.dialects):12} {facts.summary}{origin}")
     return _said("\n".join(lines))
 
 
