@@ -112,6 +112,17 @@ def test_missing(tmp_path: Path) -> None:
     ]
 
 
+def test_libbpf_is_meant_wherever_its_headers_are_looked_for(tmp_path: Path) -> None:
+    text = b'#include"../gone/bpf_helpers.h"  // a\n#  include <gone/bpf_endian.h>\n#include "gone/other.h"\n'
+    (tmp_path / "p.c").write_bytes(text)
+    read = plain = text
+    for include in close(tmp_path).missing:
+        read, plain = include.replaced_in(read, libbpf=True), include.replaced_in(plain, libbpf=False)
+    assert read.split() == [b"#include<bpf_helpers.h>", b"//", b"a", b"#include<bpf_endian.h>"]
+    assert [len(line) for line in read.split(b"\n")] == [len(line) for line in text.split(b"\n")]
+    assert plain.split() == [b"//", b"a"]
+
+
 def test_loops_and_conditions(tmp_path: Path) -> None:
     write(tmp_path, {"p.c": '#ifdef NO\n#include "a.h"\n#endif\n'})
     write(tmp_path, {"a.h": '#include "b.h"\n', "b.h": '#include "a.h"\n'})

@@ -88,7 +88,9 @@ def test_inputs(tree: Path, clang: Clang) -> None:
 def test_headers_that_a_machine_has_elsewhere_or_not_at_all(tmp_path: Path, clang: Clang) -> None:
     """libbpf's by their bare names, and the C library's, which take BPF for a 32-bit machine that nobody has."""
     program = tmp_path / "old_kern.c"
-    program.write_bytes(b"#include <sys/types.h>\n#include <linux/bpf.h>\n#include <bpf_helpers.h>\n#define VALUE 1\n" + PLAIN)
+    program.write_bytes(
+        b"#include <sys/types.h>\n#include <linux/bpf.h>\n#include <bpf_helpers.h>\n#define VALUE 1\n" + PLAIN
+    )
     compiled(program, clang)
 
 

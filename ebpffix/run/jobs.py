@@ -203,7 +203,7 @@ class Jobs:
             text = virtual.get(name)
             if text is None:
                 text = sources.get(include.file) or files.get(include.file) or include.file.read_bytes()
-            virtual[name] = include.blanked_in(text)
+            virtual[name] = include.replaced_in(text, libbpf=program.dialect != BCC)
         return virtual
 
     def _unresolved(self, program: Program, closure: Closure) -> list[Include]:

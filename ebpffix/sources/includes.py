@@ -58,10 +58,16 @@ class Include:
     offset: int
     length: int
 
-    def blanked_in(self, data: bytes) -> bytes:
-        """`data`, the content of `file`, with spaces for the directive: same length, same lines."""
+    def replaced_in(self, data: bytes, *, libbpf: bool) -> bytes:
+        """`data`, the content of `file`, without the directive, which no file answers to: same length, same lines.
+
+        With `libbpf`, its headers are meant wherever they are looked for: a build brings a copy of them, or it is a
+        submodule that was not fetched.
+        """
+        bare = os.path.basename(self.name)
+        instead = b"#include<%s>" % bare.encode() if libbpf and _BARE.fullmatch(bare) else b""
         end = self.offset + self.length
-        return data[: self.offset] + b" " * self.length + data[end:]
+        return data[: self.offset] + instead.ljust(self.length) + data[end:]
 
 
 @dataclass(frozen=True)
