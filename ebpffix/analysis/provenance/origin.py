@@ -119,6 +119,16 @@ class Origin:
         return any(link.kind is Kind.REGISTERS for link in self.chain)
 
     @property
+    def untracked(self) -> Origin:
+        """The same place, reached by a number that BCC's rewriter does not know."""
+        return replace(self, tracked=False)
+
+    @property
+    def untrusted(self) -> Origin:
+        """The same place, its address copied by a helper: the verifier knows it no more either."""
+        return replace(self, tracked=False, trusted=False)
+
+    @property
     def is_refused(self) -> bool:
         """Whether it is kernel memory that the verifier refuses to read directly. Where only its type tells that it
         is, whether the verifier knows it can be told only of what came out of a map or an explicit read: numbers."""
@@ -144,6 +154,7 @@ class Origin:
 _NUMBERS = frozenset((Kind.READ, Kind.IN_MAP, Kind.NUMBER))
 
 Ways = tuple[Origin, ...]
+NOTHING: Ways = ()  # of NULL: it points nowhere
 
 
 def join(found: Iterable[Ways]) -> Ways:
@@ -159,6 +170,11 @@ def join(found: Iterable[Ways]) -> Ways:
 def unknown(why: str) -> Ways:
     """The one way that cannot be followed; `why` in a few words."""
     return (Origin(Space.UNKNOWN, (Link(Kind.UNKNOWN, why),)),)
+
+
+def own(space: Space, what: str, decl: int = 0) -> Ways:
+    """The one way of the program's own memory."""
+    return (Origin(space, (Link(Kind.OWN, what),), object=decl),)
 
 
 @dataclass(frozen=True)
