@@ -9,7 +9,7 @@ import pytest
 from support import analysed
 from test_headers import VMLINUX
 
-from ebpffix.fix import LIBBPF
+from ebpffix.fix import LIBBPF, Safety
 from ebpffix.frontend import environment
 from ebpffix.frontend.environment import Environment, Options
 from ebpffix.frontend.parse import Parsed, parse
@@ -106,6 +106,36 @@ def test_a_generated_struct_is_made_up_where_all_of_the_kernels_are_there(tmp_pa
 def test_helpers_that_are_known_together() -> None:
     found = parsed("int f(void *l) { bpf_spin_lock(l); bpf_spin_unlock(l); return -ENOENT; }\n")
     assert (found.errors, found.guessed) == ((), frozenset())
+
+
+def test_what_follows_an_error_directive_is_read(tmp_path: Path) -> None:
+    text = "#error not here\nint f(void *c)\n{\n\tchar b[4];\n\tbpf_probe_read(b, 4, c);\n\treturn 0;\n}\n"
+    found = analysed(tmp_path / "a.bpf.c", f"#include <bpf/bpf_helpers.h>\n{text}".encode(), "probe-read-space")
+    assert (found.status, found.notes[-1]) == (Status.ANALYSED, "line 2: not here: not understood")
+    assert all(fix.safety != Safety.SAFE for _, fix in found.findings)
+
+
+ARENA = """#ifdef __BPF_FEATURE_ADDR_SPACE_CAST
+#define __arena __attribute__((address_space(1)))
+#else
+%s
+#define __arena
+#endif
+int take(char *);
+int f(char __arena *p, char *q) { q = p; return take(p); }
+"""
+
+
+@pytest.mark.parametrize("other", ["", "#error wants arenas"])
+def test_arenas_as_a_compiler_has_them_or_as_the_header_has_them_without(other: str) -> None:
+    found = parsed(ARENA % other)
+    assert not found.missing
+    assert bool(found.local) == bool(other)
+
+
+def test_the_iterator_of_a_loop_has_its_name() -> None:
+    loop = "bpf_for_each(num, n, 0, 9) use(&___it);"
+    assert not parsed(f"#include <bpf/bpf_helpers.h>\nint f(int *n)\n{{\n\t{loop}\n\treturn 0;\n}}\n").missing
 
 
 @pytest.mark.parametrize(

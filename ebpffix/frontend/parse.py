@@ -47,7 +47,7 @@ _LOCAL = re.compile(
     r"|indirection requires pointer operand|subscripted value is not|invalid operands to binary expression"
     r"|member reference (?:base )?type '|invalid argument type '|too (?:many|few) arguments to function call"
     r"|(?:expression|array type '[^']*') is not assignable"
-    r"|(?:assigning to|passing|initializing) '.*' (?:from|to|with) .*incompatible type"
+    r"|(?:assigning to|passing|initializing) '.*' (?:from|to|with) .*incompatible type|.* changes address space of pointer"
 )
 _OTHER_KIND = re.compile(r"redefinition of '(\w+)' as different kind of symbol")
 _HIDDEN = re.compile(r"declaration of '((?:struct|union) \w+)' will not be visible outside of this function")
@@ -163,9 +163,8 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
             continue
         if _NO_ARENA not in flags and any(_ARENA in error.message for error in errors):
             # With pointers of another address space only a compiler that casts them itself takes the program: many
-            # headers ask for it, and have a way without.
+            # headers ask for it, and have a way without; those that have none are read best with it.
             flags.append(_NO_ARENA)
-            is_stale = True
             continue
         if wrong := {m[1] for e in errors if (m := _OTHER_KIND.match(e.message)) and m[1] in made_up} - together:
             # What stood where a type may stand was no type.

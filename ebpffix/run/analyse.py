@@ -101,7 +101,9 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
     result.notes += [f"{what}: fixes beside it are only suggested" for what in _places(unit, unit.parsed.local)]
     unseen = _unseen(unit, wanted)
     result.notes += [_told(unit, path, why, lines) for (path, why), lines in unseen.items()]
-    if result.status is Status.ANALYSED and (unit.missing or any(why == _LOST for _, why in unseen)):
+    # What follows an #error is read all the same.
+    lost = any(not error.directive for error in unit.parsed.lost)
+    if result.status is Status.ANALYSED and (lost or any(why == _LOST for _, why in unseen)):
         result.status = Status.PARTIAL
     return result
 
