@@ -47,7 +47,8 @@ _LOCAL = re.compile(
     r"|indirection requires pointer operand|subscripted value is not|invalid operands to binary expression"
     r"|member reference (?:base )?type '|invalid argument type '|too (?:many|few) arguments to function call"
     r"|(?:expression|array type '[^']*') is not assignable"
-    r"|(?:assigning to|passing|initializing) '.*' (?:from|to|with) .*incompatible type|.* changes address space of pointer"
+    r"|(?:assigning to|passing|initializing) '.*' (?:from|to|with) .*incompatible type"
+    r"|.* changes address space of pointer"
 )
 _OTHER_KIND = re.compile(r"redefinition of '(\w+)' as different kind of symbol")
 _HIDDEN = re.compile(r"declaration of '((?:struct|union) \w+)' will not be visible outside of this function")
