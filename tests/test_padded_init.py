@@ -45,6 +45,9 @@ GOES = "\tbpf_map_delete_elem(&flows, &key);\n\treturn 0;"
         "extern struct flow key;",
         "struct { union { __u8 small; __u32 all; }; __u32 a; } key = { .a = ctx->rx_queue_index };",
         "volatile const struct flow key = { .proto = 1 };",
+        "struct full key = {}; struct { __u8 n; struct flow *flow, *list; } p = { 1, unknown(0), unknown(0) };"
+        " bpf_map_lookup_elem(&flows, p.flow); bpf_map_lookup_elem(&flows, &p.list[1]);"
+        " bpf_map_lookup_elem(&flows, &p.flow->cookie);",
     ],
 )
 def test_left_alone(body: str) -> None:
