@@ -133,6 +133,17 @@ def test_arenas_as_a_compiler_has_them_or_as_the_header_has_them_without(other: 
     assert bool(found.local) == bool(other)
 
 
+def test_a_word_beside_a_string_is_a_string() -> None:
+    text = '#include <bpf/bpf_helpers.h>\nSEC("kprobe/" CALL(open) SUFFIX "_x") int f(void *c) { return 0; }\n'
+    found = parsed(text)
+    assert (found.errors, found.guessed) == ((), frozenset({"CALL", "SUFFIX"}))
+
+
+def test_an_enum_that_is_nowhere() -> None:
+    found = parsed("int take(enum gone one);\nint f(void) { enum gone one = 0; return take(one); }\n")
+    assert (found.errors, found.guessed) == ((), frozenset({"enum gone"}))
+
+
 def test_the_iterator_of_a_loop_has_its_name() -> None:
     loop = "bpf_for_each(num, n, 0, 9) use(&___it);"
     assert not parsed(f"#include <bpf/bpf_helpers.h>\nint f(int *n)\n{{\n\t{loop}\n\treturn 0;\n}}\n").missing

@@ -49,8 +49,8 @@ _NO_MEMBER = re.compile(r"no member named '(\w+)'")
 _NO_MACRO = re.compile(r"function-like macro '(\w+)' is not defined")
 # An object of a struct that is nowhere. Behind a pointer it may stay so: its members' names are enough.
 _NO_STRUCT = re.compile(
-    r"(?:variable|field|array) has incomplete (?:element )?type '(?:const )?((?:struct|union) \w+)"
-    r"|tentative definition has type '((?:struct|union) \w+)"
+    r"(?:variable|field|array) has incomplete (?:element )?type '(?:const )?((?:struct|union|enum) \w+)"
+    r"|tentative definition has type '((?:struct|union|enum) \w+)|argument type '(enum \w+)' is incomplete"
 )
 _MEMBER = re.compile(
     r"(?:no member named|field designator) '(\w+)' (?:in|does not refer to any field in type)"
@@ -67,6 +67,8 @@ _TAKES_TYPE = re.compile(
 )
 _NAME = re.compile(rb"[A-Za-z_]\w*")
 _MEMBERS_END = b" }"
+# A macro that is a string, by those around it: `SEC("kprobe/" CALL(open))`.
+_BESIDE_STRING = re.compile(rb""""[^"\n]*"\s*([A-Z_]\w+)[ \t]*(\()?|\b([A-Z_]\w+)[ \t]*(?=")""")
 
 
 def declare(
@@ -136,6 +138,8 @@ def _declare_struct(error: Diagnostic, kernel_types: bool) -> tuple[str, Declara
     if not match or error.file.startswith(NOT_THE_PROJECT):
         return None
     name = str(match[match.lastindex or 0])
+    if name.startswith("enum "):
+        return name, Declaration(b"%s { %s_made_up };" % (name.encode(), name[5:].encode()), guessed=True)
     made_up = Declaration(b"%s { long long made_up[2];%s;" % (name.encode(), _MEMBERS_END), guessed=True)
     return name, _known(name) or made_up
 
@@ -185,6 +189,10 @@ def _macro(
         return None
     text = source if error.file == str(source.path) else Source(Path(error.file), texts[error.file])
     start, end = text.line_start(error.offset), text.line_end(error.offset)
+    for beside in _BESIDE_STRING.finditer(text.uncommented, start, end):
+        word = beside[1] or beside[3]
+        if word.decode() not in done and not any(_bodies(word, texts)):
+            return word.decode(), Declaration(b'#define %s%s ""' % (word, b"(...)" if beside[2] else b""), guessed=True)
     words = _NAME.findall(text.code, start, end)
     for word in (*words, *(inner for name in words for body in _bodies(name, texts) for inner in _NAME.findall(body))):
         name = word.decode()

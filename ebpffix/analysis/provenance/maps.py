@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ebpffix.analysis.provenance.tracer import Tracer
 
 
+_KEPT = re.compile(rb"\b__(?:percpu_)?(?:kptr\w*|uptr)\b|btf_type_tag\(\"(?:percpu_)?(?:kptr\w*|uptr)\"\)")
+
+
 class Maps:
     """The maps of one unit."""
 
@@ -139,4 +142,4 @@ def _union(found: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
 def _is_kept_by_kernel(node: Node) -> bool:
     """Whether a member is marked as a pointer that the kernel looks after: `__kptr`, `__percpu_kptr`, …"""
     target = node.declaration if node.kind == "MEMBER_REF_EXPR" else None
-    return target is not None and re.search(rb"kptr|btf_type_tag", target.text) is not None
+    return target is not None and _KEPT.search(target.text) is not None

@@ -70,6 +70,8 @@ class Memory:
         return unknown(f"what `{name}` holds is not known")
 
     def _from_kernel(self, where: Origin, path: Path, type_: Type, name: str) -> Ways:
+        if path and path[-1].is_user:
+            return (Origin(Space.USER, (Link(Kind.MARKED_MEMBER, f"{path[-1].record}.{path[-1].name}"), *where.chain)),)
         if path:
             found = self.tracer.given.member(where, path[-1].record, path[-1].name, path[-1].type, type_)
             known = [w for w in found if w.space is not Space.UNKNOWN]

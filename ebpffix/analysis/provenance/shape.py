@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from ebpffix.frontend import Node, Type
@@ -62,6 +63,15 @@ def is_null(node: Node) -> bool:
     """Whether it is 0 or NULL as written."""
     bare = node.uncast
     return bare.kind == "INTEGER_LITERAL" and bare.constant == 0
+
+
+_USER = re.compile(rb"\b__user\b|btf_type_tag\(\"user\"\)")
+
+
+def is_marked_user(declaration: bytes) -> bool:
+    """Whether the text of a declaration says that the pointer is one of user space: `__user`, as the kernel's sources
+    have it, or the tag that BTF has instead."""
+    return _USER.search(declaration) is not None
 
 
 def short(node: Node) -> str:

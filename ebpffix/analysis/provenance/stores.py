@@ -14,6 +14,7 @@ from functools import cached_property
 
 from ebpffix.analysis.flow import Effect, Use, use
 from ebpffix.analysis.provenance.access import is_evaluated
+from ebpffix.analysis.provenance.shape import is_marked_user
 from ebpffix.analysis.values import callers
 from ebpffix.frontend import Node, Type, Unit
 from ebpffix.kernel.helpers import Helper, Role, helper
@@ -68,7 +69,8 @@ def _stores_none(name: str, index: int) -> bool:
 @dataclass(frozen=True)
 class Field:
     """A member: its declaration, its name, the structure that it belongs to by name, the very structure or union that
-    declares it, whether that is a union, its type, and its offset in bits in what declares it."""
+    declares it, whether that is a union, its type, its offset in bits in what declares it, and whether its declaration
+    marks it as an address of user space."""
 
     decl: int
     name: str
@@ -77,6 +79,7 @@ class Field:
     in_union: bool
     type: Type | None = field_(default=None, compare=False)  # None where clang does not know it
     offset: int | None = field_(default=None, compare=False)  # likewise
+    is_user: bool = field_(default=False, compare=False)
 
 
 Path = tuple[Field, ...]
@@ -102,8 +105,9 @@ def field(node: Node) -> Field:
     """The member that a MEMBER_REF_EXPR or MEMBER_REF names."""
     record, parent, in_union = node.owner or ("", 0, False)
     type_ = node.type if node.kind == "MEMBER_REF_EXPR" else None
-    known = node.field
-    return Field(node.decl, node.name, record, parent, in_union, type_, known.offset if known else None)
+    known, declared = node.field, node.declaration
+    is_user = declared is not None and is_marked_user(declared.text)
+    return Field(node.decl, node.name, record, parent, in_union, type_, known.offset if known else None, is_user)
 
 
 def path_of(node: Node) -> tuple[Node, Path]:

@@ -86,7 +86,7 @@ class Tracer:
 
     def _typed(self, node: Node, found: Ways) -> Ways:
         """What was not found out, the type may tell: a structure of the kernel's own lies in the kernel."""
-        if any(way.space is Space.UNKNOWN for way in found):
+        if any(way.may_be_typed for way in found):
             for type_ in types(node):
                 found = self.typed_by(type_, found)
         return found
@@ -96,7 +96,7 @@ class Tracer:
         name = of_kernel(self.unit, type_)
         if not name or name in REGISTERS:
             return found
-        return join([tuple(_as_kernel(way, name) if way.space is Space.UNKNOWN else way for way in found)])
+        return join([tuple(_as_kernel(way, name) if way.may_be_typed else way for way in found)])
 
     def place(self, node: Node, depth: int = _DEPTH) -> Ways:
         """In whose memory an lvalue may lie."""
