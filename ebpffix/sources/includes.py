@@ -16,6 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.kernel import machine
+from ebpffix.sources import build
 from ebpffix.sources.files import inside, list_files, root_of
 from ebpffix.sources.source import Source
 
@@ -171,7 +172,7 @@ class Tree:
         """Follow the includes of `program`. `sources` are texts that take the place of files on disk."""
         found = Closure()
         given = [os.path.abspath(folder) for folder in include_dirs]
-        dirs: list[str] = []
+        dirs = [str(folder) for folder in build.folders(program.path, self.root)]
         seen = {str(program.path)}
         queue = list(parse_includes(program))
         unresolved: list[Include] = []
