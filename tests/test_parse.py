@@ -93,6 +93,12 @@ def test_headers_of_the_system_take_nothing_from_the_project() -> None:
     assert (found.missing, found.local) == ((), ())
 
 
+def test_a_project_where_the_systems_headers_are_has_errors_all_the_same() -> None:
+    source = Source(Path("/usr/src/mine/a.bpf.c"), b"int f(void) { return 1 }\n")
+    setup = Environment(Options()).setup(source, LIBBPF)
+    assert parse(source, setup, {str(source.path): source.data}, pch=None).missing
+
+
 def test_a_generated_struct_is_made_up_where_all_of_the_kernels_are_there(tmp_path: Path) -> None:
     text = b"int f(void *x) { return send(x, sizeof(struct generated)); }\n"
     (tmp_path / "vmlinux.h").write_text(f"#pragma once\n{VMLINUX}\n/*{'-' * environment._HEAVY}*/\n")

@@ -203,7 +203,7 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
     assert best is not None
     tu, errors, declared = best
     own = {OWN + name: name for name, one in declared.items() if OWN.encode() in one.text}
-    errors = tuple(error for error in errors if not _harmless(error, together))
+    errors = tuple(error for error in errors if not _harmless(error, together, setup.reach))
     shown = _shown(errors, virtual, tu, setup.reach)
     lost = tuple(e for e in shown if not _LOCAL.match(e.message) and not e.message.startswith(_LIBRARY))
     return Parsed(
@@ -282,11 +282,13 @@ def _with_own_tags(
     return {**virtual, **{name: tag.sub(lambda m: m[1] + m[2] + _apart(m[3]), text) for name, text in texts.items()}}
 
 
-def _harmless(error: Diagnostic, together: Set[str]) -> bool:
+def _harmless(error: Diagnostic, together: Set[str], reach: Reach) -> bool:
     """Whether an error costs the program nothing: it has the type already, or the text that is lost is not the
     project's. What a system's header would have declared is missed where the program uses it, if it does."""
     twice = REDEFINED.match(error.message)
-    return (twice is not None and twice[1] in together) or error.file.startswith(NOT_THE_PROJECT)
+    if twice is not None and twice[1] in together:
+        return True
+    return error.file.startswith(NOT_THE_PROJECT) and not reach.owns(error.file)
 
 
 def _shown(errors: Sequence[Diagnostic], virtual: Mapping[str, bytes], tu: Any, reach: Reach) -> tuple[Diagnostic, ...]:
