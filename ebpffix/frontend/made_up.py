@@ -20,11 +20,13 @@ OWN = "ebpffix_own_"  # before a name that both the program and the kernel's typ
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """What libclang says: `offset` is a byte of `file`, where a person wrote it; `directive`: an #error says it."""
+    """What libclang says: `offset` is a byte of `file`, where a person wrote it, and `line` its line (1-based);
+    `directive`: an #error says it."""
 
     message: str
     file: str
     offset: int
+    line: int
     directive: bool = False
 
 

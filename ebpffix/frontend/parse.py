@@ -317,7 +317,7 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
             place = diagnostic.location
             name = place.file.name if place.file else ""
             directive = diagnostic.category_name == "User-Defined Issue"
-            found.append(Diagnostic(diagnostic.spelling, name, place.offset, directive))
+            found.append(Diagnostic(diagnostic.spelling, name, place.offset, place.line, directive))
     return tuple(found)
 
 

@@ -158,10 +158,7 @@ def _places(unit: Unit, errors: Sequence[Diagnostic]) -> Iterator[str]:
     """One line for each thing that libclang says, and where."""
     places: dict[tuple[Path, str], list[int]] = {}
     for error in errors:
-        path = unit.file(error.file)
-        lines = places.setdefault((path, error.message), [])
-        if path in unit.sources:
-            lines.append(unit.sources[path].line(error.offset))
+        places.setdefault((unit.file(error.file), error.message), []).append(error.line)
     for (path, message), lines in places.items():
         yield _at(unit, path, sorted(set(lines)), message)
 
@@ -172,9 +169,6 @@ def _told(unit: Unit, path: Path, why: str, lines: list[int]) -> str:
 
 
 def _at(unit: Unit, path: Path, lines: list[int], what: str) -> str:
-    """A note on lines of a file; on no line of one whose text is not at hand."""
-    if not lines:
-        return f"{path.name}: {what}"
     shown = ", ".join(map(str, lines[:_LINES])) + (", …" if len(lines) > _LINES else "")
     where = "" if path == unit.path else f"{path.name} "
     return f"{where}line{'s' * (len(lines) > 1)} {shown}: {what}"
