@@ -18,7 +18,7 @@ from ebpffix.fix import LIBBPF
 from ebpffix.sources import user_space
 from ebpffix.sources.dialect import dialect_of
 from ebpffix.sources.files import HOSTS, Listing, git_root, inside, list_files, reason
-from ebpffix.sources.includes import Closure, Tree, is_vmlinux
+from ebpffix.sources.includes import Closure, Tree, is_vmlinux, parse_includes
 from ebpffix.sources.program import FileProgram, Header, Program
 from ebpffix.sources.source import Source
 from ebpffix.sources.user_space import UserSpace
@@ -279,8 +279,11 @@ class _Search:
 
 
 def _is_part(program: Program) -> bool:
-    """Whether a C file may be meant to be included only: libbpf loads nothing that has no license."""
-    return program.dialect == LIBBPF and not _LICENSE.search(program.source.data)
+    """Whether a C file may be meant to be included only: libbpf loads nothing that has no license, and nothing compiles
+    that includes nothing."""
+    if program.dialect != LIBBPF:
+        return False
+    return not _LICENSE.search(program.source.data) or not parse_includes(program.source)
 
 
 _LICENSE = re.compile(rb'"license"|^BPF_LICENSE\b', re.MULTILINE)

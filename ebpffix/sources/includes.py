@@ -16,6 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.kernel import machine
+from ebpffix.sources import build
 from ebpffix.sources.files import inside, list_files, root_of
 from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
@@ -59,10 +60,16 @@ class Include:
     offset: int
     length: int
 
-    def blanked_in(self, data: bytes) -> bytes:
-        """`data`, the content of `file`, with spaces for the directive: same length, same lines."""
+    def replaced_in(self, data: bytes, *, libbpf: bool) -> bytes:
+        """`data`, the content of `file`, without the directive, which no file answers to: same length, same lines.
+
+        With `libbpf`, its headers are meant wherever they are looked for: a build brings a copy of them, or it is a
+        submodule that was not fetched.
+        """
+        bare = os.path.basename(self.name)
+        instead = b"#include<%s>" % bare.encode() if libbpf and _BARE.fullmatch(bare) else b""
         end = self.offset + self.length
-        return data[: self.offset] + b" " * self.length + data[end:]
+        return data[: self.offset] + instead.ljust(self.length) + data[end:]
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ class Tree:
         """Follow the includes of `program`. `sources` are texts that take the place of files on disk."""
         found = Closure()
         given = [os.path.abspath(folder) for folder in include_dirs]
-        dirs: list[str] = []
+        dirs = [str(folder) for folder in build.folders(program.path, self.root)]
         seen = {str(program.path)}
         queue = list(parse_includes(program))
         unresolved: list[Include] = []
