@@ -52,7 +52,7 @@ class Jobs:
         self._own: dict[Path, list[Path]] = {}  # the files of the run that go into each program
         programs = list(self._all_programs())
         self.before: dict[Path, bytes] = {program.file: program.whole.data for program in programs}
-        self.before |= {path: path.read_bytes() for path in self.headers}
+        self.before |= {path: path.read_bytes() for path in self.headers if path not in settings.contents}
         self.before |= settings.contents
         self.programs: dict[Path, Program] = {}
         self.triggered = {path: self._transforms_in(Source(path, self.before[path])) for path in self.headers}
@@ -228,4 +228,4 @@ class Jobs:
 
     @cached_property
     def _tool(self) -> bytes:
-        return tool_digest(known.find.__module__ for known in self.settings.transforms.values())
+        return tool_digest(tuple(known.find.__module__ for known in self.settings.transforms.values()))

@@ -47,6 +47,11 @@ def _upwards(folder: Path, root: Path) -> Iterator[Path]:
         folder = folder.parent
 
 
+def forget() -> None:
+    """Read the build files anew, in a process that lives longer than they stay as they are."""
+    _defined_in.cache_clear()
+
+
 @cache
 def _defined_in(folder: str) -> tuple[tuple[str, str], ...]:
     """(name, value) of the macros in a folder's build files."""
