@@ -58,7 +58,9 @@ class Discovery:
         while True:
             headers = [h for h in self.headers if h.path in near or any(p.file in near for p in h.programs)]
             programs = [p for p in self.programs if p.file in near or any(_includes(p, h) for h in headers)]
-            more = {h.path for h in headers} | {p.file for p in programs}
+            more = (
+                {h.path for h in headers} | {p.file for p in programs} | {p.file for h in headers for p in h.programs}
+            )
             if more <= near:
                 break
             near |= more
