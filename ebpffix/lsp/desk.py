@@ -225,7 +225,7 @@ class Desk:
         return self._made(edits)
 
     def silence(self, request: Silence) -> Made:
-        """The comment that answers a finding, proven: with it the finding is gone, and nothing else is another."""
+        """The comment that answers a finding, proven: with it the finding is gone, and no other one is."""
         path, (transform, _, start, end, _) = request.path, request.identity
         group = self._group_of(path)
         if group is None or group.work is None:
@@ -235,9 +235,11 @@ class Desk:
             return Made(refused="no comment can stand above its line")
         before = self._run(group, {path})
         after = self._with(group, path, edit)
-        gone = _moved((transform, start, end), edit)
-        if {_moved(one, edit) for one in _places(before, path)} - {gone} != set(_places(after, path)):
+        gone, left = _moved((transform, start, end), edit), set(_places(after, path))
+        if after is None or gone in left:
             return Made(refused="a comment above its line does not reach it")
+        if not {_moved(one, edit) for one in _places(before, path)} - {gone} <= left:
+            return Made(refused="a comment above its line would silence another finding too")
         return self._made({path: (edit,)})
 
     def _with(self, group: _Group, path: Path, edit: Edit) -> Report | None:

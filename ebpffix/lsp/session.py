@@ -61,18 +61,26 @@ class Session:
         path = path_of(uri, language, self.folders)
         if path is None:
             return
-        folder = folder_of(path, self.folders)
-        self.documents[uri] = Document(uri, path, folder, version, next(self._generations), Text(text, self.encoding))
+        made = Text(text, self.encoding)
+        generation = self._generation(path, made)
+        self.documents[uri] = Document(uri, path, folder_of(path, self.folders), version, generation, made)
         self._closed.discard(path)
         self._note(uri)
 
     def change(self, uri: str, version: int, text: str) -> None:
         if document := self.documents.get(uri):
             document.version = version
-            document.generation = next(self._generations)
             document.text = Text(text, self.encoding)
+            document.generation = self._generation(document.path, document.text)
             self._fatal.discard(document.path)
             self._note(uri)
+
+    def _generation(self, path: Path, text: Text) -> int:
+        """A new one, unless the same file is open under another name with the same text."""
+        others = (
+            one.generation for one in self._with_path(path) if one.text is not text and one.text.data == text.data
+        )
+        return next(others, None) or next(self._generations)
 
     def close(self, uri: str) -> None:
         document = self.documents.pop(uri, None)

@@ -36,6 +36,7 @@ class Editor:
         options: dict[str, Any] | None = None,
         env: dict[str, str] | None = None,
         encodings: list[str] | None = None,
+        asks_twice: bool = True,
     ) -> None:
         self.folder = folder
         self.published: list[types.PublishDiagnosticsParams] = []
@@ -49,6 +50,9 @@ class Editor:
         self.client = LanguageClient()
         self._listen()
         self.capabilities = client_capabilities(like)
+        if not asks_twice:
+            assert self.capabilities.text_document and self.capabilities.text_document.code_action
+            self.capabilities.text_document.code_action.resolve_support = None
         if encodings:
             self.capabilities.general = types.GeneralClientCapabilities(position_encodings=encodings)
         surroundings = {**os.environ, "EBPFFIX_CACHE_DIR": str(CACHE), **(env or {})}
@@ -62,7 +66,7 @@ class Editor:
         self.server = self._do(self.client.initialize_session(params))
 
     def _listen(self) -> None:
-        feature = self.client.feature
+        feature: Callable[[str], Callable[[Callable[[Any], None]], object]] = self.client.feature
 
         @feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
         def _(params: types.PublishDiagnosticsParams) -> None:
@@ -226,6 +230,7 @@ class Editor:
         return at
 
     def _width(self, character: str) -> int:
-        encoding = str(getattr(self.server.capabilities.position_encoding, "value", "utf-16"))
+        agreed = self.server.capabilities.position_encoding or "utf-16"
+        encoding = str(getattr(agreed, "value", agreed))
         codec, size = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}[encoding]
         return len(character.encode(codec, "surrogatepass")) // size

@@ -99,7 +99,15 @@ def _told_in(editor: Editor, uri: str) -> list[tuple[str, int, str]]:
     return sorted((str(d.code), d.range.start.line + 1, d.message.split("[")[-1].split("]")[0]) for d in found)
 
 
-_CASES = [case for case in cases() if len(case.files) == 1 and "args" not in case.keys][::23]
+def _is_text(data: bytes) -> bool:
+    try:
+        return not data.decode().startswith("\ufeff")
+    except UnicodeDecodeError:
+        return False
+
+
+# What an editor shows of other files is not what they hold.
+_CASES = [c for c in cases() if len(c.files) == 1 and "args" not in c.keys and _is_text(*c.files.values())][::23]
 
 
 @pytest.mark.parametrize("case", _CASES, ids=str)
@@ -224,7 +232,8 @@ def test_a_comment_answers_a_finding(editor: Editor, folder: Path) -> None:
     uri = editor.open(folder / "a.bpf.c", TEXT)
     editor.make(editor.actions(uri, only=["quickfix"])[1])
     assert "\t// ebpffix: ignore[redundant-map-update]\n\tbpf_map_update_elem" in editor.texts[uri]
-    assert editor.diagnostics(uri) == []
+    # The update stays, so there is something to say of its map.
+    assert [name for name, _ in editor.findings(uri)] == ["map-size"]
 
 
 def test_a_comment_that_answers_nothing_is_shown(editor: Editor, folder: Path) -> None:
@@ -232,7 +241,7 @@ def test_a_comment_that_answers_nothing_is_shown(editor: Editor, folder: Path) -
     uri = editor.open(folder / "a.bpf.c", text)
     (idle,) = editor.diagnostics(uri)
     assert editor.within(uri, idle.range) == "// ebpffix: ignore[padded-init]"
-    assert idle.tags == [types.DiagnosticTag.Unnecessary] and "silences nothing" in idle.message
+    assert list(idle.tags or ()) == [types.DiagnosticTag.Unnecessary] and "silences nothing" in idle.message
 
 
 def test_no_comment_is_put_into_a_macro(editor: Editor, folder: Path) -> None:
@@ -270,7 +279,7 @@ def test_a_header_that_is_not_saved(editor: Editor, folder: Path) -> None:
     count = len(editor.published)
     editor.close(header)
     gone = editor.wait(lambda: next((p for p in editor.published[count:] if p.uri == program), None))
-    assert gone.diagnostics == []
+    assert not gone.diagnostics
 
 
 def test_a_header_that_is_on_no_disk(editor: Editor, folder: Path) -> None:
@@ -299,7 +308,7 @@ def test_what_a_header_has_to_fix(editor: Editor, folder: Path) -> None:
     assert [name for name, _ in editor.findings(header)] == ["padded-init"]
     program = editor.open(folder / "a.bpf.c", user)
     assert editor.findings(program) == []
-    editor.make(editor.actions(header, only=["source.fixAll"])[0])
+    editor.make(editor.actions(header, only=["quickfix"])[0])
     assert "__builtin_memset" in editor.texts[header]
     assert editor.findings(header) == []
 
@@ -338,31 +347,47 @@ def test_one_file_under_two_names(editor: Editor, folder: Path) -> None:
 # -- strings, and documents without a file
 
 
+HOSTED = """#include <uapi/linux/ptrace.h>
+
+struct info_t {
+	u32 pid;
+	char kind;
+};
+
+BPF_HASH(counts, struct info_t, u64, 64);
+
+int count(struct pt_regs *ctx)
+{
+	struct info_t info;
+
+	info.pid = bpf_get_current_pid_tgid();
+	info.kind = 'c';
+	counts.increment(info);
+	return 0;
+}
+"""
+QUOTES = {"python": ('TEXT = r"""\n', '"""\nBPF(text=TEXT)\n'), "go": ("package main\n\nconst text = `\n", "`\n")}
+
+
 @pytest.mark.parametrize("language, name", [("python", "a.py"), ("go", "a.go")])
 def test_c_in_strings(editor: Editor, folder: Path, language: str, name: str) -> None:
-    program = TEXT.replace('#include "vmlinux.h"\n', "")
-    quotes = {"python": ('TEXT = r"""\n', '"""\n'), "go": ("package main\n\nconst text = `\n", "`\n")}[language]
-    uri = editor.open(folder / name, program.join(quotes), language)
-    assert editor.findings(uri) == FOUND
-    silence = next(a for a in editor.actions(uri) if "ignore" in a.title)
-    fix = editor.actions(uri, only=["source.fixAll"])[0]
-    before = editor.texts[uri]
-    editor.make(silence)
+    before = HOSTED.join(QUOTES[language])
+    uri = editor.open(folder / name, before, language)
+    assert [name for name, _ in editor.findings(uri)] == ["padded-init"]
+    editor.make(next(a for a in editor.actions(uri) if "ignore" in a.title))
     assert editor.diagnostics(uri) == []
-    assert editor.texts[uri].replace("\t// ebpffix: ignore[redundant-map-update]\n", "") == before
-    editor.change(uri, before)
-    fix = editor.actions(uri, only=["source.fixAll"])[0]
-    editor.make(fix)
-    assert editor.texts[uri] == before.replace(UPDATE.decode(), "")
+    assert editor.texts[uri].replace("\t// ebpffix: ignore[padded-init]\n", "") == before
+    editor.change(uri, "\n" + before)
+    editor.make(editor.actions(uri, only=["source.fixAll"])[0])
+    assert editor.diagnostics(uri) == []
+    assert editor.texts[uri].count("__builtin_memset(&info, 0, sizeof(info));") == 1
 
 
 def test_no_comment_of_c_is_put_into_the_host(editor: Editor, folder: Path) -> None:
     """Each line of the C is a string of its own: a line between them is not C."""
-    lines = "".join(
-        f"    {json.dumps(line)}\n" for line in TEXT.replace('#include "vmlinux.h"\n', "").splitlines(keepends=True)
-    )
-    uri = editor.open(folder / "a.py", f"TEXT = (\n{lines})\n", "python")
-    assert [name for name, _ in editor.findings(uri)] == ["redundant-map-update"]
+    lines = "".join(f"    {json.dumps(line)}\n" for line in HOSTED.splitlines(keepends=True))
+    uri = editor.open(folder / "a.py", f"BPF(text=(\n{lines}))\n", "python")
+    assert [name for name, _ in editor.findings(uri)] == ["padded-init"]
     silence = next(a for a in editor.actions(uri) if "ignore" in a.title)
     assert editor.resolved(silence).edit is None
 
@@ -381,14 +406,14 @@ def test_settings_count_and_change(editor: Editor, folder: Path) -> None:
     uri = editor.open(folder / "a.bpf.c", TEXT)
     assert editor.findings(uri) == FOUND
     count = len(editor.published)
-    (folder / "ebpffix.toml").write_text('ignore = ["redundant-map-update"]\n')
+    (folder / "ebpffix.toml").write_text('select = ["padded-init"]\n')
     editor.save(uri)
     gone = editor.wait(lambda: next((p for p in editor.published[count:] if p.uri == uri), None))
-    assert gone.diagnostics == []
+    assert not gone.diagnostics
 
 
 def test_settings_that_are_wrong_are_told_once(editor: Editor, folder: Path) -> None:
-    (folder / "ebpffix.toml").write_text('ignor = ["redundant-map-update"]\n')
+    (folder / "ebpffix.toml").write_text('ignor = ["padded-init"]\n')
     uri = editor.open(folder / "a.bpf.c", TEXT)
     for number in range(3):
         editor.change(uri, TEXT + "\n" * number)
@@ -398,7 +423,7 @@ def test_settings_that_are_wrong_are_told_once(editor: Editor, folder: Path) -> 
 
 def test_the_nearest_settings_count(editor: Editor, folder: Path) -> None:
     (folder / "quiet").mkdir()
-    (folder / "quiet" / "ebpffix.toml").write_text('ignore = ["redundant-map-update"]\n')
+    (folder / "quiet" / "ebpffix.toml").write_text('select = ["padded-init"]\n')
     quiet = editor.open(folder / "quiet" / "a.bpf.c", TEXT)
     loud = editor.open(folder / "a.bpf.c", TEXT)
     assert (editor.findings(quiet), editor.findings(loud)) == ([], FOUND)
@@ -429,12 +454,10 @@ def test_other_editors(start: Start, like: str) -> None:
 
 
 def test_a_client_that_cannot_ask_twice_gets_the_edit_at_once(start: Start) -> None:
-    editor = start(like="emacs@v29.1")
-    assert editor.capabilities.text_document and editor.capabilities.text_document.code_action
-    editor.close_session()
-    editor = start(like="neovim@v0.6.1")
-    uri = editor.open(editor.folder / "a.bpf.c", TEXT)
-    assert all(action.edit for action in editor.actions(uri))
+    editor = start(asks_twice=False)
+    uri = editor.open(editor.folder / "a.bpf.c", TEXT.replace("BPF_MAP_TYPE_HASH", "BPF_MAP_TYPE_LRU_HASH"))
+    suggested, silence = editor.actions(uri)
+    assert suggested.edit and silence.edit
 
 
 # -- what goes wrong
