@@ -4,6 +4,7 @@ editors do. Its methods wait; the client itself runs in a thread of its own."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
@@ -23,6 +24,17 @@ SERVER = [sys.executable, "-P", "-c", "from ebpffix.lsp.cli import main; main()"
 _WAIT = 60.0  # seconds, on a machine that is busy, for the first headers
 _LINE_END = re.compile("\r\n|\n|\r")
 T = TypeVar("T")
+
+
+def children(pid: int) -> list[tuple[int, str]]:
+    """(number, command line) of the processes that a process started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(status.read_text().rpartition(")")[2].split()[1]) == pid:
+                args = (status.parent / "cmdline").read_text().replace("\0", " ")
+                found.append((int(status.parent.name), args))
+    return found
 
 
 class Editor:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from lsprotocol import types
 from support import FIXED, PROGRAM, UPDATE, cases, ebpffix
 
 from lsp.conftest import Start
-from lsp.editor import Editor
+from lsp.editor import Editor, children
 
 TEXT = PROGRAM.decode()
 CLEAN = FIXED.decode()
@@ -463,14 +462,9 @@ def test_a_client_that_cannot_ask_twice_gets_the_edit_at_once(start: Start) -> N
 # -- what goes wrong
 
 
-def _children(pid: int) -> list[tuple[int, str]]:
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
-    return [(int(line.split(None, 1)[0]), line.split(None, 1)[1]) for line in listed.splitlines()]
-
-
 def _desk(editor: Editor) -> int:
     assert editor.client._server
-    return next(pid for pid, args in _children(editor.client._server.pid) if "desk" in args)
+    return next(pid for pid, args in children(editor.client._server.pid) if "desk" in args)
 
 
 def test_an_analysis_that_dies_is_started_again(start: Start) -> None:
@@ -490,7 +484,7 @@ def test_nothing_outlives_the_server(start: Start) -> None:
     assert editor.findings(uri) == FOUND
     assert editor.client._server
     server, desk = editor.client._server.pid, _desk(editor)
-    workers = [pid for pid, _ in _children(desk)]
+    workers = [pid for pid, _ in children(desk)]
     assert workers
     os.kill(server, signal.SIGKILL)
     end = time.monotonic() + 20
