@@ -12,6 +12,13 @@ from support import git
 from lsp.editor import Editor
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A session of its own takes seconds to start."""
+    for item in items:
+        if "start" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
     running = Editor(tmp_path_factory.mktemp("workspace"))

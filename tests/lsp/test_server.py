@@ -109,6 +109,7 @@ def _is_text(data: bytes) -> bool:
 _CASES = [c for c in cases() if len(c.files) == 1 and "args" not in c.keys and _is_text(*c.files.values())][::23]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", _CASES, ids=str)
 def test_as_the_command_says(editor: Editor, folder: Path, case: object) -> None:
     """Found is what the command finds, and "fix all" makes what `--apply` makes, for files of every transform."""
