@@ -31,13 +31,17 @@ wait('it moved', function() return count() == 1 and vim.diagnostic.get(0)[1].lnu
 vim.cmd('undo')
 wait('it is back', function() return count() == 1 and vim.diagnostic.get(0)[1].lnum == found.lnum end)
 
-local place = { textDocument = vim.lsp.util.make_text_document_params(0), position = { line = found.lnum, character = found.col } }
+local place = {
+  textDocument = vim.lsp.util.make_text_document_params(0),
+  position = { line = found.lnum, character = found.col },
+}
 local _, page = next(vim.lsp.buf_request_sync(0, 'textDocument/hover', place, 20000))
 
 vim.cmd('write')
 wait('it is gone', function() return count() == 0 end)
 local out = io.open(os.getenv('RESULT'), 'w')
-out:write(vim.fn.json_encode({ code = found.code or '', line = found.lnum + 1, message = found.message, page = page.result.contents.value }))
+local contents = page.result.contents.value
+out:write(vim.fn.json_encode({ line = found.lnum + 1, message = found.message, page = contents }))
 out:close()
 vim.cmd('qall!')
 """
