@@ -43,8 +43,8 @@ def test_it_can_be_packed(tmp_path: Path) -> None:
     """By the tool that publishes extensions, which looks at the manifest."""
     copy = tmp_path / "extension"
     shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns("node_modules"))
-    command = [*node("@vscode/vsce/vsce"), "package", "--skip-license", "--no-dependencies", "-o", tmp_path / "x.vsix"]
-    run = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+    out = ["--skip-license", "--no-dependencies", "-o", str(tmp_path / "x.vsix")]
+    run = subprocess.run([*node("@vscode/vsce/vsce"), "package", *out], cwd=copy, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "WARNING" not in run.stdout + run.stderr
     packed = set(zipfile.ZipFile(tmp_path / "x.vsix").namelist())
