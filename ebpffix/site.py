@@ -1,10 +1,11 @@
-"""Where a transform or a strategy can be read about in the web: the one place that knows the address."""
+"""Where the documentation is in the web, and the source: the one place that knows the addresses."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
 HOME = "https://OWNER.github.io/ebpffix"
+SOURCE = "https://github.com/OWNER/ebpffix"
 
 
 def transform(name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 from ebpffix import site
+from ebpffix.repair import strategies
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import unified
 from ebpffix.transform import BUILT_IN, Registered
@@ -30,6 +31,8 @@ def page(known: Registered) -> str:
         parts += ["", f"Example: {title}", "", diff.rstrip("\n")]
     if facts.pattern:
         parts += ["", f"Where it comes from, and what each kernel says: lesson {facts.pattern} in {_LESSONS}"]
+    if url(known):
+        parts += ["", f"In the web: {url(known)}"]
     return "\n".join(parts)
 
 
@@ -55,7 +58,10 @@ def _paragraphs(page: str) -> str:
 def strategy_page(known: Known) -> str:
     """The page of a strategy of `--repair`, as text for a terminal."""
     head = f"{known.facts.name} (a strategy of --repair)"
-    return "\n".join([head, "=" * len(head), "", known.page, "", f"Where the verifier says: {known.facts.when}"])
+    parts = [head, "=" * len(head), "", known.page, "", f"Where the verifier says: {known.facts.when}"]
+    if known.propose.__module__.startswith(f"{strategies.__name__}."):
+        parts += ["", f"In the web: {site.strategy(known.facts.name)}"]
+    return "\n".join(parts)
 
 
 def examples(transform: str) -> Iterator[tuple[str, str]]:
