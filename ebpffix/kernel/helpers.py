@@ -418,6 +418,25 @@ _OTHER_NAMES = {
 }
 
 
+# What gives a program an object or memory that it must give back, and what it is given back to; functions of the kernel
+# that are no helpers among them.
+GIVEN_BACK_TO = {
+    "bpf_sk_lookup_tcp": "bpf_sk_release",
+    "bpf_sk_lookup_udp": "bpf_sk_release",
+    "bpf_skc_lookup_tcp": "bpf_sk_release",
+    "bpf_ringbuf_reserve": "bpf_ringbuf_discard",
+    "bpf_ringbuf_reserve_dynptr": "bpf_ringbuf_discard_dynptr",
+    "bpf_task_acquire": "bpf_task_release",
+    "bpf_task_from_pid": "bpf_task_release",
+    "bpf_cgroup_acquire": "bpf_cgroup_release",
+    "bpf_cgroup_from_id": "bpf_cgroup_release",
+    "bpf_cpumask_create": "bpf_cpumask_release",
+    "bpf_get_task_exe_file": "bpf_put_file",
+    "bpf_obj_new_impl": "bpf_obj_drop",
+    "bpf_kptr_xchg": "",
+}
+
+
 def _table(rows: str, prefix: str) -> dict[str, Helper]:
     found = {}
     for row in rows.strip().splitlines():
