@@ -149,6 +149,23 @@ def test_a_change_is_all_that_is_needed(tree: Path, desks: tuple[Desk, Desk], se
     assert found > 20
 
 
+def test_headers_hang_together_through_a_program_that_is_closed(tree: Path, desks: tuple[Desk, Desk]) -> None:
+    desk, _ = desks
+    reader = OUTER.replace(
+        "struct key *key)\n{\n", "struct key *other)\n{\n\tstruct key of = { .port = other->port };\n\n"
+    )
+    reader = reader.replace("(map, key)", "(map, &of)")
+
+    def told(name: str, text: str) -> list[str]:
+        looked = desk.update(Update((Opened(tree / name, text.encode(), 1, tree),)))
+        return [f.transform for seen in looked.seen if seen.path.name == "outer.h" for f in seen.findings]
+
+    assert told("outer.h", reader) == ["padded-init"]
+    assert told("inner.h", INNER) == ["padded-init"]
+    assert told("inner.h", "struct key {\n\tu64 port;\n};\n") == []
+    assert told("inner.h", INNER) == ["padded-init"]
+
+
 def test_what_changes_on_the_way_changes_nothing(tree: Path, desks: tuple[Desk, Desk]) -> None:
     """To try a fix or a comment leaves everything as it was."""
     desk, anew = desks

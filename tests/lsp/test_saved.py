@@ -43,8 +43,9 @@ def _saved(editor: Editor, text: str) -> str:
     return uri
 
 
-def test_nothing_is_loaded_unless_the_user_says_so(start: Start, verifier: None) -> None:
-    editor = start()
+@pytest.mark.parametrize("options", [None, {}, {"verify": False}, {"verify": "true"}])
+def test_nothing_is_loaded_unless_the_user_says_so(start: Start, verifier: None, options: dict[str, object]) -> None:
+    editor = start(options=options)
     uri = _saved(editor, REFUSED)
     editor.change(uri, REFUSED + "\n")
     assert editor.diagnostics(uri) == []

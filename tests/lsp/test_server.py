@@ -143,13 +143,19 @@ def test_after_every_edit(editor: Editor, folder: Path) -> None:
         editor.close(other)
 
 
-def test_only_the_last_of_many_edits_counts(editor: Editor, folder: Path) -> None:
+def test_what_is_shown_is_of_the_text_that_is_there(editor: Editor, folder: Path) -> None:
+    """As fast as one types: whatever comes for a version is right for that version's text."""
     uri = editor.open(folder / "a.bpf.c", CLEAN)
-    for number in range(30):
+    line = TEXT[: TEXT.index("bpf_map_update")].count("\n")
+    expected: dict[int, list[int]] = {1: []}
+    for number in range(1, 40):
         editor.change(uri, "\n" * number + (TEXT if number % 2 else CLEAN))
+        expected[editor.versions[uri]] = [line + number] if number % 2 else []
+        time.sleep(0.01 * (number % 7))
     assert editor.findings(uri) == FOUND
-    (found,) = (d for d in editor.diagnostics(uri) if d.code)
-    assert found.range.start.line == 29 + TEXT[: TEXT.index("bpf_map_update")].count("\n")
+    shown = [(one.version, [d.range.start.line for d in one.diagnostics]) for one in editor.published if one.uri == uri]
+    assert len(shown) > 1
+    assert all(version and lines == expected[version] for version, lines in shown)
 
 
 # -- positions
