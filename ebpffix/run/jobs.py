@@ -56,7 +56,8 @@ class Jobs:
     def __init__(self, discovery: Discovery, settings: Settings) -> None:
         self.discovery = discovery
         self.settings = settings
-        texts = {header.path: data for header in discovery.headers if (data := _text_of(header.path)) is not None}
+        paths = [header.path for header in discovery.headers]
+        texts = {path: data for path in paths if (data := settings.contents.get(path, _text_of(path))) is not None}
         discovery.headers = [header for header in discovery.headers if header.path in texts]
         self.headers = {header.path: header for header in discovery.headers}
         self._neighbours = neighbours.Digests()
@@ -241,4 +242,4 @@ class Jobs:
 
     @cached_property
     def _tool(self) -> bytes:
-        return tool_digest(known.find.__module__ for known in self.settings.transforms.values())
+        return tool_digest(tuple(known.find.__module__ for known in self.settings.transforms.values()))
