@@ -56,12 +56,14 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 
 def _complete(_context: click.Context, option: click.Parameter, begun: str) -> list[str]:
-    """The names that a shell may complete: of transforms, and for --explain of strategies; of a list its last one."""
+    """The names that a shell may complete: of transforms and their groups, for --explain of strategies; the last one of a
+    list."""
     from ebpffix.repair.registry import load_strategies
-    from ebpffix.transform import load_transforms
+    from ebpffix.transform import load_transforms, selectable
 
+    known = load_transforms()
+    names = [*known, *load_strategies()] if option.name == "explain" else list(selectable(known))
     before, comma, last = begun.rpartition(",")
-    names = [*load_transforms(), *(load_strategies() if option.name == "explain" else ())]
     return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
 
 
