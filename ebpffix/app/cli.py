@@ -56,8 +56,8 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 
 def _complete(_context: click.Context, option: click.Parameter, begun: str) -> list[str]:
-    """The names that a shell may complete: of transforms and their groups, for --explain of strategies; the last one of a
-    list."""
+    """The names that a shell may complete: of transforms and their groups, or of what --explain knows; of a list its
+    last one."""
     from ebpffix.repair.registry import load_strategies
     from ebpffix.transform import load_transforms, selectable
 
