@@ -72,6 +72,9 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--repair", is_flag=True, help="Repair programs that the verifier refuses; with --diff, --apply, alone.")
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
+@click.option("--kernels", multiple=True, callback=_names, metavar="V,…", help="With --verify: the kernels to load in.")
+@click.option("--kernel", multiple=True, metavar="F", help="With --verify: a kernel image to load in, or their folder.")
+@click.option("--fetch-kernels", multiple=True, callback=_names, metavar="V,…", help="Download Debian's kernels.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
 @click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
 @click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
@@ -182,6 +185,8 @@ def _run(flags: Flags) -> Said:
         return _explain(flags.explain)
     if flags.clean_cache:
         return _clean_cache()
+    if flags.fetch_kernels:
+        return _fetch_kernels(flags.fetch_kernels)
     if flags.log and not flags.repair:
         return _log(flags.log, flags)
     return _check(flags)
@@ -200,6 +205,22 @@ def _clean_cache() -> Said:
     except OSError as error:
         raise Problem(f"{folder}: {error.strerror}; remove it yourself") from None
     return _said(f"{folder}: {'emptied' if removed else 'nothing was kept there'}")
+
+
+def _fetch_kernels(names: tuple[str, ...]) -> Said:
+    """Kernel images into the cache, for --kernels."""
+    from ebpffix.app.prepare import cache_folder
+    from ebpffix.verify.guest import debian, images
+
+    folder = cache_folder(_tell)
+    if folder is None:
+        return Said(2)
+    try:
+        return _said("\n".join(f"{n}: {images.read(debian.fetch(n, folder)).release}" for n in names))
+    except (debian.CannotFetch, images.NoKernel) as error:
+        raise Problem(str(error)) from None
+    except OSError as error:
+        raise Problem(f"--fetch-kernels: {error.filename}: {error.strerror}") from None
 
 
 def _log(name: str, flags: Flags) -> Said:
@@ -373,7 +394,7 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
         if flags.log:
             with contextlib.nullcontext(sys.stdin.buffer) if flags.log == STDIN else open(flags.log, "rb") as stream:
                 return repairs.propose(stream, work.discovery, work.settings, strategies)
-        verifier = verifier_of(flags, work.settings.cache)
+        verifier = work.settings.verifier or verifier_of(flags, work.settings.cache)
         return repairs.run(work.discovery, work.settings, verifier, strategies, mode, output)
     except (ValueError, OSError, NoTypes) as error:
         raise Problem(str(error)) from None

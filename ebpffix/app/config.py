@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -81,13 +81,15 @@ class Config:
 Tell = Callable[[str], object]  # takes a line for the user
 
 
-def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Collection[str], tell: Tell) -> Config:
+def load_config(
+    paths: Sequence[str | os.PathLike[str]], transforms: Collection[str], tell: Tell, default: Config = Config()
+) -> Config:
     """The settings for a run over `paths`, from one file: the nearest to the folder that holds all of them.
 
     From there upwards, the first folder with an `ebpffix.toml` or with a pyproject.toml that has `[tool.ebpffix]`
     decides; in the same folder the former wins, and a git tree's root is the last folder looked at. Outside of a git
     tree a file of another user is passed over, and told. `transforms` are the names that select and ignore may use.
-    ConfigError for anything that is not as it should be.
+    What no file says is as in `default`. ConfigError for anything that is not as it should be.
     """
     absolute = [os.path.abspath(path) for path in paths] or [os.getcwd()]
     folder = os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute])
@@ -100,10 +102,10 @@ def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Collection[
                 continue
             settings = _table(file, table)
             if settings is not None:
-                return _config(settings, file, transforms)
+                return _config(settings, file, transforms, default)
         if str(place) == root:
             break
-    return Config()
+    return default
 
 
 def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
@@ -130,7 +132,7 @@ def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
     return table
 
 
-def _config(settings: dict[str, Any], file: Path, transforms: Collection[str]) -> Config:
+def _config(settings: dict[str, Any], file: Path, transforms: Collection[str], default: Config) -> Config:
     values: dict[str, Any] = {"file": file}
     for key, value in settings.items():
         read = _KEYS.get(key)
@@ -140,7 +142,7 @@ def _config(settings: dict[str, Any], file: Path, transforms: Collection[str]) -
             values[key.replace("-", "_")] = read(value, file.parent)
         except ValueError as error:
             raise ConfigError(f"{file}: {key}: {error}") from None
-    config = Config(**values)
+    config = replace(default, **values)
     for key in ("select", "ignore"):
         check_transforms(getattr(config, key), transforms, f"{file}: {key}")
     for _, names in config.per_file_ignores:

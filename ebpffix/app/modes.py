@@ -14,7 +14,8 @@ from ebpffix.app.said import Said
 from ebpffix.fix import Safety
 from ebpffix.report import FORMATS, listing, render, text
 from ebpffix.report.line import Line
-from ebpffix.report.model import display, model
+from ebpffix.report.model import model
+from ebpffix.report.places import display
 from ebpffix.rewriting.found import Applied, Found, apply_all
 from ebpffix.rewriting.patch import format_patch as write_series
 from ebpffix.rewriting.patch import unified
@@ -64,7 +65,8 @@ def check(report: Report, output: Output) -> Said:
         )
     looked = bool(report.files) or not report.errors
     summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked and not output.quiet else b""
-    return _finish(report, output, _listing(report, output, found) + summary, bool(_failing(found, output)))
+    failing = bool(_failing(found, output) or _refused(report))
+    return _finish(report, output, _listing(report, output, found) + _by_kernel(report) + summary, failing)
 
 
 def diff(report: Report, output: Output) -> Said:
@@ -74,6 +76,8 @@ def diff(report: Report, output: Output) -> Said:
         for path, data in sorted(report.changed.items())
     ]
     said = _finish(report, output, _shown(b"".join(changes), output), bool(_failing(report.applied, output)))
+    if output.for_people:
+        said = said.more(_by_kernel(report).decode("utf-8", "surrogateescape").splitlines())
     return said.more(_summary(report, "would be made", report.remaining)) if output.for_people else said
 
 
@@ -112,7 +116,7 @@ def apply(report: Report, output: Output) -> Said:
             failed[path] = _unwritten(path, error)
     _take_back(report, failed.keys())
     applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]
-    listing = _drawn(applied, output) + _listing(report, output, report.remaining)
+    listing = _drawn(applied, output) + _listing(report, output, report.remaining) + _by_kernel(report)
     said = _finish(report, output, listing, bool(_failing(report.remaining, output) or report.dropped))
     said = said.more(_summary(report, "made", report.remaining)) if output.for_people else said
     return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
@@ -237,6 +241,19 @@ def _listing(report: Report, output: Output, found: Sequence[Found]) -> bytes:
     if output.format == "concise":
         return _drawn(text.lines(report, found, verbose=output.verbose), output)
     return _drawn(listing.lines(report, found, verbose=output.verbose, width=output.width), output)
+
+
+def _by_kernel(report: Report) -> bytes:
+    """What the kernels that were asked for say of the programs."""
+    if not report.loads:
+        return b""
+    from ebpffix.report import kernels
+
+    return _encoded(kernels.lines(report))
+
+
+def _refused(report: Report) -> bool:
+    return any(result.verdict == "rejected" for loads in report.loads for result in loads.results)
 
 
 def _drawn(lines: Iterable[Line], output: Output) -> bytes:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from ebpffix.sources.files import git_root, inside, root_of
 from ebpffix.transform import Registered
 
 if TYPE_CHECKING:
+    from ebpffix.verify.guest.images import Image
     from ebpffix.verify.session import Verifier
 
 Tell = Callable[[str], None]  # one line for the user, about what does not stop the run
@@ -48,13 +49,32 @@ class Work:
 
 def prepare(flags: Flags, known: Mapping[str, Registered], tell: Tell) -> Work:
     """The work that was asked for. ConfigError, GitError, OSError and ValueError are one line each for the user."""
-    config = _config(flags, known, tell)
+    cache = None if flags.no_cache else cache_folder(tell)
+    images = kernel_images(flags, cache)
+    config = _config(flags, known, tell, images)
     discovery, contents = _discover(flags, config)
-    return Work(config, discovery, _settings(flags, config, known, contents, tell))
+    return Work(config, discovery, _settings(flags, config, known, contents, tell, cache, images))
 
 
-def _config(flags: Flags, known: Collection[str], tell: Tell) -> Config:
-    """The nearest configuration file with the flags over it."""
+def kernel_images(flags: Flags, cache: Path | None) -> Sequence[Image]:
+    """The other kernels that were asked for, the oldest first. ValueError where there is no such image, or no qemu."""
+    if not (flags.kernels or flags.kernel):
+        return ()
+    from ebpffix.verify import CannotVerify
+    from ebpffix.verify.guest import images, machine
+
+    found = images.find(flags.kernels, [_existing(name, "--kernel") for name in flags.kernel], cache)
+    try:
+        if found:
+            machine.find_qemu()
+    except CannotVerify as error:
+        raise ValueError(str(error)) from None
+    return found
+
+
+def _config(flags: Flags, known: Collection[str], tell: Tell, images: Sequence[Image]) -> Config:
+    """The nearest configuration file with the flags over it. The oldest of the kernels to load in is the target, unless
+    another was set."""
     given: dict[str, Any] = {
         name: getattr(flags, name)
         for name in ("select", "ignore", "dialect", "define", "unsafe_fixes")
@@ -73,7 +93,8 @@ def _config(flags: Flags, known: Collection[str], tell: Tell) -> Config:
     if flags.exclude:
         given["exclude"] = patterns(flags.exclude, Path.cwd())
     named = [flags.stdin_filename if path == STDIN else path for path in flags.paths]
-    config = load_config([path for path in named if path], known, tell)
+    default = Config(target_kernel=images[0].version) if images else Config()
+    config = load_config([path for path in named if path], known, tell, default)
     return dataclasses.replace(config, **given)
 
 
@@ -103,10 +124,15 @@ def _discover(flags: Flags, config: Config) -> tuple[Discovery, dict[Path, bytes
 
 
 def _settings(
-    flags: Flags, config: Config, known: Mapping[str, Registered], contents: Mapping[Path, bytes], tell: Tell
+    flags: Flags,
+    config: Config,
+    known: Mapping[str, Registered],
+    contents: Mapping[Path, bytes],
+    tell: Tell,
+    cache: Path | None,
+    images: Sequence[Image],
 ) -> Settings:
     chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
-    cache = None if flags.no_cache else cache_folder(tell)
     options = Options(
         target_kernel=config.target_kernel,
         include_dirs=config.include,
@@ -126,7 +152,7 @@ def _settings(
         wanted=_wanted(flags, config, contents),
         flags=_compile_flags(config, tell),
         contents=contents,
-        verifier=verifier_of(flags, cache) if flags.verify else None,
+        verifier=verifier_of(flags, cache, images) if flags.verify or images else None,
         stepwise=flags.step,
     )
 
@@ -139,11 +165,13 @@ def _given(flags: Flags) -> tuple[Path, ...]:
     return tuple(Path(os.path.abspath(name)) for name in named)
 
 
-def verifier_of(flags: Flags, cache: Path | None) -> Verifier:
+def verifier_of(flags: Flags, cache: Path | None, images: Sequence[Image] = ()) -> Verifier:
     """What compiles and loads; it ends with the process."""
+    from ebpffix.verify.guest.images import HOST
     from ebpffix.verify.session import Verifier
 
-    verifier = Verifier(clang=flags.clang, cap_bpf=flags.cap_bpf, cache=cache)
+    here = not images or HOST in flags.kernels
+    verifier = Verifier(clang=flags.clang, cap_bpf=flags.cap_bpf, cache=cache, images=images, here=here)
     atexit.register(verifier.close)
     return verifier
 

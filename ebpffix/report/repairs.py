@@ -11,7 +11,8 @@ from ebpffix import __version__
 from ebpffix.repair.locate import name_in_log
 from ebpffix.repair.model import Effect
 from ebpffix.repair.search import Made
-from ebpffix.report.model import VERSION, display
+from ebpffix.report.model import VERSION
+from ebpffix.report.places import display
 from ebpffix.report.text import name
 from ebpffix.rewriting.patch import hunks
 from ebpffix.run.proposals import Proposal

@@ -25,7 +25,7 @@ from ebpffix.sources.program import Program
 
 if TYPE_CHECKING:
     from ebpffix.verify.proof import Proof
-    from ebpffix.verify.session import Loadable, Verifier
+    from ebpffix.verify.session import Loadable, Loads, Verifier
 
 Progress = Callable[[int, int], object]
 
@@ -44,6 +44,7 @@ class Report:
     proofs: dict[Identity, Proof] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)  # why there are no proofs
     programs: list[Loadable] = field(default_factory=list)  # with --verify: what the fixes go into
+    loads: list[Loads] = field(default_factory=list)  # where kernels were asked for: all programs, as they are
 
     @property
     def findings(self) -> list[Found]:
@@ -56,6 +57,8 @@ def run(discovery: Discovery, settings: Settings, progress: Progress = lambda do
     """Analyse all, and make the fixes that the settings take, in memory. `progress` is told how many
     programs of how many are done, anew in each pass."""
     jobs = Jobs(discovery, settings)
+    if settings.verifier:
+        settings.verifier.start()  # kernels boot while programs are analysed
     with Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from) as worker:
         analyser = _Analyser(jobs, worker, progress)
         taken = (Safety.SAFE, Safety.SUGGESTED) if settings.unsafe else (Safety.SAFE,)
@@ -74,9 +77,12 @@ def run(discovery: Discovery, settings: Settings, progress: Progress = lambda do
         list(discovery.errors),
     )
     if settings.verifier:
+        if settings.verifier.tells_kernels:
+            report.loads = settings.verifier.loads(jobs.loadable({program.file for program in jobs.programs.values()}))
         report.programs = jobs.loadable({e.path for found in report.applied for e in found.fix.edits})
         if not settings.stepwise:
             _prove(report, settings.verifier)
+        report.problems = settings.verifier.problems
     return report
 
 
@@ -100,7 +106,6 @@ def _prove(report: Report, verifier: Verifier) -> None:
     files = apply_all(report.before, kept)
     report.applied = kept
     report.changed = {path: data for path, data in files.items() if data != report.before[path]}
-    report.problems = verifier.problems
 
 
 class _Analyser:

@@ -71,6 +71,7 @@ def repair_all(
     is taken: the others are found again by the next run."""
     limits = limits or Limits()
     jobs = Jobs(discovery, settings)
+    verifier.start(wait=True)
     work = []
     for loadable in jobs.loadable({program.file for program in jobs.programs.values()}):
         target = verifier.inner(loadable)

@@ -6,10 +6,11 @@ rest: programs that were refused before their first instruction, and kernels tha
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ebpffix.kernel.btf import Btf, BtfError
-from ebpffix.kernel.elf import LINES, Elf, NotElf, extended
+from ebpffix.kernel.elf import LINES, Elf, NotElf, Symbol, extended
 from ebpffix.verify.logs import SourceLine
 
 _INSTRUCTION = 8  # bytes
@@ -42,17 +43,43 @@ def _line_of(elf: Elf, program: str, instruction: int) -> SourceLine | None:
     function = next((f for f in elf.functions if f.name == program), None)
     if function is None or not 0 <= instruction * _INSTRUCTION < function.size:
         return None
-    wanted = function.value + instruction * _INSTRUCTION
+    return next((line for first, line in reversed(_lines(elf, function)) if first <= instruction), None)
+
+
+def _lines(elf: Elf, function: Symbol) -> list[tuple[int, SourceLine]]:
+    """The lines of a function in order, each with its first instruction."""
     body = elf.body(elf.section(".BTF"))
     if not body:
-        return None
+        return []
     btf, section = Btf(Path(".BTF"), body), elf.place(function.section)
-    lines = sorted(row for name, row in extended(elf, LINES) if btf.string(name) == section)
-    before = [line for line in lines if function.value <= line[0] <= wanted]
-    if not before:
-        return None
-    _, file, text, number = before[-1]
-    return SourceLine(btf.text(file), number >> 10, btf.text(text).strip())
+    rows = sorted(row for name, row in extended(elf, LINES) if btf.string(name) == section)
+    return [
+        ((at - function.value) // _INSTRUCTION, SourceLine(btf.text(file), number >> 10, btf.text(text).strip()))
+        for at, file, text, number in rows
+        if function.value <= at < function.value + function.size
+    ]
+
+
+_TEXT = re.compile(r"^; ?(.*)\n(?=(\d+): \()", re.MULTILINE)
+
+
+def numbered(log: str, data: bytes, program: str) -> str:
+    """A log of a kernel before 6.8, which quotes lines without their numbers, with file and number behind each as later
+    kernels have it, out of the object that was loaded. Other logs come back as they are."""
+    try:
+        elf = _read(data)
+        function = next((f for f in elf.functions if f.name == program), None)
+        lines = dict(_lines(elf, function)) if function else {}
+    except (NotElf, BtfError):
+        return log
+
+    def placed(match: re.Match[str]) -> str:
+        line = lines.get(int(match[2]))
+        if line is None or line.text != match[1].strip():
+            return match[0]
+        return f"; {match[1]} @ {line.file.rpartition('/')[2]}:{line.line}\n"
+
+    return _TEXT.sub(placed, log)
 
 
 def _read(data: bytes) -> Elf:

@@ -16,13 +16,14 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, strerror, unpack
 from ebpffix.verify.compile import Object
+from ebpffix.verify.lineinfo import numbered
 from ebpffix.verify.map_faults import Map, fault
 from ebpffix.verify.objects import programs
 from ebpffix.verify.process import private_folder, run
@@ -38,7 +39,8 @@ class ProgramResult:
 
     `insns` counts the instructions that were handed to the kernel, subprograms included; None when it never came so
     far. `log` is the verifier's, or libbpf's words for a map that cannot be made; empty for an accepted program.
-    `reason` says why a program is untried, or what is wrong with that map.
+    `reason` says why a program is untried, what is wrong with that map, or what another kernel lacks that refuses it.
+    `kernel` is the release of another kernel than the one that runs, which is "".
     """
 
     name: str
@@ -47,6 +49,16 @@ class ProgramResult:
     insns: int | None = None
     log: str = ""
     reason: str = ""
+    kernel: str = ""
+
+
+class Place(Protocol):
+    """Another kernel to load in. `ask` gives the answers of its loader to a request with an object, as `libbpf_child`
+    has them, each for a program of the request; `seconds` are for all of them."""
+
+    @property
+    def kernel(self) -> str: ...
+    def ask(self, request: Mapping[str, Any], data: bytes, seconds: float) -> Iterable[Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,13 @@ class TestRun:
 
 
 def load(
-    made: Object, *, cap_bpf: bool = False, timeout: float = 20, log_size: int = 0, log_level: int = 0
+    made: Object,
+    *,
+    cap_bpf: bool = False,
+    timeout: float = 20,
+    log_size: int = 0,
+    log_level: int = 0,
+    place: Place | None = None,
 ) -> list[ProgramResult]:
     """Load each program of an object by itself; in the order of the file. `timeout` is in seconds, per program,
     `log_size` the bytes that are kept of a verifier's log (0: as many as the kernel gives), `log_level` the kernel's
@@ -70,6 +88,8 @@ def load(
 
     `cap_bpf` loads with CAP_BPF and CAP_NET_ADMIN alone: without CAP_PERFMON the verifier refuses reads of stack that
     was never written. Tracing programs need CAP_PERFMON and are untried then.
+    `place` is another kernel than the one that runs. Whoever asks for it wants to know of what it lacks: a program that
+    needs it is rejected there.
     Raises CannotVerify without libbpf or privilege.
     """
     found = programs(made.data)
@@ -81,15 +101,26 @@ def load(
         "log_size": log_size,
         "log_level": log_level,
     }
-    answers = _ask(request, made.data, timeout * len(found)) if found else {}
+    seconds = timeout * len(found)
+    if not found:
+        answers: Mapping[str, Mapping[str, Any]] = {}
+    elif place:
+        answers = {answer["name"]: answer for answer in place.ask(request, made.data, seconds)}
+    else:
+        answers = _ask(request, made.data, seconds)
+    ended = "the other kernel ended, or took too long" if place else "the process that loads it ended early"
     results = []
     for name, section in found:
-        answer = answers.get(name, {"failed": "the process that loads it ended early", "said": ""})
+        answer = answers.get(name, {"failed": ended, "said": ""})
         verdict, reason = judge(answer, section, cap_bpf)
-        log = without_addresses(answer.get("log", ""))
-        if verdict == "rejected" and reason:
-            log = f"libbpf: {_MAP.search(answer['said'])[0]}\n{reason}\n"  # type: ignore[index]  # judge found it
-        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason))
+        log = numbered(without_addresses(answer.get("log", "")), made.data, name)
+        wrong_map = verdict == "rejected" and _MAP.search(answer["said"]) if reason else None
+        if verdict == "untried" and place and answer.get("errno", 0) not in _OURS:
+            verdict = "rejected"
+        if wrong_map:
+            log = f"libbpf: {wrong_map[0]}\n{reason}\n"
+        kernel = place.kernel if place else ""
+        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason, kernel))
     return results
 
 
@@ -166,6 +197,8 @@ def _ask(request: Mapping[str, Any], data: bytes, seconds: float) -> dict[str, d
     return answers
 
 
+# Errors that say nothing of a kernel, but of the privilege and the memory that there was.
+_OURS = (0, errno.EPERM, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 # What a log says when the machine lacks something, rather than the program.
 _LACKS = re.compile(
     r"invalid CO-RE relocation|failed to resolve CO-RE|invalid func \S+#\d+|must provide btf_id|attach_btf|"

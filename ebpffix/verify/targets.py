@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ebpffix.sources.program import Program
@@ -11,7 +13,7 @@ from ebpffix.sources.reach import Reach
 from ebpffix.sources.reader import read_file
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
-from ebpffix.verify.load import ProgramResult, load
+from ebpffix.verify.load import Place, ProgramResult, kernel_release, load
 from ebpffix.verify.objects import NotAnObject, parts
 from ebpffix.verify.proof import Compiled, Target
 
@@ -20,29 +22,40 @@ LEAST = " with CAP_BPF alone"  # what such a load adds to the program's name
 
 @dataclass(frozen=True)
 class LibbpfTarget:
-    """A libbpf program: `path` is real and absolute, `args` its include folders and macros."""
+    """A libbpf program: `path` is real and absolute, `args` its include folders and macros, `places` the kernels that
+    it is loaded in, where None is the one that runs."""
 
     path: Path
     clang: Clang
     args: Sequence[str] = ()
     cap_bpf: bool = False
     reach: Reach | None = None
+    places: Sequence[Place | None] = (None,)
 
     @property
     def compiler(self) -> str:
         return str(self.clang)
+
+    @property
+    def kernel(self) -> str:
+        return ", ".join(place.kernel if place else kernel_release() for place in self.places)
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         made = compile_libbpf(self.path, clang=self.clang, args=self.args, overlay=overlay, reach=self.reach)
         if isinstance(made, CompileError):
             return made
         try:
-            return Compiled(parts(made.data), made.inputs, lambda: self._load(made))
+            return Compiled(parts(made.data), made.inputs, lambda: self._load(made), made.data)
         except NotAnObject as error:
             return CompileError((f"{self.path}: error: {error}",))
 
     def _load(self, made: Object) -> list[ProgramResult]:
-        return load(made) + (_least(load(made, cap_bpf=True)) if self.cap_bpf else [])
+        with ThreadPoolExecutor(len(self.places)) as pool:
+            return [result for each in pool.map(partial(self._load_in, made), self.places) for result in each]
+
+    def _load_in(self, made: Object, place: Place | None) -> list[ProgramResult]:
+        least = _least(load(made, cap_bpf=True, place=place)) if self.cap_bpf else []
+        return load(made, place=place) + least
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,10 @@ class BccTarget:
     @property
     def compiler(self) -> str:
         return f"BCC {self.bcc.version}"
+
+    @property
+    def kernel(self) -> str:
+        return kernel_release()
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         text = overlay.get(self.path)
@@ -88,6 +105,10 @@ class PartTarget:
     @property
     def compiler(self) -> str:
         return self.inner.compiler
+
+    @property
+    def kernel(self) -> str:
+        return self.inner.kernel
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         file = self.program.file
