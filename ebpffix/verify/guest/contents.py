@@ -21,13 +21,14 @@ from ebpffix.verify.process import private_folder, run
 
 _SECONDS = 30
 LINE = "rdinit=/ld.so PYTHONHOME=/ PYTHONPATH=/modules PYTHONHASHSEED=0 -- --library-path /lib /python -S /init"
-_INIT = b"from ebpffix.verify.guest.init import main; main()\n"
+INIT = b"from ebpffix.verify.guest.init import main; main()\n"
 _FOLDERS = ("dev", "proc", "sys")
 _UNCHECKED = struct.pack("<III", 1, 0, 0)  # flags of compiled code that is not compared with its source
 
 
-def initramfs() -> bytes:
-    """An archive for the kernel to unpack, which `LINE` starts. CannotVerify where its parts are not found."""
+def initramfs(init: bytes = INIT) -> bytes:
+    """An archive for the kernel to unpack, which `LINE` starts; `init` is the Python that then runs. CannotVerify where
+    its parts are not found."""
     with private_folder() as folder:
         done = run([sys.executable, "-S", *start("guest.parts")], folder=folder, timeout=_SECONDS)
     if done.code != 0 or not done.output:
@@ -36,11 +37,10 @@ def initramfs() -> bytes:
             f"the loader cannot be packed for another kernel ({said[-1]})", "install libbpf 1.0 or later"
         )
     parts = json.loads(done.output)
-    return b"".join(cpio(dict(_files(parts["modules"], parts["libraries"]))))
+    return b"".join(cpio({**dict(_files(parts["modules"], parts["libraries"])), "init": init}))
 
 
 def _files(modules: Mapping[str, str], libraries: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    yield "init", _INIT
     yield "python", Path(os.path.realpath(sys.executable)).read_bytes()
     for name, origin in modules.items():
         place = f"modules/{name.replace('.', '/')}"

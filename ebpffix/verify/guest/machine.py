@@ -49,11 +49,11 @@ class Emulator:
     archive: Path
 
 
-def emulator(image: Image, folder: Path, cache: Path | None) -> Emulator:
-    """What guests run on; `folder` is for the archive. CannotVerify without qemu."""
+def emulator(image: Image, folder: Path, cache: Path | None, init: bytes = contents.INIT) -> Emulator:
+    """What guests run on, and do; `folder` is for the archive. CannotVerify without qemu."""
     qemu = find_qemu()
     archive = folder / "initramfs"
-    archive.write_bytes(contents.initramfs())
+    archive.write_bytes(contents.initramfs(init))
     return Emulator(qemu, kvm_works(qemu, image, cache), archive)
 
 
