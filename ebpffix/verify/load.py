@@ -17,6 +17,7 @@ import platform
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -124,6 +125,13 @@ def load(
     return results
 
 
+def load_in(made: Object, places: Sequence[Place | None], **options: Any) -> list[ProgramResult]:
+    """The same in several kernels at once, where None is the one that runs; one after the other in the list."""
+    with ThreadPoolExecutor(len(places)) as pool:
+        each = pool.map(lambda place: load(made, place=place, **options), places)
+        return [result for results in each for result in results]
+
+
 def test_run(
     made: Object,
     program: str,
@@ -153,15 +161,21 @@ def test_runs(
     runs: Sequence[tuple[bytes, Mapping[str, Mapping[bytes, bytes]]]],
     *,
     timeout: float = 20,
+    place: Place | None = None,
 ) -> list[TestRun | None]:
     """Several test runs of one program, each (packet, entries that its maps hold before) with maps of its own; None for
-    what could not be run."""
+    what could not be run. `place` is another kernel than the one that runs."""
     given = [
         {"packet": pack(packet), "maps": {n: [(pack(k), pack(v)) for k, v in m.items()] for n, m in maps.items()}}
         for packet, maps in runs
     ]
     request = {"programs": [program], "timeout": timeout, "run": True, "repeat": 1, "runs": given}
-    answers = _ask(request, made.data, timeout).get(program, {}).get("runs", [])
+    found: Mapping[str, Mapping[str, Any]]
+    if place:
+        found = {answer["name"]: answer for answer in place.ask({**request, "log_size": 0}, made.data, timeout)}
+    else:
+        found = _ask(request, made.data, timeout)
+    answers = found.get(program, {}).get("runs", [])
     return [_run_of(answer) if answer else None for answer in answers] or [None] * len(runs)
 
 

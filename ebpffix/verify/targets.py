@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from ebpffix.sources.program import Program
@@ -13,7 +11,7 @@ from ebpffix.sources.reach import Reach
 from ebpffix.sources.reader import read_file
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
-from ebpffix.verify.load import Place, ProgramResult, kernel_release, load
+from ebpffix.verify.load import Place, ProgramResult, kernel_release, load_in
 from ebpffix.verify.objects import NotAnObject, parts
 from ebpffix.verify.proof import Compiled, Target
 
@@ -50,12 +48,8 @@ class LibbpfTarget:
             return CompileError((f"{self.path}: error: {error}",))
 
     def _load(self, made: Object) -> list[ProgramResult]:
-        with ThreadPoolExecutor(len(self.places)) as pool:
-            return [result for each in pool.map(partial(self._load_in, made), self.places) for result in each]
-
-    def _load_in(self, made: Object, place: Place | None) -> list[ProgramResult]:
-        least = _least(load(made, cap_bpf=True, place=place)) if self.cap_bpf else []
-        return load(made, place=place) + least
+        least = _least(load_in(made, self.places, cap_bpf=True)) if self.cap_bpf else []
+        return load_in(made, self.places) + least
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,7 +227,7 @@ def believed(said: bytes, programs: Sequence[str], most: int) -> Sequence[Mappin
     try:
         answers = json.loads(said)
         return [_believed(name, answer, most) for name, answer in zip(programs, answers, strict=True)]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
 
 
@@ -239,9 +240,31 @@ def _believed(name: str, answer: Mapping[str, Any], most: int) -> Mapping[str, A
             value = answer[key]
             if type(value) is not kind:
                 raise ValueError(key)
-            found[key] = value[-most:] if isinstance(value, str) else value
+            found[key] = _text(value, most) if isinstance(value, str) else value
+    if "runs" in answer:
+        return {"name": name, "runs": [_run(run) for run in answer["runs"]]}
     if "failed" not in found and not {"errno", "log", "insns"} <= found.keys():
         raise ValueError(name)
     maps = answer.get("maps", {})
-    found["maps"] = {str(n): tuple(map(int, facts)) for n, facts in maps.items() if len(facts) == 5}
+    found["maps"] = {_text(n, most): tuple(map(int, facts)) for n, facts in maps.items() if len(facts) == 5}
     return found
+
+
+def _run(run: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A test run, whose bytes are in base64."""
+    if run is None:
+        return None
+    maps = {
+        _text(name, LOG): [(_base64(key), _base64(value)) for key, value in held] for name, held in run["maps"].items()
+    }
+    return {"retval": int(run["retval"]), "data_out": _base64(run["data_out"]), "maps": maps}
+
+
+def _text(text: str, most: int) -> str:
+    """The end of a text, without halves of characters, which no encoding has."""
+    return text[-most:].encode("utf-8", "replace").decode()
+
+
+def _base64(text: str) -> str:
+    b64decode(text, validate=True)
+    return text
