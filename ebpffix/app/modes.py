@@ -253,7 +253,7 @@ def _by_kernel(report: Report) -> bytes:
 
 
 def _refused(report: Report) -> bool:
-    return any(result.verdict == "rejected" for loads in report.loads for result in loads.results)
+    return any(loads.error or any(r.verdict == "rejected" for r in loads.results) for loads in report.loads)
 
 
 def _drawn(lines: Iterable[Line], output: Output) -> bytes:

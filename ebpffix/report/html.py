@@ -265,29 +265,33 @@ def _not_understood(report: dict[str, Any]) -> Iterator[str]:
 def _kernels(programs: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Which kernel takes which program, as it is, and what the first says that refuses one."""
     kernels = list(dict.fromkeys(load["kernel"] for program in programs for load in program["verdicts"]))
-    if not kernels:
+    if not programs:
         return
     heads = "".join(f"<th>{_text(kernel)}</th>" for kernel in kernels)
     yield '<div class="told matrix"><p>Programs as they are, by kernel</p>'
     yield f'<table class="programs"><tr><th></th>{heads}</tr>'
-    for program in programs:
+    for program in (program for program in programs if program["verdicts"]):
         loads = {load["kernel"]: load for load in program["verdicts"]}
         cells = "".join(_load(loads.get(kernel)) for kernel in kernels)
         yield f"<tr><td>{_text(program['path'])} <code>{_text(program['program'])}</code></td>{cells}</tr>"
     yield "</table>"
     for program in programs:
+        for load in program["verdicts"]:
+            if load["verdict"] == "untried":
+                said = f"{program['path']}: {program['program']}: untried on {load['kernel']}: {load['reason']}"
+                yield f'<p class="dim">{_text(said)}</p>'
         if refused := program["refused"]:
             place = f"{refused['path']}:{refused['line']}" if refused["line"] else program["path"]
-            said = f"{place}: {program['program']}: Linux {refused['kernel']} refuses: {refused['message']}"
+            who = (
+                f"{program['program']}: Linux {refused['kernel']} refuses" if refused["kernel"] else "does not compile"
+            )
+            said = f"{place}: {who}: {refused['message']}"
             yield f"<details><summary>{_text(said)}</summary><p>{_message(refused['explanation'])}</p></details>"
     yield "</div>"
 
 
 def _load(load: dict[str, Any] | None) -> str:
-    if load is None:
-        return "<td></td>"
-    why = f' title="{escape(_seen(load["reason"]))}"' if load["reason"] else ""
-    return f'<td class="{load["verdict"]}"{why}>{load["verdict"]}</td>'
+    return f'<td class="{load["verdict"]}">{load["verdict"]}</td>' if load else "<td></td>"
 
 
 def _files(report: dict[str, Any]) -> Iterator[str]:

@@ -22,13 +22,17 @@ from ebpffix.verify.session import Loads
 
 def rows(report: Report) -> list[dict[str, Any]]:
     """One for each program: `verdicts` in the order of the kernels, the oldest first, and `refused`, what the first
-    of them says that refuses it."""
-    return [_row(report, loads, results) for loads, results in _programs(report)]
+    of them says that refuses it. A file that does not compile has one row, in which the compiler refuses."""
+    return [_row(report, loads, results) for loads, results in _programs(report)] + [
+        {"path": display(loads.path), "program": "", "section": "", "verdicts": [], "refused": _said(loads.error)}
+        for loads in report.loads
+        if loads.error
+    ]
 
 
 def _row(report: Report, loads: Loads, results: Sequence[ProgramResult]) -> dict[str, Any]:
     return {
-        "path": display(loads.program.file),
+        "path": display(loads.path),
         "program": results[0].name,
         "section": results[0].section,
         "verdicts": [
@@ -44,18 +48,19 @@ def _refused(report: Report, loads: Loads, results: Sequence[ProgramResult]) -> 
         return None
     found = _rejection(first, loads, report)
     places = locate(found, _sources(report)) if found else []
-    return {
-        "kernel": _kernel(first),
-        "path": display(Path(places[0].file)) if places else "",
-        "line": places[0].line if places else 0,
-        "message": found.message if found else first.reason,
-        "class": found.class_ if found else "",
-        "explanation": found.explanation if found else "",
-    }
+    told = _said(found.message if found else first.reason, _kernel(first))
+    if found:
+        told |= {"class": found.class_, "explanation": found.explanation}
+    return told | ({"path": display(Path(places[0].file)), "line": places[0].line} if places else {})
+
+
+def _said(message: str, kernel: str = "") -> dict[str, Any]:
+    return {"kernel": kernel, "path": "", "line": 0, "message": message, "class": "", "explanation": ""}
 
 
 def lines(report: Report) -> Iterator[str]:
     """A table, then each program's first refusal in words."""
+    yield from (f"does not compile: {visible(loads.error)}" for loads in report.loads if loads.error)
     found = list(_programs(report))
     if not found:
         return
@@ -63,7 +68,7 @@ def lines(report: Report) -> Iterator[str]:
     table = [["programs as they are, by kernel", *map(visible, kernels)]]
     for loads, results in found:
         verdicts = {_kernel(r): r.verdict for r in results}
-        title = f"{name(loads.program.file)}: {visible(results[0].name)}"
+        title = f"{name(loads.path)}: {visible(results[0].name)}"
         table.append([title, *(verdicts.get(kernel, "") for kernel in kernels)])
     widths = [max(len(row[n]) for row in table) for n in range(len(table[0]))]
     for row in table:
@@ -75,7 +80,7 @@ def lines(report: Report) -> Iterator[str]:
 def _words(report: Report, loads: Loads, results: Sequence[ProgramResult]) -> Iterator[str]:
     told = False
     for result in results:
-        place = f"{name(loads.program.file)}: {visible(result.name)}"
+        place = f"{name(loads.path)}: {visible(result.name)}"
         if result.verdict == "untried":
             yield f"{place}: cannot be tried in Linux {visible(_kernel(result))}: {visible(result.reason)}"
         elif result.verdict == "rejected" and not told:

@@ -40,10 +40,10 @@ class Loadable:
 
 @dataclass(frozen=True)
 class Loads:
-    """A program file as it is, in each kernel of the run; `error` is the first line of a compiler that refused it.
-    `object` is what was loaded."""
+    """The program file `path` as it is, in each kernel of the run; `error` is the first line of a compiler that refused
+    it. `object` is what was loaded."""
 
-    program: Program
+    path: Path
     results: tuple[ProgramResult, ...] = ()
     object: bytes = b""
     error: str = ""
@@ -131,12 +131,12 @@ class Verifier:
     def _loads(self, loadable: Loadable, target: Target) -> Loads:
         made = target.compile({})
         if isinstance(made, CompileError):
-            return Loads(loadable.program, error=made.lines[0])
+            return Loads(loadable.program.file, error=made.lines[0])
         try:
-            return Loads(loadable.program, tuple(made.load()), made.object)
+            return Loads(loadable.program.file, tuple(made.load()), made.object)
         except CannotVerify as error:
             self._tell(error)
-            return Loads(loadable.program)
+            return Loads(loadable.program.file)
 
     def prove(
         self,

@@ -18,7 +18,7 @@ import pytest
 from markdown_it import MarkdownIt
 from reports import hostile, hostile_report
 
-from ebpffix.report import FORMATS, render
+from ebpffix.report import FORMATS, kernels, render
 from ebpffix.report import text as plain_text
 from ebpffix.shown import inline, visible, visible_code
 
@@ -97,7 +97,7 @@ def test_lines_for_people_of_a_report_in_which_all_is_hostile() -> None:
     found = [*report.applied, *report.remaining]
     for one in found:
         one.fix.origin.append(NASTY)
-    said = [*map(str, plain_text.lines(report, found, verbose=True)), *plain_text.notes(report)]
+    said = [*map(str, plain_text.lines(report, found, verbose=True)), *plain_text.notes(report), *kernels.lines(report)]
     assert len(said) > 2 * len(found)
     for line in said:
         assert_tame(line)

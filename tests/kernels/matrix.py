@@ -92,7 +92,7 @@ def main() -> None:
         lines: list[str] = []
         fixtures = list(of_fixtures(libbpf("*"), kernels, clang, args, work, lines.append))
     page = replaced(replaced(PAGE.read_text(encoding="utf-8"), table), fixtures)
-    PAGE.write_text(re.sub(r"(?<=\(releases ).*?(?=;)", kernels.releases, page), encoding="utf-8")
+    PAGE.write_text(re.sub(r"(?<=fixtures \(releases ).*?(?=;)", kernels.releases, page), encoding="utf-8")
     print("\n".join(lines))
 
 
