@@ -116,7 +116,7 @@ def load(
         verdict, reason = judge(answer, section, cap_bpf)
         log = numbered(without_addresses(answer.get("log", "")), made.data, name)
         wrong_map = verdict == "rejected" and _MAP.search(answer["said"]) if reason else None
-        if verdict == "untried" and place and answer.get("errno", 0) not in _OURS:
+        if verdict == "untried" and place and _tells_of_the_kernel(answer):
             verdict = "rejected"
         if wrong_map:
             log = f"libbpf: {wrong_map[0]}\n{reason}\n"
@@ -211,8 +211,6 @@ def _ask(request: Mapping[str, Any], data: bytes, seconds: float) -> dict[str, d
     return answers
 
 
-# Errors that say nothing of a kernel, but of the privilege and the memory that there was.
-_OURS = (0, errno.EPERM, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 # What a log says when the machine lacks something, rather than the program.
 _LACKS = re.compile(
     r"invalid CO-RE relocation|failed to resolve CO-RE|invalid func \S+#\d+|must provide btf_id|attach_btf|"
@@ -248,6 +246,18 @@ def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdi
     if wrong := _wrong_map(answer, said):
         return "rejected", wrong
     return "untried", _machine(answer["errno"], said, section, cap_bpf)
+
+
+# Errors that say nothing of a kernel, but of the privilege and the memory that there was.
+_OURS = (0, errno.EPERM, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
+
+
+def _tells_of_the_kernel(answer: Mapping[str, Any]) -> bool:
+    """Whether it is the kernel that lacks what an untried program needs: not libbpf, the privilege or the memory."""
+    said = answer.get("said", "")
+    if "failed to find kernel BTF type ID of" in said:  # whatever the error: modules may be hidden from who looks
+        return True
+    return answer.get("errno", 0) not in _OURS and "missing BPF prog type" not in said
 
 
 # Where the kernel keeps things, as a load of 64 bits shows it: of a map, mostly.
