@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -219,7 +221,7 @@ def test_nothing_that_is_said_raises(answers: list[Any], named: bool) -> None:
 # -- a guest that is no kernel: what plays it is told what to do by its name
 
 _PLAYER = """
-import json, mmap, os, socket, sys, time
+import ctypes, json, mmap, os, socket, sys, time
 port, memory, how = socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3]
 if how == "never":
     time.sleep(60)
@@ -236,7 +238,18 @@ while line := port.recv(64):
         time.sleep(60)
     if how == "ends":
         sys.exit()
-    said = json.dumps([{"name": n, "errno": 0, "log": str(os.getpid()), "insns": 2} for n in request["programs"]])
+    log = str(os.getpid())
+    if how == "looks":
+        sets = (ctypes.c_uint32 * 6)()
+        ctypes.CDLL(None).capget((ctypes.c_uint32 * 2)(0x20080522, 0), sets)
+        log = "capabilities" if any(sets) else "none"
+        for path in ("/etc/passwd", "/proc/self/environ"):
+            try:
+                open(path).read()
+                log += " " + path
+            except PermissionError:
+                pass
+    said = json.dumps([{"name": n, "errno": 0, "log": log, "insns": 2} for n in request["programs"]])
     shared[: len(said)] = said.encode()
     length = {"long": b"99999999999", "words": b"many", "short": b"5"}.get(how, str(len(said)).encode())
     port.sendall(length + b"\\n")
@@ -274,6 +287,23 @@ def test_one_machine_answers_one_request_after_the_other(played: Callable[[str],
     assert first == again
     assert second["name"] == "b"
     assert second["log"] == first[0]["log"]  # the same process
+
+
+def test_a_machine_has_no_capabilities_and_sees_no_file_of_ours(played: Callable[[str], Guest]) -> None:
+    (answer,) = played("looks").ask(request("a"), b"object", 5)
+    capabilities, *files = answer["log"].split()
+    assert capabilities == "none"
+    if ctypes.CDLL(None).syscall(444, None, 0, 1) > 0:  # landlock
+        assert not files
+
+
+def test_a_machine_has_no_network_no_disk_and_limits(tmp_path: Path) -> None:
+    guest = Guest(Image(tmp_path / "vmlinuz", "6.1.0"), Emulator("qemu", False, tmp_path / "archive"), tmp_path)
+    said = " ".join(guest._command(9, tmp_path / "memory"))
+    assert "-nic none" in said
+    assert "-nodefaults" in said
+    assert "-m 1024 -no-reboot" in said
+    assert not re.search(r"-(drive|hda|virtfs|fsdev|netdev|net) ", said)
 
 
 @pytest.mark.parametrize("how", ["hangs", "ends", "long", "words", "short"])

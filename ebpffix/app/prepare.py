@@ -50,20 +50,21 @@ class Work:
 def prepare(flags: Flags, known: Mapping[str, Registered], tell: Tell) -> Work:
     """The work that was asked for. ConfigError, GitError, OSError and ValueError are one line each for the user."""
     cache = None if flags.no_cache else cache_folder(tell)
-    images = kernel_images(flags, cache)
+    images = kernel_images(flags, tell)
     config = _config(flags, known, tell, images)
     discovery, contents = _discover(flags, config)
     return Work(config, discovery, _settings(flags, config, known, contents, tell, cache, images))
 
 
-def kernel_images(flags: Flags, cache: Path | None) -> Sequence[Image]:
-    """The other kernels that were asked for, the oldest first. ValueError where there is no such image, or no qemu."""
+def kernel_images(flags: Flags, tell: Tell) -> Sequence[Image]:
+    """The other kernels that were asked for, the oldest first; those that were fetched too, whatever --no-cache says of
+    results. ValueError where there is no such image, or no qemu."""
     if not (flags.kernels or flags.kernel):
         return ()
     from ebpffix.verify import CannotVerify
     from ebpffix.verify.guest import images, machine
 
-    found = images.find(flags.kernels, [_existing(name, "--kernel") for name in flags.kernel], cache)
+    found = images.find(flags.kernels, [_existing(name, "--kernel") for name in flags.kernel], cache_folder(tell))
     try:
         if found:
             machine.find_qemu()

@@ -102,9 +102,12 @@ def _load_one(loadable: Loadable, verifier: Verifier, found: Discovery) -> Itera
         yield str(error)
         return
     sources = [Source.read(program.file), *(Source.read(header.path) for header in found.headers)]
+    told = set[str]()  # of several kernels the first that refuses is quoted
     for result in results:
         by, where = (f" by Linux {result.kernel}", f"in Linux {result.kernel}") if result.kernel else ("", "here")
-        if result.verdict == "rejected" and result.reason:
+        if result.verdict == "rejected" and result.name in told:
+            yield f"{text.name(program.path)}: {result.name}: refused{by} too"
+        elif result.verdict == "rejected" and result.reason:
             yield f"{text.name(program.path)}: {result.name}: refused{by}: {result.reason}"
         elif result.verdict == "rejected":
             for refused in read(io.BytesIO(result.log.encode())):
@@ -112,3 +115,5 @@ def _load_one(loadable: Loadable, verifier: Verifier, found: Discovery) -> Itera
                 yield from rejection.lines(replace(refused, program=name), sources)
         elif result.verdict == "untried":
             yield f"{text.name(program.file)}: {result.name}: cannot be tried {where}: {result.reason}"
+        if result.verdict == "rejected":
+            told.add(result.name)

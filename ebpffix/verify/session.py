@@ -90,8 +90,7 @@ class Verifier:
         return bool(self._images)
 
     def start(self, *, wait: bool = False) -> None:
-        """Boot the other kernels, which takes seconds: in the main thread, as they end with the thread that started
-        them. With `wait`, until they are there: for who forks."""
+        """Boot the other kernels, which takes seconds; with `wait`, until they are there, for who forks."""
         if self._guests is None:
             self._guests = self._boot()
         for guest in self._guests if wait else ():
@@ -114,7 +113,7 @@ class Verifier:
         guests = [Guest(image, shared, folder) for image in self._images]
         for guest in guests:
             self._open.callback(guest.close)
-            guest.boot()
+            guest.boot()  # all at once; who asks the first waits
         return guests
 
     def loads(self, programs: Sequence[Loadable]) -> list[Loads]:

@@ -16,12 +16,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import IO, Any
 
 from ebpffix.sources.reach import SYSTEM
 from ebpffix.verify import CannotVerify
@@ -94,15 +96,7 @@ class Guest:
         self._port, theirs = socket.socketpair()
         with theirs, open(self._folder / "errors", "wb") as errors:
             argv = [sys.executable, "-S", *start("confine"), self._rights(), *self._command(theirs.fileno(), memory)]
-            self._child = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            self._child = _started(argv, theirs.fileno(), errors)
         started(self._child)
         limit(self._child.pid, None)
         self._ready = False
@@ -192,8 +186,8 @@ class Guest:
 
     def _rights(self) -> str:
         request = self._folder / "confine.json"
-        devices = [os.devnull, "/dev/urandom", *(["/dev/kvm"] if self._emulator.kvm else [])]
-        tree = [str(self._image.path), str(self._emulator.archive), "/proc", "/sys", "/etc/qemu", "/usr/share"]
+        devices = [os.devnull, *(["/dev/kvm"] if self._emulator.kvm else [])]
+        tree = [str(self._image.path), str(self._emulator.archive), "/usr/share"]  # where qemu's firmware is
         system = [*SYSTEM, os.path.dirname(os.path.dirname(os.path.realpath(self._emulator.qemu)))]
         rights = {"tree": tree, "system": system, "own": [str(self._folder), *devices], "keep": []}
         request.write_text(json.dumps(rights))
@@ -211,6 +205,34 @@ class Guest:
         argv += ["-device", "ivshmem-plain,memdev=shared"]
         argv += ["-serial", f"file:{_escaped(self._folder / 'console')}"]
         return [*argv, "-chardev", f"socket,id=port,fd={port}", "-serial", "chardev:port"]
+
+
+def _started(argv: Sequence[str], port: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A process, which ends with the thread that started it: one that waits for it."""
+    found: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+
+    def stay() -> None:
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+                pass_fds=[port],
+                start_new_session=True,
+            )
+        except OSError as error:
+            found.put(error)
+            return
+        found.put(child)
+        child.wait()
+
+    threading.Thread(target=stay, daemon=True).start()
+    child = found.get()
+    if isinstance(child, OSError):
+        raise CannotVerify(f"{argv[0]} cannot be started ({child.strerror})", "install ebpffix where it may run")
+    return child
 
 
 class _Ended(Exception):
