@@ -183,16 +183,18 @@ def fixed(text: bytes, *names: str, dialect: str = LIBBPF, safeties: frozenset[S
 
 @dataclass(frozen=True)
 class Frame:
-    """A program around what a test varies: `text` has `$body` in its place, and may have more of such names."""
+    """A program around what a test varies: `text` has `$body` in its place, and may have more of such names, which
+    are empty unless `parts` or the test says otherwise."""
 
     transform: str
     text: str
     dialect: str = LIBBPF
     safeties: frozenset[Safety] = UNSAFE
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def program(self, body: str = "", **parts: str) -> bytes:
         names = dict.fromkeys(_NAMES.findall(self.text), "")
-        return string.Template(self.text).substitute({**names, "body": body, **parts}).encode()
+        return string.Template(self.text).substitute({**names, **self.parts, "body": body, **parts}).encode()
 
     def found(self, body: str = "", *, kernel: tuple[int, int] = (5, 10), **parts: str) -> list[Fix]:
         return findings(self.program(body, **parts), self.transform, dialect=self.dialect, kernel=kernel)

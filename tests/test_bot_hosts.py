@@ -114,6 +114,18 @@ def test_fixed_ones_go_and_answered_ones_stay(github: FakeGitHub, run: Any) -> N
     assert [comment["id"] for comment in github.comments] == [answered, 1]
 
 
+def test_resolved_threads_stay_resolved(github: FakeGitHub, run: Any) -> None:
+    other = finding(3, line=21, hunks=[hunk(21, ["\tint c;\n"], ["\tint d;\n"])])
+    run("github", finding(), other)
+    resolved = github.comments[1]["id"]
+    github.resolved = {resolved}
+    github.comments[1]["line"] = None  # outdated
+    github.log.clear()
+    assert run("github", other).exit_code == 0
+    assert [comment["id"] for comment in github.comments] == [resolved]
+    assert [method for method, _, _ in github.writes()] == ["PUT", "DELETE"]
+
+
 def test_a_moved_head_is_told_and_nothing_posted(github: FakeGitHub, run: Any) -> None:
     github.head = "b" * 40
     result = run("github", finding())
@@ -281,6 +293,15 @@ def test_answered_and_foreign_ones_stay_in_gitlab(gitlab: FakeGitLab, run: Any) 
     gitlab.discussions.append({"id": "d2", "notes": [foreign]})
     assert run("gitlab").exit_code == 0
     assert [note["id"] for note in gitlab.notes()][1:] == [1, gitlab.discussions[1]["notes"][0]["id"], 2]
+
+
+def test_resolved_ones_in_gitlab_stay_resolved(gitlab: FakeGitLab, run: Any) -> None:
+    run("gitlab", finding())
+    gitlab.discussions[0]["notes"][0] |= {"resolved": True, "resolvable": True}
+    gitlab.discussions[0]["notes"][0]["position"]["head_sha"] = "e" * 40
+    gitlab.log.clear()
+    assert run("gitlab", finding()).exit_code == 0
+    assert [path for _, path, _ in gitlab.writes() if path.endswith("discussions")] == []
 
 
 def test_an_outdated_one_in_gitlab_is_posted_anew(gitlab: FakeGitLab, run: Any) -> None:

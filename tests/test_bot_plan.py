@@ -176,6 +176,19 @@ def test_a_conversation_is_left_alone(findings: list[dict[str, Any]]) -> None:
     assert not [a for a in plan(read(data(*findings)), old, GITHUB) if not isinstance(a, UpdateSummary)]
 
 
+@pytest.mark.parametrize("findings", [[], [finding()], [finding(message="now other words")]])
+@pytest.mark.parametrize("line", [None, 20])
+def test_what_people_resolved_stays_resolved(findings: list[dict[str, Any]], line: int | None) -> None:
+    old = after(posted(finding()), line=line, resolved=True)
+    assert not [a for a in plan(read(data(*findings)), old, GITHUB) if not isinstance(a, UpdateSummary)]
+
+
+def test_a_comment_says_how_to_silence_it() -> None:
+    (note,) = posted(finding()).notes
+    name = finding()["transform"]
+    assert f"`// ebpffix: ignore[{name}]`" in note.body and f"`ebpffix --explain {name}`" in note.body
+
+
 def test_a_changed_one_is_updated() -> None:
     (update,) = (
         a

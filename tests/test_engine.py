@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import CACHE, Case, cases
+from support import CACHE, Case, cases, fresh_cache
 from support import transforms as real
 
 from ebpffix.app import modes
@@ -50,10 +50,7 @@ def cache(tmp_path: Path) -> Path:
     """A cache without results, with the headers that other tests made: they cost seconds."""
     folder = tmp_path / "cache"
     folder.mkdir()
-    for shared in ("vmlinux", "pch"):
-        (CACHE / shared).mkdir(parents=True, exist_ok=True)
-        (folder / shared).symlink_to(CACHE / shared)
-    return folder
+    return fresh_cache(folder)
 
 
 def go(folder: Path, cache: Path | None, transforms: dict[str, Registered], **settings: object) -> Report:

@@ -42,6 +42,12 @@ def told(text: str, dialect: str = LIBBPF) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        # What sources and BTF mark.
+        ('struct own { char *name __attribute__((btf_type_tag("user"))); char *at; };'
+         + KPROBE % ("some_function", "struct own *a", "see(a->name); see(a->at);"), "UNKNOWN UNKNOWN"),
+        ('#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)\n'
+         'struct linux_binprm___own { const char __user *more; char *other; };\n#pragma clang attribute pop\n'
+         + KPROBE % ("some_function", "struct linux_binprm___own *a", "see(a->more); see(a->other);"), "USER KERNEL"),
         # Types say nothing by themselves.
         (KPROBE % ("security_socket_connect", "struct socket *s, struct sockaddr *a", "see(a);"), "KERNEL"),
         (KPROBE % ("__sys_connect", "int fd, struct sockaddr *a", "see(a);"), "USER"),
@@ -242,16 +248,27 @@ def test_user_space_writes_the_map(tmp_path: Path, file: str, text: str, safety:
     assert ("user space may write `calls` too" in str(finding["reason"])) is (safety == "suggested")
 
 
-def test_a_loader_may_make_a_probe_one_of_user_space(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "text", "safety"),
+    [
+        ("main.c", "int main(void) { bpf_program__attach_uprobe(skel->progs.on_open, 0, -1, path, 0); }", "advice"),
+        ("main.c", "int main(void) { bpf_program__attach_kprobe(skel->progs.on_open, 0, path); }", "safe"),
+        ("main.go", 'prog, err := m.GetProgram("on_open")\n_, err = prog.AttachUprobe(-1, path, at)', "advice"),
+        ("main.go", 'prog, err := m.GetProgram("on_open")\n_, err = prog.AttachKprobe("f")', "safe"),
+        ("main.go", 'prog, err := m.GetProgram("on_open")\n_, err = other.AttachUprobe(-1, path, at)', "safe"),
+        ("main.go", 'ex.Uprobe("open", objs.OnOpen, nil)', "advice"),
+        ("main.cc", 'const auto specs = std::vector<UProbeSpec>{}; UProbeSpec one{path, "open", "on_open"};', "advice"),
+        ("main.cc", 'KProbeSpec one{"open", "on_open"};', "safe"),
+    ],
+)
+def test_a_loader_may_make_a_probe_one_of_user_space(tmp_path: Path, file: str, text: str, safety: str) -> None:
     (tmp_path / "p.bpf.c").write_bytes(
-        HEAD + b'SEC("kprobe/on_open") int BPF_KPROBE(on_open, struct file *f, char *p) { char t[8];'
-        b' bpf_probe_read(t, 8, p); return 0; }\nchar l[] SEC("license") = "GPL";\n'
+        HEAD + b'SEC("kprobe/do_open") int BPF_KPROBE(on_open, struct file *f) { char t[8];'
+        b' bpf_probe_read(t, 8, f); return 0; }\nchar l[] SEC("license") = "GPL";\n'
     )
-    (tmp_path / "main.c").write_text(
-        "int main(void) { bpf_program__attach_uprobe(skel->progs.on_open, 0, -1, path, 0); }"
-    )
+    (tmp_path / file).write_text(text)
     (finding,) = _findings(tmp_path)
-    assert finding["safety"] == "advice"
+    assert finding["safety"] == safety
 
 
 def test_a_chain_is_shown(tmp_path: Path) -> None:

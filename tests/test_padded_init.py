@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import pytest
-from support import UNSAFE, findings, fixed
+from support import Frame, findings
 
-from ebpffix.fix import BCC, Fix
+from ebpffix.fix import BCC
 
-HEAD = b"""#include "vmlinux.h"
+FRAME = Frame(
+    "padded-init",
+    """#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 struct flow { __u32 ifindex; __u8 proto; __u64 cookie; };
 struct full { __u32 ifindex; __u32 proto; };
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, struct flow); __type(value, __u64); }
 flows SEC(".maps");
 int unknown(void *);
-"""
-
-
-def program(body: str, before: str = "") -> bytes:
-    return HEAD + before.encode() + b'SEC("xdp")\nint prog(struct xdp_md *ctx)\n{\n' + body.encode() + b"\n}\n"
-
-
-def found(body: str, before: str = "") -> list[Fix]:
-    return findings(program(body, before), "padded-init")
-
-
-def after(body: str, before: str = "") -> str:
-    """The function's body with all fixes made."""
-    text = fixed(program(body, before), "padded-init", safeties=UNSAFE).decode()
-    return text.partition("*ctx)\n{\n")[2].rpartition("\n}\n")[0]
+${before}SEC("xdp")
+int prog(struct xdp_md *ctx)
+{
+$body
+}
+""",
+)
+found, after = FRAME.found, FRAME.after
 
 
 GOES = "\tbpf_map_delete_elem(&flows, &key);\n\treturn 0;"
@@ -79,8 +74,9 @@ def test_says_which_bytes(setup: str, what: str) -> None:
 
 
 def test_points_at_the_object() -> None:
-    text = program("\tstruct flow key = { .ifindex = ctx->rx_queue_index };\n\n\tkey = (struct flow){ 1 };\n" + GOES)
-    places = [text[f.at.start : f.at.end] for f in findings(text, "padded-init")]
+    body = "\tstruct flow key = { .ifindex = ctx->rx_queue_index };\n\n\tkey = (struct flow){ 1 };\n" + GOES
+    text = FRAME.program(body)
+    places = [text[f.at.start : f.at.end] for f in found(body)]
     assert places == [b"key = (struct flow){ 1 }"]
 
 
@@ -110,7 +106,7 @@ def test_points_at_the_object() -> None:
 )
 def test_safety_and_reason(setup: str, safety: str, reason: str) -> None:
     made_up = "struct gone { lost_t a; __u8 b; };\n" if "struct gone" in setup else ""
-    fixes = found(setup + GOES, made_up)
+    fixes = found(setup + GOES, before=made_up)
     assert [str(f.safety) for f in fixes] == ([safety] if safety else [])
     assert all(reason in f.reason for f in fixes)
 

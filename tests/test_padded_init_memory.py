@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from support import UNSAFE, findings, fixed
+from support import UNSAFE, Frame, fixed
 
-from ebpffix.fix import Fix
-
-HEAD = """#include "vmlinux.h"
+FRAME = Frame(
+    "padded-init",
+    """#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 struct flow { __u32 ifindex; __u8 proto; __u64 cookie; };
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } rb SEC(".maps");
 int unknown(void *);
-"""
-
-
-def program(body: str, before: str = "") -> bytes:
-    return f'{HEAD}{before}SEC("xdp")\nint prog(struct xdp_md *ctx)\n{{\n{body}\n\treturn 0;\n}}\n'.encode()
-
-
-def found(body: str, before: str = "") -> list[Fix]:
-    return findings(program(body, before), "padded-init")
+${before}SEC("xdp")
+int prog(struct xdp_md *ctx)
+{
+$body
+	return 0;
+}
+""",
+)
+found = FRAME.found
 
 
 RESERVE = "\tstruct flow *e = bpf_ringbuf_reserve(&rb, sizeof(*e), 0);\n"
@@ -81,9 +81,9 @@ def test_the_end_of_a_string_alone_is_suggested() -> None:
 
 def test_a_call_that_gives_constants_takes_no_other_branch() -> None:
     helper = "static int fill(struct flow *e, bool all) { if (!all) e->ifindex = 1; else unknown(e); return 0; }\n"
-    assert found(RESERVE + "if (!e) return 0; fill(e, false);" + SUBMIT, helper)
-    assert not found(RESERVE + "if (!e) return 0; fill(e, true);" + SUBMIT, helper)
-    assert not found(RESERVE + "if (!e) return 0; fill(e, ctx->rx_queue_index);" + SUBMIT, helper)
+    assert found(RESERVE + "if (!e) return 0; fill(e, false);" + SUBMIT, before=helper)
+    assert not found(RESERVE + "if (!e) return 0; fill(e, true);" + SUBMIT, before=helper)
+    assert not found(RESERVE + "if (!e) return 0; fill(e, ctx->rx_queue_index);" + SUBMIT, before=helper)
 
 
 def test_a_helper_that_sets_members_and_has_no_test_is_not_cleared_behind_them() -> None:
@@ -91,8 +91,8 @@ def test_a_helper_that_sets_members_and_has_no_test_is_not_cleared_behind_them()
         "static struct flow *take(void) { struct flow *e = bpf_ringbuf_reserve(&rb, 16, 0);"
         " if (e) e->ifindex = 7; return e; }\n"
     )
-    text = program("struct flow *e = take(); if (!e) return 0; e->proto = 1;" + SUBMIT, helper)
-    after = fixed(text, "padded-init", safeties=UNSAFE).decode()
+    program = FRAME.program("struct flow *e = take(); if (!e) return 0; e->proto = 1;" + SUBMIT, before=helper)
+    after = fixed(program, FRAME.transform, safeties=UNSAFE).decode()
     assert after.count("memset") == 1
     assert after.index("if (e)") < after.index("memset(e, 0") < after.index("e->ifindex = 7")
 

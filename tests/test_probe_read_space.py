@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from support import findings, fixed
+from support import SAFE, Frame
 
 from ebpffix.fix import Safety
 
-HEAD = b"""#include "vmlinux.h"
+FRAME = Frame(
+    "probe-read-space",
+    """#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
@@ -17,11 +19,12 @@ int out; char buf[64]; void *x;
 SEC("kprobe/tcp_connect") int BPF_KPROBE(p, struct sock *sk, char *text)
 {
     struct task_struct *task = (void *)bpf_get_current_task();
-"""
-
-
-def _program(body: str) -> bytes:
-    return HEAD + body.encode() + b"\n    return 0;\n}\n"
+$body
+    return 0;
+}
+""",
+    safeties=SAFE,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +38,8 @@ def _program(body: str) -> bytes:
     ],
 )
 def test_safe(body: str, better: str) -> None:
-    assert [fix.safety for fix in findings(_program(body), "probe-read-space")] == [Safety.SAFE]
-    assert better.encode() in fixed(_program(body), "probe-read-space")
+    assert [fix.safety for fix in FRAME.found(body)] == [Safety.SAFE]
+    assert better in FRAME.after(body)
 
 
 @pytest.mark.parametrize(
@@ -47,18 +50,18 @@ def test_safe(body: str, better: str) -> None:
     ],
 )
 def test_advice(body: str, reason: str) -> None:
-    (fix,) = findings(_program(body), "probe-read-space")
+    (fix,) = FRAME.found(body)
     assert fix.safety is Safety.ADVICE and fix.reason.startswith(reason)
 
 
 def test_target_kernel() -> None:
-    text = _program("bpf_probe_read(&out, 4, task);")
-    (fix,) = findings(text, "probe-read-space", kernel=(5, 4))
+    text = "bpf_probe_read(&out, 4, task);"
+    (fix,) = FRAME.found(text, kernel=(5, 4))
     assert (fix.safety, fix.reason) == (
         Safety.SUGGESTED,
         "`bpf_probe_read_kernel` came with Linux 5.5, and the target kernel is older",
     )
-    (fix,) = findings(text, "probe-read-space", kernel=(5, 5))
+    (fix,) = FRAME.found(text, kernel=(5, 5))
     assert fix.safety is Safety.SAFE
     assert fix.message == "`bpf_probe_read` does not say whose memory it reads: `bpf_probe_read_kernel`"
-    assert text[fix.at.start : fix.at.end] == b"bpf_probe_read"
+    assert FRAME.program(text)[fix.at.start : fix.at.end] == b"bpf_probe_read"

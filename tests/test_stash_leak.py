@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from support import UNSAFE, findings, fixed
+from support import Frame, findings
 
-from ebpffix.fix import BCC, Fix, Safety
+from ebpffix.fix import BCC, Safety
 
-NAME = "stash-leak"
-HEAD = """#include "vmlinux.h"
+STORE = "__u32 k = bpf_get_current_pid_tgid(); struct call c = {}; bpf_map_update_elem(&m, &k, &c, BPF_ANY);"
+LOOKUP = "__u32 k = bpf_get_current_pid_tgid();\n\tstruct call *c = bpf_map_lookup_elem(&m, &k);\n\tif (!c) return 0;\n"
+DELETE = "\tbpf_map_delete_elem(&m, &k);\n"
+FRAME = Frame(
+    "stash-leak",
+    """#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 struct call { __u64 start; struct file *file; char name[16]; };
@@ -16,22 +20,15 @@ struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, __
     m SEC(".maps");
 void report(__u64 n);
 static struct call *same(struct call *c) { return c; }
-"""
-STORE = "__u32 k = bpf_get_current_pid_tgid(); struct call c = {}; bpf_map_update_elem(&m, &k, &c, BPF_ANY);"
-LOOKUP = "__u32 k = bpf_get_current_pid_tgid();\n\tstruct call *c = bpf_map_lookup_elem(&m, &k);\n\tif (!c) return 0;\n"
-DELETE = "\tbpf_map_delete_elem(&m, &k);\n"
-
-
-def program(
-    body: str, store: str = STORE, entry: str = "kprobe/f", leave: str = "kretprobe/f", more: str = ""
-) -> bytes:
-    text = f'{HEAD}{more}SEC("{entry}") int enter(struct pt_regs *ctx) {{ {store} return 0; }}\n'
-    return f'{text}SEC("{leave}") int leave(struct pt_regs *ctx)\n{{\n\t{body}\n}}\n'.encode()
-
-
-def found(body: str, **parts: str) -> list[Fix]:
-    return findings(program(body, **parts), NAME)
-
+${more}SEC("$entry") int enter(struct pt_regs *ctx) { $store return 0; }
+SEC("$leave") int leave(struct pt_regs *ctx)
+{
+	$body
+}
+""",
+    parts={"store": STORE, "entry": "kprobe/f", "leave": "kretprobe/f"},
+)
+found, program = FRAME.found, FRAME.program
 
 USE = "\treport(c->start);\n"
 
@@ -141,9 +138,8 @@ def test_pairs_of_probes(entry: str, leave: str) -> None:
     ],
 )
 def test_where_the_delete_goes(body: str, after: str) -> None:
-    text = program(body)
-    assert fixed(text, NAME, safeties=UNSAFE).decode() == program(after).decode()
-    assert not findings(program(after), NAME)
+    assert FRAME.after(body) == after
+    assert not found(after)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +162,7 @@ def test_advice_where_it_has_no_place(body: str) -> None:
 
 def test_finding_points_at_the_lookup() -> None:
     text = program(LOOKUP + USE + "return 0;")
-    (fix,) = findings(text, NAME)
+    (fix,) = findings(text, FRAME.transform)
     assert text[fix.at.start : fix.at.end] == b"bpf_map_lookup_elem(&m, &k)"
 
 
@@ -206,4 +202,4 @@ BCC_LOOKUP = "u32 k = bpf_get_current_pid_tgid(); u64 *t = m.lookup(&k); if (!t)
 def test_bcc_roles(enter: str, leave: str, count: int) -> None:
     use = 'bpf_trace_printk("%llu", *t);'
     text = f"{BCC_HEAD}{enter}\n{{ {BCC_STORE} }}\n{leave}\n{{ {BCC_LOOKUP} {use} return 0; }}\n"
-    assert len(findings(text.encode(), NAME, dialect=BCC)) == count
+    assert len(findings(text.encode(), FRAME.transform, dialect=BCC)) == count

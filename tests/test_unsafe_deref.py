@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from support import UNSAFE, findings, fixed
+from support import Frame
 
-from ebpffix.fix import BCC, Fix, Safety
+from ebpffix.fix import BCC, Safety
 
-HEAD = b"""#include "vmlinux.h"
+FRAME = Frame(
+    "unsafe-deref",
+    """#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
@@ -20,19 +22,12 @@ SEC("kprobe/tcp_connect") int BPF_KPROBE(p, struct sock *sk)
 {
     struct task_struct *task = (void *)bpf_get_current_task();
     u32 key = 0; struct own *own = bpf_map_lookup_elem(&owns, &key);
-"""
-TAIL = b"\n    return 0;\n}\n"
-
-
-def _found(body: str) -> list[Fix]:
-    return findings(HEAD + b"    " + body.encode() + TAIL, "unsafe-deref")
-
-
-def _fixed(body: str) -> str:
-    text = HEAD + b"    " + body.encode() + TAIL
-    done = fixed(text, "unsafe-deref", safeties=UNSAFE)
-    assert done.startswith(HEAD) and done.endswith(TAIL)
-    return done[len(HEAD) : -len(TAIL)].decode().strip()
+    $body
+    return 0;
+}
+""",
+)
+found, after = FRAME.found, FRAME.after
 
 
 @pytest.mark.parametrize(
@@ -54,7 +49,7 @@ def _fixed(body: str) -> str:
     ],
 )
 def test_left_alone(body: str) -> None:
-    assert not _found(body)
+    assert not found(body)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +77,12 @@ def test_left_alone(body: str) -> None:
     ],
 )  # fmt: skip
 def test_text(body: str, expected: str) -> None:
-    assert _fixed(body) == expected
-    assert not _found(expected)
+    assert after(body) == expected
+    assert not found(expected)
 
 
 def test_two_locals_of_one_pass_have_two_names() -> None:
-    done = _fixed("out = task->files->fdt->fd[0]->f_mode; other = task->files->fdt->fd[1]->f_mode;")
+    done = after("out = task->files->fdt->fd[0]->f_mode; other = task->files->fdt->fd[1]->f_mode;")
     assert "struct file *entry;" in done and "struct file *entry2;" in done
     assert "out = f_mode;" in done and "other = f_mode2;" in done
 
@@ -117,33 +112,38 @@ def test_two_locals_of_one_pass_have_two_names() -> None:
     ],
 )
 def test_messages(body: str, safety: Safety, message: str, reason: str) -> None:
-    (fix,) = _found(body)
+    (fix,) = found(body)
     assert (fix.safety, fix.message, fix.reason) == (safety, message, reason)
 
 
 def test_place() -> None:
-    (fix,) = _found("out = 1 + task->real_parent->pid;")
-    text = HEAD + b"    out = 1 + task->real_parent->pid;" + TAIL
+    body = "out = 1 + task->real_parent->pid;"
+    text = FRAME.program(body)
+    (fix,) = found(body)
     assert text[fix.at.start : fix.at.end] == b"task->real_parent->pid"
 
 
-BCC_HEAD = b"""#include <linux/sched.h>
+BCC_FRAME = Frame(
+    "unsafe-deref",
+    """#include <linux/sched.h>
 #include <net/sock.h>
 int kprobe__tcp_connect(struct pt_regs *ctx, struct sock *sk) { u64 n = bpf_get_current_task();
     struct task_struct *lost = (void *)n, *task = (struct task_struct *)bpf_get_current_task(); u32 out = 0;
-"""
+$body return out; }
+""",
+    dialect=BCC,
+)
 
 
 @pytest.mark.parametrize(
     ("body", "safeties"),
     [
-        (b"out = task->real_parent->pid;", []),
-        (b"out = sk->__sk_common.skc_num;", []),
-        (b"out = ntohs(lost->pid);", []),  # split-byteorder's
-        (b"out = lost->pid;", [Safety.SAFE]),
-        (b"out = lost->in_iowait;", [Safety.ADVICE]),
+        ("out = task->real_parent->pid;", []),
+        ("out = sk->__sk_common.skc_num;", []),
+        ("out = ntohs(lost->pid);", []),  # split-byteorder's
+        ("out = lost->pid;", [Safety.SAFE]),
+        ("out = lost->in_iowait;", [Safety.ADVICE]),
     ],
 )
-def test_bcc(body: bytes, safeties: list[Safety]) -> None:
-    found = findings(BCC_HEAD + body + b" return out; }", "unsafe-deref", dialect=BCC)
-    assert [fix.safety for fix in found] == safeties
+def test_bcc(body: str, safeties: list[Safety]) -> None:
+    assert [fix.safety for fix in BCC_FRAME.found(body)] == safeties

@@ -1,4 +1,5 @@
-"""GitHub: one review with all comments, through the REST API (and one GraphQL query, to know who we are)."""
+"""GitHub: one review with all comments, through the REST API. Who we are, and which threads are resolved, is told by
+GraphQL alone."""
 
 from __future__ import annotations
 
@@ -26,6 +27,16 @@ from ebpffix.bot.plan import (
 API = "https://api.github.com"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+
+
+_THREADS = """query($owner: String!, $name: String!, $number: Int!, $after: String) {
+  viewer { databaseId }
+  repository(owner: $owner, name: $name) { pullRequest(number: $number) { reviewThreads(first: 100, after: $after) {
+    nodes { isResolved comments(first: 1) { nodes { databaseId } } }
+    pageInfo { hasNextPage endCursor }
+  } } }
+}"""
+_PAGES = 100
 
 
 class GitHub:
@@ -72,8 +83,8 @@ class GitHub:
         return str(sha) if self.pr else ""
 
     def read(self) -> State:
-        me = self._me()
         pull = self.api.get(self._pull)
+        me, resolved = self._threads()
         head = pull["head"]["sha"]
         comments = list(self.api.pages(f"{self._pull}/comments"))
         answered = {comment.get("in_reply_to_id") for comment in comments}
@@ -85,6 +96,7 @@ class GitHub:
                 c.get("line"),
                 c["body"],
                 c["id"] in answered,
+                c["id"] in resolved,
             )
             for c in comments
             if _author(c) == me and not c.get("in_reply_to_id")
@@ -102,13 +114,27 @@ class GitHub:
             f"{pull['base']['repo']['html_url']}/blob/{head}",
         )
 
-    def _me(self) -> int:
-        """Our user's number. REST's /user refuses the tokens of Actions and of apps; this takes all."""
-        answer = self.api.query(self._graphql, "query { viewer { databaseId } }")
-        try:
-            return int(answer["data"]["viewer"]["databaseId"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise Problem("GITHUB_TOKEN: GitHub does not say whose it is; give the job another one") from error
+    def _threads(self) -> tuple[int, set[int]]:
+        """Our user's number, and the comments whose threads are resolved. REST's /user refuses the tokens of Actions
+        and of apps, and REST knows no threads."""
+        owner, name = self.repo.split("/")
+        resolved: set[int] = set()
+        after: str | None = None
+        for _ in range(_PAGES):
+            answer = self.api.query(self._graphql, _THREADS, owner=owner, name=name, number=self.pr, after=after)
+            try:
+                me = int(answer["data"]["viewer"]["databaseId"])
+                threads = answer["data"]["repository"]["pullRequest"]["reviewThreads"]
+                done = [thread for thread in threads["nodes"] if thread["isResolved"]]
+                resolved |= {comment["databaseId"] for thread in done for comment in thread["comments"]["nodes"]}
+                more, after = threads["pageInfo"]["hasNextPage"], threads["pageInfo"]["endCursor"]
+            except (KeyError, TypeError, ValueError) as error:
+                raise Problem(
+                    "GITHUB_TOKEN: GitHub does not say whose it is, or hides the threads; give the job another one"
+                ) from error
+            if not more:
+                break
+        return me, resolved
 
     def act(self, action: Action, commit: str) -> Mapping[str, str] | None:
         match action:

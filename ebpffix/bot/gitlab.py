@@ -121,7 +121,8 @@ def _existing(note: Mapping[str, Any], head: str, replied: bool) -> Existing:
     """GitLab moves a position along with its line as far as it can; one that it left behind is outdated."""
     position = note["position"]
     line = position.get("new_line") if position.get("head_sha") == head else None
-    return Existing(str(note["id"]), position.get("new_path") or "", None, line, note["body"], replied)
+    path, resolved = position.get("new_path") or "", bool(note.get("resolved"))
+    return Existing(str(note["id"]), path, None, line, note["body"], replied, resolved)
 
 
 def _change(entry: Mapping[str, Any]) -> tuple[str, str, str]:

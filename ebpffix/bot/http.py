@@ -90,9 +90,9 @@ class Api:
             if len(entries) < _PAGE:
                 return
 
-    def query(self, url: str, query: str) -> Any:
+    def query(self, url: str, query: str, **variables: str | int | None) -> Any:
         """A GraphQL query, which is a POST that only reads."""
-        return self._send("POST", url, body={"query": query}, reads=True)
+        return self._send("POST", url, body={"query": query, "variables": variables}, reads=True)
 
     def write(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         if self._show:

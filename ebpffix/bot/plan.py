@@ -61,7 +61,7 @@ class Note:
 @dataclass(frozen=True)
 class Existing:
     """A comment that the bot posted. `line` is where it stands now, None once it is outdated; `start_line` is None on
-    a host that keeps only the last line."""
+    a host that keeps only the last line. People have `replied` to it, or `resolved` its thread."""
 
     id: str
     path: str
@@ -69,6 +69,7 @@ class Existing:
     line: int | None
     body: str
     replied: bool
+    resolved: bool = False
 
     @property
     def key(self) -> str:
@@ -158,8 +159,8 @@ def _posted(report: Report, state: State, flavour: Flavour, body: str, new: tupl
 def _reconciled(wanted: Mapping[str, Note], comments: Iterable[Existing]) -> tuple[list[Action], set[str]]:
     """What becomes of the bot's comments, and the fingerprints that need no new one.
 
-    One where it is wanted is kept, with its text brought up to date; any other goes, unless someone answered it: a
-    conversation is left alone, and the finding is not told a second time.
+    One where it is wanted is kept, with its text brought up to date; any other goes, unless someone answered it or
+    resolved its thread: a conversation is left alone, and the finding is not told a second time.
     """
     actions: list[Action] = []
     settled: set[str] = set()
@@ -168,9 +169,9 @@ def _reconciled(wanted: Mapping[str, Note], comments: Iterable[Existing]) -> tup
         note = wanted.get(comment.key)
         if note and comment.key not in settled and _in_place(comment, wanted):
             settled.add(comment.key)
-            if not _same(comment.body, note.body):
+            if not (comment.resolved or _same(comment.body, note.body)):
                 actions.append(Update(comment.id, note.body))
-        elif comment.replied:
+        elif comment.replied or comment.resolved:
             settled.add(comment.key)
         else:
             actions.append(Delete(comment.id))
@@ -205,7 +206,13 @@ def _note(finding: Finding, state: State, flavour: Flavour) -> Note | None:
         if anchor is None:
             return None
         place, block = anchor, _patch(finding)
-    parts = [_headline(finding), block, _proven(finding.proof), f"<!-- ebpffix:{finding.fingerprint} -->"]
+    parts = [
+        _headline(finding),
+        block,
+        _proven(finding.proof),
+        _silence(finding),
+        f"<!-- ebpffix:{finding.fingerprint} -->",
+    ]
     body = "\n\n".join(part for part in parts if part)
     return Note(finding.fingerprint, place, body) if len(body.encode()) <= MAX_BODY else None
 
@@ -263,6 +270,12 @@ def _place(file: ChangedFile, shown: Shown, start: int, end: int) -> Place:
 def _headline(finding: Finding) -> str:
     reason = f" Mind: {inline(finding.reason)}" if finding.reason else ""
     return f"**{finding.transform}** ({finding.safety}): {inline(finding.message)}{reason}"
+
+
+def _silence(finding: Finding) -> str:
+    """What to do where the finding is none."""
+    comment, page = code(f"// ebpffix: ignore[{finding.transform}]"), code(f"ebpffix --explain {finding.transform}")
+    return f"Not so here? {comment} at the end of the line silences it; {page} says more."
 
 
 def _patch(finding: Finding) -> str:

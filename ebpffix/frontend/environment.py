@@ -24,6 +24,7 @@ from ebpffix.sources import build
 from ebpffix.sources.files import root_of
 from ebpffix.sources.includes import parse_includes
 from ebpffix.sources.reach import Reach
+from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
 from ebpffix.write import put
 
@@ -259,13 +260,12 @@ def _parts(header: str, _size: int, _time: int) -> tuple[str, ...]:
 
 @functools.lru_cache(4)
 def _bytes(path: str, _size: int, _time: int) -> bytes:
-    return Path(path).read_bytes()
+    return read_file(path)
 
 
 @functools.cache
 def _content(path: str, _size: int, _time: int) -> bytes:
-    with open(path, "rb") as file:
-        return blake2b(file.read(), digest_size=16).digest()
+    return blake2b(read_file(path), digest_size=16).digest()
 
 
 def _digest(paths: Sequence[str]) -> bytes:

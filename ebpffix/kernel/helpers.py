@@ -108,6 +108,7 @@ class Helper:
     roles: tuple[Role, ...]
     moves_packets: bool = False  # pointers into the packet are worth nothing afterwards
     changes_map: bool = False  # makes, removes or overwrites an entry of its map
+    hands_on: int | None = None  # the parameter of its callback, from 0, that gets the argument with Role.GIVEN
 
     def role(self, index: int) -> Role:
         """What it does with argument `index`, from 0; a number for arguments beyond those that are named."""
@@ -313,7 +314,7 @@ _HELPERS = """
 5.11 length     ima_inode_hash object out size
 5.11 object?    sock_from_file object
 5.12 number     check_mtu ctx - inout - -
-5.13 length     for_each_map_elem map callback given -
+5.13 length     for_each_map_elem map callback given - ; gives 3
 5.13 length     snprintf text-out size text in size
 5.14 error      sys_bpf - inout size
 5.14 number     btf_find_by_name_kind in size - -
@@ -329,8 +330,8 @@ _HELPERS = """
 5.16 length     trace_vprintk in size in size
 5.16 object?    skc_to_unix_sock object
 5.16 error      kallsyms_lookup_name in size - out
-5.17 error      find_vma object - callback given -
-5.17 length     loop - callback given -
+5.17 error      find_vma object - callback given - ; gives 2
+5.17 length     loop - callback given - ; gives 1
 5.17 number     strncmp in size text
 5.17 error      get_func_arg ctx - out
 5.17 error      get_func_ret ctx out
@@ -358,7 +359,7 @@ _HELPERS = """
 6.0  error      tcp_raw_check_syncookie_ipv4 in in
 6.0  error      tcp_raw_check_syncookie_ipv6 in in
 6.1  number     ktime_get_tai_ns
-6.1  length     user_ringbuf_drain map callback given -
+6.1  length     user_ringbuf_drain map callback given - ; gives 1
 6.2  value?     cgrp_storage_get map object value flags ; changes
 6.2  error      cgrp_storage_delete map object ; changes
 """
@@ -417,15 +418,39 @@ _OTHER_NAMES = {
 }
 
 
+# What gives a program an object or memory that it must give back, and what it is given back to; functions of the kernel
+# that are no helpers among them.
+GIVEN_BACK_TO = {
+    "bpf_sk_lookup_tcp": "bpf_sk_release",
+    "bpf_sk_lookup_udp": "bpf_sk_release",
+    "bpf_skc_lookup_tcp": "bpf_sk_release",
+    "bpf_ringbuf_reserve": "bpf_ringbuf_discard",
+    "bpf_ringbuf_reserve_dynptr": "bpf_ringbuf_discard_dynptr",
+    "bpf_task_acquire": "bpf_task_release",
+    "bpf_task_from_pid": "bpf_task_release",
+    "bpf_cgroup_acquire": "bpf_cgroup_release",
+    "bpf_cgroup_from_id": "bpf_cgroup_release",
+    "bpf_cpumask_create": "bpf_cpumask_release",
+    "bpf_get_task_exe_file": "bpf_put_file",
+    "bpf_obj_new_impl": "bpf_obj_drop",
+    "bpf_kptr_xchg": "",
+}
+
+
 def _table(rows: str, prefix: str) -> dict[str, Helper]:
     found = {}
     for row in rows.strip().splitlines():
         facts, _, marks = row.partition(" ; ")
         since, returns, name, *words = facts.split()
         major, _, minor = since.partition(".")
-        roles = tuple(map(Role, words))
         found[prefix + name] = Helper(
-            prefix + name, (int(major), int(minor)), Returns(returns), roles, "moves" in marks, "changes" in marks
+            prefix + name,
+            (int(major), int(minor)),
+            Returns(returns),
+            tuple(map(Role, words)),
+            moves_packets=marks == "moves",
+            changes_map=marks == "changes",
+            hands_on=int(marks[-1]) if marks.startswith("gives") else None,
         )
     return found
 

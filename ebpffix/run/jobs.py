@@ -17,6 +17,7 @@ from ebpffix.sources import neighbours
 from ebpffix.sources.discover import Discovery
 from ebpffix.sources.includes import Closure, Include, is_vmlinux
 from ebpffix.sources.program import Program
+from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
 from ebpffix.sources.user_space import UserSpace
 
@@ -52,7 +53,7 @@ class Jobs:
         self._own: dict[Path, list[Path]] = {}  # the files of the run that go into each program
         programs = list(self._all_programs())
         self.before: dict[Path, bytes] = {program.file: program.whole.data for program in programs}
-        self.before |= {path: path.read_bytes() for path in self.headers}
+        self.before |= {path: read_file(path) for path in self.headers}
         self.before |= settings.contents
         self.programs: dict[Path, Program] = {}
         self.triggered = {path: self._transforms_in(Source(path, self.before[path])) for path in self.headers}
@@ -202,7 +203,7 @@ class Jobs:
             name = str(include.file)
             text = virtual.get(name)
             if text is None:
-                text = sources.get(include.file) or files.get(include.file) or include.file.read_bytes()
+                text = sources.get(include.file) or files.get(include.file) or read_file(include.file)
             virtual[name] = include.blanked_in(text)
         return virtual
 

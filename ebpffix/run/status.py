@@ -11,6 +11,7 @@ from ebpffix.run.analyse import Result, Status
 from ebpffix.run.findings import Findings
 from ebpffix.run.jobs import Jobs
 from ebpffix.sources.program import Header, Program
+from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
 
 
@@ -58,7 +59,7 @@ def _ignores(
 
 def _program_file(jobs: Jobs, all_results: Mapping[Path, Result], path: Path, programs: Sequence[Program]) -> File:
     """A program's file, or one with several in it: as the one that was understood worst."""
-    source = Source(path, jobs.before.get(path) or path.read_bytes())
+    source = Source(path, jobs.before.get(path) or read_file(path))
     dialect = programs[0].dialect if programs else BCC
     results = [(program, result) for program in programs if (result := all_results.get(program.path))]
     unread = jobs.discovery.unread.get(path, [])

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ebpffix.sources.reader import read_start
+
 _LANGUAGES = (".c", ".cc", ".cpp", ".cxx", ".go", ".py", ".rs", ".lua")
 _MOST_BYTES = 1 << 20  # of one file: what is larger was generated
 _MOST_FILES = 20_000
@@ -22,11 +24,17 @@ _WRITES = re.compile(
 )
 _HOLDS = re.compile(
     rb"maps(?:\(\))?\s*(?:\.|->)\s*(\w+)|\b[oO]bjs?\w*\.(\w+)"
-    rb"|(?:find_map\w*|GetMap|get_table|get_map|map|map_mut|take_map|Table|Maps)\s*[(\[][^\"')\]\n]{0,60}[\"'](\w+)[\"']"
+    rb"|(?:find_map\w{0,40}|GetMap|get_table|get_map|map|map_mut|take_map|Table|Maps)\s*[(\[][^\"')\]\n]{0,60}[\"'](\w+)[\"']"
     rb"|\w\s*\[\s*b?[\"'](\w+)[\"']\s*\]"
 )
 _ATTACHES = re.compile(
-    rb"(?:attach_u(?:ret)?probe|attach_usdt|AttachU(?:ret)?[Pp]robe|\.U(?:ret)?probe(?:Multi)?)\w*\s*\(([^;]{0,300})"
+    rb"(?:attach_u(?:ret)?probe|attach_usdt|AttachU(?:ret)?[Pp]robe|\.U(?:ret)?probe(?:Multi)?"
+    rb"|U(?:[Rr]et)?Probe(?:Spec|Tmpl|Template|Config|Options)(?:\s{1,40}\w{1,60})?)\w{0,40}\s{0,40}[({]([^;]{0,300})"
+)
+# What it is called on, and a variable that holds a program.
+_ON = re.compile(rb"(\w{1,60})\s{0,40}(?:\.|->)\s{0,40}\w{0,40}\Z")
+_PROGRAM = re.compile(
+    rb"\b(\w{1,60})\s{0,8}(?:,\s{0,8}\w{1,60}\s{0,8})?:?=[^;\n=]{0,60}[pP]rogram\w{0,40}\([^;\n\"]{0,60}\"(\w{1,60})\""
 )
 _WORD = re.compile(rb"[A-Za-z_]\w+")
 _BPF_WRITE = re.compile(rb"bpf_map_(?:update|push)_elem\s*\(\s*&\s*(\w+)")
@@ -84,11 +92,9 @@ class Project:
         self._is_whole = len(wanted) <= _MOST_FILES
         for path in wanted[:_MOST_FILES]:
             try:
-                with open(path, "rb") as file:
-                    data = file.read(_MOST_BYTES)
+                self._take(path, read_start(path, _MOST_BYTES))
             except OSError:
                 continue
-            self._take(path, data)
 
     def _take(self, path: str, data: bytes) -> None:
         if b"bpf_map_" in data and (found := frozenset(squeezed(name) for name in _BPF_WRITE.findall(data))):
@@ -97,5 +103,11 @@ class Project:
             return
         if _WRITES.search(data):
             self._writes.update(squeezed(word) for match in _HOLDS.finditer(data) for word in match.groups() if word)
-        for match in _ATTACHES.finditer(data):
-            self._attaches.update(map(squeezed, _WORD.findall(match[1])))
+        held: dict[bytes, list[bytes]] = {}
+        attached = list(_ATTACHES.finditer(data))
+        for variable, name in _PROGRAM.findall(data) if attached else ():
+            held.setdefault(variable, []).append(name)
+        for match in attached:
+            on = _ON.search(data, max(0, match.start() - 160), match.start())
+            words = [*_WORD.findall(match[1]), *(on.groups() if on else ())]
+            self._attaches.update(map(squeezed, (*words, *(name for word in words for name in held.get(word, ())))))

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 
-from ebpffix.kernel.helpers import helper
+from ebpffix.kernel.helpers import GIVEN_BACK_TO, helper
 from ebpffix.verify.logs import SourceLine
 
 STEPS = 1 << 17
@@ -37,23 +37,6 @@ _LOAD = re.compile(r"\([0-9a-f]{2}\) [rw](\d+) = \*\(\w+ \*\)\(r(\d+) ?([-+]\d+)
 _STORE = re.compile(r"\([0-9a-f]{2}\) \*\(u?\d*\w* \*\)\(r(\d+) ?([-+]\d+)\) = (?:r(\d+)|.*)$")
 _CALL = re.compile(r"\(85\) call (?:(\w+)#-?\d+|pc\+?(-?\d+))")
 _COMPARE = re.compile(r"\([0-9a-f]{2}\) if r(\d+) (?:<|>|<=|>=|==|!=) r(\d+) goto")
-
-# What acquires a reference, and what gives it back.
-ACQUIRES = {
-    "bpf_sk_lookup_tcp": "bpf_sk_release",
-    "bpf_sk_lookup_udp": "bpf_sk_release",
-    "bpf_skc_lookup_tcp": "bpf_sk_release",
-    "bpf_ringbuf_reserve": "bpf_ringbuf_discard",
-    "bpf_ringbuf_reserve_dynptr": "bpf_ringbuf_discard_dynptr",
-    "bpf_task_acquire": "bpf_task_release",
-    "bpf_task_from_pid": "bpf_task_release",
-    "bpf_cgroup_acquire": "bpf_cgroup_release",
-    "bpf_cgroup_from_id": "bpf_cgroup_release",
-    "bpf_cpumask_create": "bpf_cpumask_release",
-    "bpf_get_task_exe_file": "bpf_put_file",
-    "bpf_obj_new_impl": "bpf_obj_drop",
-    "bpf_kptr_xchg": "",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +205,7 @@ class Trace:
             if match := re.search(r"refs=([\d,]+)", step.states):
                 held = [self.origin_of_reference(int(n)) for n in match[1].split(",")]
                 return [n for n in held if n is not None]
-            if step.call in ACQUIRES:
+            if step.call in GIVEN_BACK_TO:
                 return []
         return []
 

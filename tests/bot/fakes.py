@@ -70,11 +70,12 @@ class FakeGitHub(Fake):
         super().__init__(head, files)
         self.comments: list[dict[str, Any]] = []
         self.reviews: list[dict[str, Any]] = []
+        self.resolved: set[int] = set()
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         pull = "/repos/o/r/pulls/5"
         if path == "/graphql":
-            return 200, {"data": {"viewer": {"databaseId": ME}}}
+            return 200, {"data": {"viewer": {"databaseId": ME}, **self.threads(body["variables"])}}
         match method, path:
             case "GET", "/repos/o/r/pulls":
                 return 200, [{"number": 5, "head": {"sha": self.head}}] if query.get("head") == "them:topic" else []
@@ -104,6 +105,18 @@ class FakeGitHub(Fake):
             return 204, None
         entry["body"] = body["body"]
         return 200, entry
+
+    def threads(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The threads of review comments, one for each page, as GraphQL has them."""
+        assert (variables["owner"], variables["name"], variables["number"]) == ("o", "r", 5)
+        roots = [comment["id"] for comment in self.comments if not comment.get("in_reply_to_id")]
+        at = int(variables["after"] or 0)
+        nodes = [
+            {"isResolved": number in self.resolved, "comments": {"nodes": [{"databaseId": number}]}}
+            for number in roots[at : at + 1]
+        ]
+        info = {"hasNextPage": at + 1 < len(roots), "endCursor": str(at + 1)}
+        return {"repository": {"pullRequest": {"reviewThreads": {"nodes": nodes, "pageInfo": info}}}}
 
     def comment(self, entry: dict[str, Any]) -> dict[str, Any]:
         start, line = entry.get("start_line", entry["line"]), entry["line"]

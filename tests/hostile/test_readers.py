@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import ebpffix
 from ebpffix.report import rejection
 from ebpffix.sources.files import list_files
 from ebpffix.sources.reader import read_file
@@ -99,6 +101,54 @@ def test_named_pipes_and_devices_are_refused(attack: Attack) -> None:
     for args in (["pipe.bpf.c"], ["--log", "log", "pipe.o"], ["--log", "log", "zero.o"]):
         done = attack.run(*args)
         assert done.code == 2 and "not a regular file" in done.err, (args, done.err)
+
+
+READS = """#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+struct { __uint(type, BPF_MAP_TYPE_HASH); __type(key, u32); __type(value, u64); } seen SEC(".maps");
+SEC("kprobe/f") int prog(struct pt_regs *ctx)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    char text[8];
+    u32 key = 0;
+    bpf_probe_read(text, 8, task->comm);
+    bpf_map_lookup_elem(&seen, &key);
+    return 0;
+}
+char LICENSE[] SEC("license") = "GPL";
+"""
+BESIDE = (
+    "main.c main.cc main.h main.go main.py main.rs main.lua Makefile Makefile.common CMakeLists.txt meson.build "
+    "build.rs Kbuild go.mod Cargo.toml pyproject.toml ebpffix.toml .gitignore compile_commands.json "
+    ".ebpffix-baseline.json vmlinux vmlinux.h bpf_helpers.h"
+).split()
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["pipes", "links to pipes"])
+def test_a_program_among_pipes_is_read_and_none_of_them_is_waited_for(attack: Attack, linked: bool) -> None:
+    os.mkfifo(attack.home / "pipe")
+    for name in BESIDE:
+        if linked:
+            (attack.tree / name).symlink_to(attack.home / "pipe")
+        else:
+            os.mkfifo(attack.tree / name)
+    attack.write({"one.bpf.c": READS})
+    done = attack.run(timeout=60)
+    assert done.code in (1, 2) and "Traceback" not in done.err, done
+
+
+def test_files_of_others_are_opened_in_one_place() -> None:
+    package = Path(ebpffix.__file__).parent
+    opened = {
+        str(path.relative_to(package))
+        for folder in ("sources", "frontend", "run", "analysis", "editing", "rewriting")
+        for path in (package / folder).glob("*.py")
+        if re.search(r"(?<![\w.])open\(|\.open\(|\.read_bytes\(|\.read_text\(", path.read_text())
+    }
+    # What these read is the tool's own, or the kernel's.
+    own = {f"frontend/{name}.py" for name in ("declared", "known", "pch")}
+    own |= {f"run/{name}.py" for name in ("apart", "cache", "limits", "worker")}
+    assert opened - own == {"sources/reader.py"} & opened
 
 
 def test_an_object_that_names_other_files_as_its_source_shows_none_of_them(attack: Attack, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def prove_place(unit: Unit, node: Node) -> Proof:
 
 def is_reached(unit: Unit, function: Node | None) -> bool:
     """Whether a program of the unit is a function or may come to it, by calls or through a pointer."""
-    return function is None or _tracer(unit).is_reached(function)
+    return function is None or _tracer(unit).calls.is_reached(function)
 
 
 def _tracer(unit: Unit) -> Tracer:

@@ -29,6 +29,7 @@ class Attached:
     function: Node
     kind: Kind
     target: str = ""
+    is_attached_by_user: bool = False  # user space attaches it to a function of its own, whatever the section says
 
 
 def attached(unit: Unit, function: Node) -> Attached | None:
@@ -42,7 +43,7 @@ def attached(unit: Unit, function: Node) -> Attached | None:
     if kind is Kind.EVENT and program.where.startswith(("syscalls", "raw_syscalls")):
         kind = Kind.SYSTEM_CALL_EVENT
     if kind is Kind.FUNCTION and unit.user_space.may_attach(program.name):
-        return Attached(function, Kind.UNKNOWN)
+        return Attached(function, Kind.UNKNOWN, is_attached_by_user=True)
     if kind is Kind.OTHER and record in _REGISTERS:
         return Attached(function, Kind.UNKNOWN)
     return Attached(function, kind, program.target.partition("+")[0])
@@ -64,5 +65,5 @@ def _by_host(unit: Unit, function: Node) -> Attached:
             found.add((kind, "" if target == function.name else target))
     kinds = {kind for kind, _ in found}
     if len(kinds) != 1:
-        return Attached(function, Kind.UNKNOWN)
+        return Attached(function, Kind.UNKNOWN, is_attached_by_user=Kind.USER in kinds)
     return Attached(function, kinds.pop(), found.pop()[1] if len(found) == 1 else "")

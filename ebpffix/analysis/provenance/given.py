@@ -8,6 +8,7 @@ from typing import Any
 from ebpffix.analysis.programs import Kind as Place
 from ebpffix.analysis.provenance.attached import Attached
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, unknown
+from ebpffix.analysis.provenance.shape import is_marked_user
 from ebpffix.fix import BCC
 from ebpffix.frontend import Type, Unit
 from ebpffix.kernel import user_space
@@ -64,7 +65,7 @@ class Given:
     def parameter(self, program: Attached, index: int, type_: Type, text: bytes, what: str) -> Ways:
         """A parameter of a program behind its context, counted from 0; `text` is its declaration."""
         found = self.argument(program, index, type_, what)
-        if found[0].space is Space.UNKNOWN and b"__user" in text:
+        if found[0].space is Space.UNKNOWN and is_marked_user(text):
             return self._one(Space.USER, Kind.MARKED, what)
         return found
 
@@ -79,6 +80,8 @@ class Given:
             return self._raw(program, index, type_, what)
         if kind is Place.TYPED:
             return self._typed(program, index, type_, what)
+        if program.is_attached_by_user:
+            return self._one(Space.UNKNOWN, Kind.EITHER_PROBE, what)
         if kind not in (Place.FUNCTION, Place.UNKNOWN):
             return unknown(f"{what} of a program on {kind.value}")
         wanted = self._name(type_)

@@ -73,6 +73,7 @@ class Kind(Enum):
     MEMBER = "`{}`, a pointer in the kernel", True
     LIKELY_MEMBER = "`{}`, a plain pointer in the kernel", False
     USER_MEMBER = "`{}`, which holds addresses of user space", True
+    MARKED_MEMBER = "`{}`, which is marked __user", True
     OUT_OF_USER = "`{}`, read out of user space", True
     HEADER = "what `{}` of the kernel's headers gives", False
     TYPE = "`{}` is a structure of the kernel's own", False
@@ -80,6 +81,7 @@ class Kind(Enum):
         "it is not known whose it is: {}",
         False,
     )  # an address of whichever side: the verifier knows it for a plain number
+    EITHER_PROBE = "it is not known whose it is: {} of a program that is attached to user space too", False
     UNKNOWN = "it is not known where it comes from: {}", False
 
 
@@ -114,9 +116,24 @@ class Origin:
         return self.space is not Space.UNKNOWN and all(link.kind.is_certain for link in self.chain)
 
     @property
+    def may_be_typed(self) -> bool:
+        """Whether nothing is known of it, so that its type may tell."""
+        return self.space is Space.UNKNOWN and self.chain[-1].kind is not Kind.EITHER_PROBE
+
+    @property
     def has_registers(self) -> bool:
         """Whether it points at the registers with which a system call was entered."""
         return any(link.kind is Kind.REGISTERS for link in self.chain)
+
+    @property
+    def untracked(self) -> Origin:
+        """The same place, reached by a number that BCC's rewriter does not know."""
+        return replace(self, tracked=False)
+
+    @property
+    def untrusted(self) -> Origin:
+        """The same place, its address copied by a helper: the verifier knows it no more either."""
+        return replace(self, tracked=False, trusted=False)
 
     @property
     def is_refused(self) -> bool:
@@ -141,9 +158,10 @@ class Origin:
         return f"{' ← '.join(map(str, self.chain))}: {self.space.value}"
 
 
-_NUMBERS = frozenset((Kind.READ, Kind.IN_MAP, Kind.NUMBER))
+_NUMBERS = frozenset((Kind.READ, Kind.IN_MAP, Kind.NUMBER, Kind.EITHER_PROBE))
 
 Ways = tuple[Origin, ...]
+NOTHING: Ways = ()  # of NULL: it points nowhere
 
 
 def join(found: Iterable[Ways]) -> Ways:
@@ -159,6 +177,11 @@ def join(found: Iterable[Ways]) -> Ways:
 def unknown(why: str) -> Ways:
     """The one way that cannot be followed; `why` in a few words."""
     return (Origin(Space.UNKNOWN, (Link(Kind.UNKNOWN, why),)),)
+
+
+def own(space: Space, what: str, decl: int = 0) -> Ways:
+    """The one way of the program's own memory."""
+    return (Origin(space, (Link(Kind.OWN, what),), object=decl),)
 
 
 @dataclass(frozen=True)

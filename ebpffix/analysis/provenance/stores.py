@@ -14,30 +14,63 @@ from functools import cached_property
 
 from ebpffix.analysis.flow import Effect, Use, use
 from ebpffix.analysis.provenance.access import is_evaluated
+from ebpffix.analysis.provenance.shape import is_marked_user
 from ebpffix.analysis.values import callers
 from ebpffix.frontend import Node, Type, Unit
+from ebpffix.kernel.helpers import Helper, Role, helper
 
-READ = re.compile(r"bpf_(?:probe|core)_read(?:_(kernel|user))?(_str)?\Z")
 _COPY = re.compile(r"(?:__builtin_)?mem(?:cpy|move)\Z")
-# Helpers that call a function of the program: where the function stands, and which of its parameters gets which
-# argument.
-CALLBACKS = {
-    "bpf_loop": (1, {1: 2}),
-    "bpf_for_each_map_elem": (1, {3: 2}),
-    "bpf_find_vma": (2, {2: 3}),
-    "bpf_user_ringbuf_drain": (1, {1: 2}),
-}
-_ONLY_READ = re.compile(
-    r"bpf_map_\w+_elem|bpf_\w+_storage_(?:get|delete)|bpf_perf_event_output|bpf_ringbuf_(?:output|submit|discard)"
-    r"|bpf_(?:skb|xdp)_output|bpf_seq_\w+|bpf_trace_(?:v?printk|printk)|bpf_printk|bpf_strncmp|bpf_spin_(?:un)?lock"
-    r"|(?:__builtin_)?mem(?:set|cmp)|__builtin_preserve_\w+|bpf_get_func_\w+|bpf_probe_write_user|bpf_send_signal"
+# What gives the address that it gets, as it is.
+HANDED_ON = frozenset(
+    ("__builtin_preserve_access_index", "__builtin_expect", "bpf_kptr_deref", "__builtin_assume_aligned")
 )
+# Beside the helpers, what stores no address in the memory that it gets.
+_STORES_NONE = re.compile(r"bpf_printk|(?:__builtin_)?mem(?:set|cmp)|__builtin_preserve_\w+")
+_STORING = (Role.INTO, Role.WRITTEN, Role.TEXT_WRITTEN, Role.CHANGED, Role.GIVEN, Role.KEPT)
+
+
+@dataclass(frozen=True)
+class Callback:
+    """A call of a helper that calls a function of the program: that function as it is named, and which of its
+    parameters, from 0, gets which argument."""
+
+    function: Node
+    parameter: int
+    given: Node | None
+
+
+def callback(call: Node) -> Callback | None:
+    """What a helper's call has called; None for one that calls nothing."""
+    does = helper(call.name)
+    at = does.where(Role.CALLBACK) if does is not None else None
+    if does is None or at is None or does.hands_on is None or len(call.arguments) <= at:
+        return None
+    given = does.where(Role.GIVEN)
+    return Callback(
+        call.arguments[at],
+        does.hands_on,
+        call.arguments[given] if given is not None and given < len(call.arguments) else None,
+    )
+
+
+def reads(name: str) -> Helper | None:
+    """The helper of this name, if it copies bytes from an address that may be anybody's into its first argument."""
+    does = helper(name)
+    probes = does is not None and does.role(0) in (Role.WRITTEN, Role.TEXT_WRITTEN)
+    return does if does is not None and probes and any(role.is_probed for role in does.roles) else None
+
+
+def _stores_none(name: str, index: int) -> bool:
+    """Whether a function is known to store no address in the memory that argument `index` points at."""
+    does = helper(name)
+    return does.role(index) not in _STORING if does is not None else _STORES_NONE.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
 class Field:
     """A member: its declaration, its name, the structure that it belongs to by name, the very structure or union that
-    declares it, whether that is a union, its type, and its offset in bits in what declares it."""
+    declares it, whether that is a union, its type, its offset in bits in what declares it, and whether its declaration
+    marks it as an address of user space."""
 
     decl: int
     name: str
@@ -46,6 +79,7 @@ class Field:
     in_union: bool
     type: Type | None = field_(default=None, compare=False)  # None where clang does not know it
     offset: int | None = field_(default=None, compare=False)  # likewise
+    is_user: bool = field_(default=False, compare=False)
 
 
 Path = tuple[Field, ...]
@@ -71,8 +105,9 @@ def field(node: Node) -> Field:
     """The member that a MEMBER_REF_EXPR or MEMBER_REF names."""
     record, parent, in_union = node.owner or ("", 0, False)
     type_ = node.type if node.kind == "MEMBER_REF_EXPR" else None
-    known = node.field
-    return Field(node.decl, node.name, record, parent, in_union, type_, known.offset if known else None)
+    known, declared = node.field, node.declaration
+    is_user = declared is not None and is_marked_user(declared.text)
+    return Field(node.decl, node.name, record, parent, in_union, type_, known.offset if known else None, is_user)
 
 
 def path_of(node: Node) -> tuple[Node, Path]:
@@ -186,7 +221,7 @@ class Stores:
         callee = call.callee
         if callee is None or index < 0 or callee.kind == "MEMBER_REF_EXPR":
             return  # a method of a BCC map copies
-        if READ.match(call.name):
+        if reads(call.name) is not None:
             if index == 0 and len(call.arguments) > 2:
                 yield Store(path, call, source=call.arguments[2], reader=call.name)
         elif _COPY.match(call.name):
@@ -194,16 +229,13 @@ class Stores:
                 yield Store(path, call, source=call.arguments[1], reader=call.name)
         elif callee.decl in self.functions:
             yield from self._in_callee(self.functions[callee.decl], index, path, above)
-        elif call.name in CALLBACKS:
-            at, given = CALLBACKS[call.name]
-            function = self.functions.get(call.arguments[at].uncast.decl) if len(call.arguments) > at else None
+        elif (back := callback(call)) is not None:
+            function = self.functions.get(back.function.uncast.decl)
             if function is None:
                 yield Store(path, call, why=f"`{call.name}` hands it to a function that cannot be told")
-                return
-            for parameter, number in given.items():
-                if number == index:
-                    yield from self._in_callee(function, parameter, path, above)
-        elif not _ONLY_READ.fullmatch(call.name) and not _is_const(call, index):
+            elif argument is back.given:
+                yield from self._in_callee(function, back.parameter, path, above)
+        elif not _stores_none(call.name, index) and not _is_const(call, index):
             yield Store(path, call, why=f"`{call.name or 'a function'}` may write it")
 
     def _in_callee(self, function: Node, index: int, path: Path, above: frozenset[tuple[int, bool]]) -> Iterator[Store]:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
+from ebpffix.kernel.helpers import GIVEN_BACK_TO
 from ebpffix.repair import locate, place
 from ebpffix.repair.model import Candidate, Effect, Refusal, Strategy
-from ebpffix.verify.trace import ACQUIRES
 
 STRATEGY = Strategy(
     "release",
@@ -67,7 +67,7 @@ def _acquired(refusal: Refusal) -> tuple[Node, tuple[bytes, bytes] | None] | Non
         argument = call.arguments[0].text if call.arguments else b""
         root = re.search(rb"[A-Za-z_]\w*", argument)
         return call, (_LOCKS[name].encode() + b"(" + argument + b");", b"&" + root[0] if root else b"")
-    release = ACQUIRES.get(name, "").encode()
+    release = GIVEN_BACK_TO.get(name, "").encode()
     flags = b", 0" if b"ringbuf" in release else b""
     if name.endswith("_dynptr"):
         argument = call.arguments[-1].text
