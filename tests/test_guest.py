@@ -131,6 +131,7 @@ def test_mistakes_are_one_line(tree: Path, tmp_path: Path) -> None:
         (("--verify", "--kernel", tmp_path / "none"), "there is no such file"),
         (("--verify", "--kernel", tree), "no kernel image in this folder"),
         (("--fetch-kernels", "4.19"), "Debian has"),
+        (("--log", "-", "--kernels", "6.1"), "--log with --kernels loads objects (.o)"),
     ):
         done = ebpffix(*args, cwd=tree)
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)

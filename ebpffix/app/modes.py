@@ -65,8 +65,9 @@ def check(report: Report, output: Output) -> Said:
         )
     looked = bool(report.files) or not report.errors
     summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked and not output.quiet else b""
-    failing = bool(_failing(found, output) or _refused(report))
-    return _finish(report, output, _listing(report, output, found) + _by_kernel(report) + summary, failing)
+    by_kernel, refused = _by_kernel(report)
+    listing = _listing(report, output, found) + by_kernel + summary
+    return _finish(report, output, listing, bool(_failing(found, output)) or refused)
 
 
 def diff(report: Report, output: Output) -> Said:
@@ -77,7 +78,7 @@ def diff(report: Report, output: Output) -> Said:
     ]
     said = _finish(report, output, _shown(b"".join(changes), output), bool(_failing(report.applied, output)))
     if output.for_people:
-        said = said.more(_by_kernel(report).decode("utf-8", "surrogateescape").splitlines())
+        said = said.more(_by_kernel(report)[0].decode("utf-8", "surrogateescape").splitlines())
     return said.more(_summary(report, "would be made", report.remaining)) if output.for_people else said
 
 
@@ -116,7 +117,7 @@ def apply(report: Report, output: Output) -> Said:
             failed[path] = _unwritten(path, error)
     _take_back(report, failed.keys())
     applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]
-    listing = _drawn(applied, output) + _listing(report, output, report.remaining) + _by_kernel(report)
+    listing = _drawn(applied, output) + _listing(report, output, report.remaining) + _by_kernel(report)[0]
     said = _finish(report, output, listing, bool(_failing(report.remaining, output) or report.dropped))
     said = said.more(_summary(report, "made", report.remaining)) if output.for_people else said
     return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
@@ -243,17 +244,13 @@ def _listing(report: Report, output: Output, found: Sequence[Found]) -> bytes:
     return _drawn(listing.lines(report, found, verbose=output.verbose, width=output.width), output)
 
 
-def _by_kernel(report: Report) -> bytes:
-    """What the kernels that were asked for say of the programs."""
+def _by_kernel(report: Report) -> tuple[bytes, bool]:
+    """What the kernels that were asked for say of the programs, and whether one is refused."""
     if not report.loads:
-        return b""
+        return b"", False
     from ebpffix.report import kernels
 
-    return _encoded(kernels.lines(report))
-
-
-def _refused(report: Report) -> bool:
-    return any(loads.error or any(r.verdict == "rejected" for r in loads.results) for loads in report.loads)
+    return _encoded(kernels.lines(report)), kernels.any_refused(report)
 
 
 def _drawn(lines: Iterable[Line], output: Output) -> bytes:

@@ -20,6 +20,11 @@ from ebpffix.verify.objects import programs
 from ebpffix.verify.session import Loads
 
 
+def any_refused(report: Report) -> bool:
+    """Whether a compiler or a kernel refuses a program."""
+    return any(loads.error or any(r.verdict == "rejected" for r in loads.results) for loads in report.loads)
+
+
 def rows(report: Report) -> list[dict[str, Any]]:
     """One for each program: `verdicts` in the order of the kernels, the oldest first, and `refused`, what the first
     of them says that refuses it. A file that does not compile has one row, in which the compiler refuses."""

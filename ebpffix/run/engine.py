@@ -57,7 +57,7 @@ def run(discovery: Discovery, settings: Settings, progress: Progress = lambda do
     """Analyse all, and make the fixes that the settings take, in memory. `progress` is told how many
     programs of how many are done, anew in each pass."""
     jobs = Jobs(discovery, settings)
-    if settings.verifier:
+    if settings.verifier and jobs.programs:
         settings.verifier.start()  # kernels boot while programs are analysed
     with Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from) as worker:
         analyser = _Analyser(jobs, worker, progress)

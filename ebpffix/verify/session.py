@@ -16,8 +16,8 @@ from ebpffix.sources.program import Program
 from ebpffix.sources.reach import Reach
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.bcc import Bcc
-from ebpffix.verify.compile import Clang, CompileError, find_clang
-from ebpffix.verify.load import ProgramResult
+from ebpffix.verify.compile import Clang, CompileError, Object, find_clang
+from ebpffix.verify.load import Place, ProgramResult, load_in
 from ebpffix.verify.process import end_all, private_folder, used
 from ebpffix.verify.proof import SPENT, Proof, Target, prove
 from ebpffix.verify.targets import BccTarget, LibbpfTarget, PartTarget
@@ -127,6 +127,20 @@ class Verifier:
                 end_all()
                 raise
 
+    def loads_of(self, path: Path, data: bytes) -> Loads:
+        """The same for an object of libbpf's, which lies at `path`."""
+        self.start()
+        if not (places := self._places()):
+            return Loads(path)
+        try:
+            return Loads(path, tuple(load_in(Object(data, frozenset()), places)), data)
+        except CannotVerify as error:
+            self._tell(error)
+            return Loads(path)
+
+    def _places(self) -> list[Place | None]:
+        return [*(self._guests or ()), *([None] if self._here else [])]
+
     def _loads(self, loadable: Loadable, target: Target) -> Loads:
         made = target.compile({})
         if isinstance(made, CompileError):
@@ -182,7 +196,7 @@ class Verifier:
         clang = self._tool("clang", lambda: find_clang(self._clang_wanted))
         if not isinstance(clang, Clang):
             return None
-        places = [*(self._guests or ()), *([None] if self._here else [])]
+        places = self._places()
         return LibbpfTarget(path, clang, args, self._cap_bpf, reach, places) if places else None
 
     def _start_bcc(self) -> Bcc:
