@@ -9,9 +9,11 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from conftest import Compile, missing
 from hypothesis import given
@@ -379,6 +381,41 @@ char LICENSE[] __attribute__((section("license"))) = "GPL";
 """
 
 
+_TREE = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+struct event { __u8 kind; __u32 pid; };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, struct event);
+	__type(value, __u64);
+} seen SEC(".maps");
+
+SEC("tracepoint/syscalls/sys_enter_execve")
+int counts(void *ctx)
+{
+	struct event key = { .kind = 1, .pid = bpf_get_current_pid_tgid() >> 32 };
+	__u64 one = 1;
+
+	bpf_map_update_elem(&seen, &key, &one, 0);
+	return 0;
+}
+
+static long (*const new)(void *) = (void *)999;
+
+SEC("xdp")
+int later(struct xdp_md *ctx)
+{
+	return new(ctx);
+}
+
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+
 @pytest.fixture(scope="module")
 def guest(clang: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """Linux 6.1, where qemu and its image are."""
@@ -430,3 +467,24 @@ def test_a_packet_runs_through_a_program_of_another_kernel(guest: Guest, compile
     (run,) = test_runs(compiled("runs.bpf.c", "-DCLEARED="), "lookup_padded", [(bytes(64), {})], place=guest)
     assert run is not None
     assert {"seen", "hits"} <= run.maps.keys()
+
+
+def test_the_command_shows_each_program_in_each_kernel(guest: Guest, tmp_path: Path) -> None:
+    """With a fix, whose proof is of that kernel too, and a program that only a later kernel takes."""
+    (tmp_path / "a.bpf.c").write_text(_TREE)
+    args = ("--verify", "--kernel", guest._image.path, "--unsafe-fixes", "--output-format", "json")
+    done = ebpffix(*args, cwd=tmp_path)
+    report = json.loads(done.out)
+    jsonschema.validate(report, json.loads(resources.files("ebpffix.report").joinpath("schema.json").read_text()))
+    rows = {row["program"]: row for row in report["kernels"]}
+    assert {name: [load["verdict"] for load in row["verdicts"]] for name, row in rows.items()} == {
+        "counts": ["accepted"],
+        "later": ["rejected"],
+    }
+    assert {load["kernel"] for row in rows.values() for load in row["verdicts"]} == {guest.kernel}
+    refused = rows["later"]["refused"]
+    assert (refused["path"], refused["line"]) == ("a.bpf.c", 1 + _TREE[: _TREE.index("return new")].count("\n"))
+    proofs = [finding["proof"] for finding in report["findings"] if finding["proof"]]
+    assert proofs
+    assert all(proof["kernel"] == guest.kernel for proof in proofs)
+    assert done.code == 1

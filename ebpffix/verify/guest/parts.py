@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from importlib import import_module
+from importlib.machinery import PathFinder
 
 from ebpffix.verify.libbpf_child import library
 
@@ -31,14 +32,22 @@ def _libraries() -> list[str]:
     return found
 
 
+def _origin(name: str) -> str | None:
+    """The file of a module; its own, if it put another in its place, as collections.abc does in Python 3.13."""
+    spec = getattr(sys.modules[name], "__spec__", None)
+    path = getattr(sys.modules.get(name.rpartition(".")[0]), "__path__", None)
+    if spec and spec.name != name and path:
+        spec = PathFinder.find_spec(name, path)
+    return spec.origin if spec else None
+
+
 def main() -> None:
     """Print the modules as {name: file}, and the libraries, as JSON."""
     # What Python may start with where no locale is set, and what a guest does.
     for name in ("encodings.ascii", "encodings.latin_1", "ebpffix.verify.guest.init"):
         import_module(name)
     library()
-    specs = {name: getattr(module, "__spec__", None) for name, module in tuple(sys.modules.items())}
-    origins = {name: getattr(spec, "origin", None) for name, spec in specs.items()}
+    origins = {name: _origin(name) for name in tuple(sys.modules)}
     files = {name: origin for name, origin in origins.items() if origin and os.path.isabs(origin)}
     extensions = set(files.values())
     json.dump({"modules": files, "libraries": [p for p in _libraries() if p not in extensions]}, sys.stdout)
