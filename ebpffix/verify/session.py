@@ -117,12 +117,20 @@ class Verifier:
         return guests
 
     def loads(self, programs: Sequence[Loadable]) -> list[Loads]:
-        """What each kernel says of the programs as they are."""
+        """What each kernel says of the programs as they are; as far as it comes in `seconds` of CPU time."""
         self.start()
         targets = [(program, target) for program in programs if (target := self.target(program))]
+        end = used() + self._seconds
+
+        def one(program: Loadable, target: Target) -> Loads:
+            if used() < end:
+                return self._loads(program, target)
+            self._tell_spent("loads")
+            return Loads(program.program.file)
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             try:
-                return list(pool.map(lambda both: self._loads(*both), targets))
+                return list(pool.map(lambda both: one(*both), targets))
             except (KeyboardInterrupt, SystemExit):
                 end_all()
                 raise
@@ -174,8 +182,7 @@ class Verifier:
         try:
             found = prove(fixes, targets, build, lambda fix: _goes_into(fix, programs), lambda: used() >= end)
             if any(proof.reason == SPENT for proof in found):
-                took = f"the proofs of this run took {self._seconds:g} s of CPU time, which is the limit"
-                self._tell(CannotVerify(took, "those that are missing need a run over fewer files"))
+                self._tell_spent("proofs")
             return list(found)
         except CannotVerify as error:
             self._tell(error)
@@ -216,6 +223,10 @@ class Verifier:
                 self._tell(error)
                 self._tools[name] = None
         return self._tools[name]
+
+    def _tell_spent(self, what: str) -> None:
+        took = f"the {what} of this run took {self._seconds:g} s of CPU time, which is the limit"
+        self._tell(CannotVerify(took, "those that are missing need a run over fewer files"))
 
     def _tell(self, error: CannotVerify) -> None:
         if str(error) not in self.problems:
