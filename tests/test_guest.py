@@ -20,15 +20,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import ebpffix
 
+from ebpffix.fix import LIBBPF
 from ebpffix.report import kernels
 from ebpffix.run.engine import Report
+from ebpffix.sources.program import FileProgram
+from ebpffix.sources.reach import Reach
+from ebpffix.sources.source import Source
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.guest import debian, images, machine
+from ebpffix.verify.guest.believe import believed
 from ebpffix.verify.guest.images import Image, NoKernel
 from ebpffix.verify.guest.init import SHARED
-from ebpffix.verify.guest.machine import Emulator, Guest, believed
+from ebpffix.verify.guest.machine import Emulator, Guest
+from ebpffix.verify.lineinfo import numbered
 from ebpffix.verify.load import ProgramResult, load, test_runs
-from ebpffix.verify.session import Loads
+from ebpffix.verify.session import Loadable, Loads, Verifier
 
 
 def image(path: Path, release: str) -> Path:
@@ -184,6 +190,8 @@ def test_an_answer_in_the_right_form_is_believed() -> None:
         said({**GOOD, "name": "b"}),
         said({**GOOD, "errno": "13"}),
         said({**GOOD, "errno": True}),
+        said({**GOOD, "errno": -1}),
+        said({**GOOD, "insns": 10**30}),
         said({**GOOD, "log": ["R1"]}),
         said({"name": "a", "errno": 0}),
         said({**GOOD, "maps": {"m": [1, 2, 3, 4, "x" * 9]}}),
@@ -363,6 +371,40 @@ def test_the_first_kernel_that_refuses_is_quoted() -> None:
     assert "Linux 6.1.2 refuses:\na.bpf.c:3: one: refused: R0 !read_ok" in said
     assert "Linux 5.10.1 refuses:\na.bpf.c: two: it lacks bpf_new" in said
     assert "R9" not in said
+
+
+OLD = """0: R1=ctx(off=0,imm=0) R10=fp0
+; char *data = (char *)(long)ctx->data;
+0: (61) r1 = *(u32 *)(r1 +0)          ; R1_w=pkt(off=0,r=0,imm=0)
+; return data[0];
+1: (71) r0 = *(u8 *)(r1 +0)
+; return XDP_PASS;
+1: (71) r0 = *(u8 *)(r1 +0)
+invalid access to packet, off=0 size=1, R1(id=0,off=0,r=0)
+processed 2 insns
+"""
+
+
+def test_lines_of_an_old_log_are_numbered_out_of_the_object(compiled: Compile) -> None:
+    data = compiled("verdicts.bpf.c").data
+    said = numbered(OLD, data, "unchecked_packet").splitlines()
+    assert said[1] == "; char *data = (char *)(long)ctx->data; @ verdicts.bpf.c:16"
+    assert said[3] == "; return data[0]; @ verdicts.bpf.c:18"
+    assert said[5] == "; return XDP_PASS;"  # which is not the line of that instruction
+    assert numbered("\n".join(said), data, "unchecked_packet") == "\n".join(said)
+    assert numbered(OLD, data, "no_such_program") == OLD
+    assert numbered(OLD, b"no object", "unchecked_packet") == OLD
+
+
+def test_what_kernels_say_has_a_budget(clang: object, tmp_path: Path) -> None:
+    """Told once, and nothing is said of programs that there was no time for."""
+    path = tmp_path / "a.bpf.c"
+    path.write_text(_PARENT)
+    program = FileProgram(Source.read(path), LIBBPF, tmp_path)
+    (loads,) = (verifier := Verifier(seconds=0)).loads([Loadable(program, (), Reach(tmp_path))])
+    assert (loads.results, loads.error) == ((), "")
+    assert len(verifier.problems) == 1
+    assert "which is the limit" in verifier.problems[0]
 
 
 # -- a real one

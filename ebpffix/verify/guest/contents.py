@@ -37,7 +37,10 @@ def initramfs(init: bytes = INIT) -> bytes:
             f"the loader cannot be packed for another kernel ({said[-1]})", "install libbpf 1.0 or later"
         )
     parts = json.loads(done.output)
-    return b"".join(cpio({**dict(_files(parts["modules"], parts["libraries"])), "init": init}))
+    files = {**dict(_files(parts["modules"], parts["libraries"])), "init": init}
+    if "ld.so" not in files:
+        raise CannotVerify(f"{sys.executable} loads no shared libraries", "run ebpffix with another Python")
+    return b"".join(cpio(files))
 
 
 def _files(modules: Mapping[str, str], libraries: Iterable[str]) -> Iterator[tuple[str, bytes]]:

@@ -40,6 +40,7 @@ def fetch(name: str, cache: Path) -> Path:
     finally:
         for part in ("lists", "cache", "package"):
             shutil.rmtree(folder / part, ignore_errors=True)
+        (folder / "sources.list").unlink(missing_ok=True)
     return image
 
 

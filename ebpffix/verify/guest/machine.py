@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,6 +30,7 @@ from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import start
 from ebpffix.verify.guest import contents
 from ebpffix.verify.guest.accelerator import kvm_works
+from ebpffix.verify.guest.believe import believed
 from ebpffix.verify.guest.images import Image
 from ebpffix.verify.guest.init import LOG, SHARED
 from ebpffix.verify.process import kill, limit, started
@@ -242,54 +242,3 @@ class _Ended(Exception):
 
 def _escaped(path: Path) -> str:
     return str(path).replace(",", ",,")
-
-
-_KINDS = {"errno": int, "log": str, "said": str, "failed": str, "insns": int}
-
-
-def believed(said: bytes, programs: Sequence[str], most: int) -> Sequence[Mapping[str, Any]] | None:
-    """A guest's answer, if it has the form of one about these programs; else None. `most` bounds each text."""
-    try:
-        answers = json.loads(said)
-        return [_believed(name, answer, most) for name, answer in zip(programs, answers, strict=True)]
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        return None
-
-
-def _believed(name: str, answer: Mapping[str, Any], most: int) -> Mapping[str, Any]:
-    if answer["name"] != name:
-        raise ValueError(name)
-    found: dict[str, Any] = {"name": name}
-    for key, kind in _KINDS.items():
-        if key in answer:
-            value = answer[key]
-            if type(value) is not kind:
-                raise ValueError(key)
-            found[key] = _text(value, most) if isinstance(value, str) else value
-    if "runs" in answer:
-        return {"name": name, "runs": [_run(run) for run in answer["runs"]]}
-    if "failed" not in found and not {"errno", "log", "insns"} <= found.keys():
-        raise ValueError(name)
-    maps = answer.get("maps", {})
-    found["maps"] = {_text(n, most): tuple(map(int, facts)) for n, facts in maps.items() if len(facts) == 5}
-    return found
-
-
-def _run(run: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """A test run, whose bytes are in base64."""
-    if run is None:
-        return None
-    maps = {
-        _text(name, LOG): [(_base64(key), _base64(value)) for key, value in held] for name, held in run["maps"].items()
-    }
-    return {"retval": int(run["retval"]), "data_out": _base64(run["data_out"]), "maps": maps}
-
-
-def _text(text: str, most: int) -> str:
-    """The end of a text, without halves of characters, which no encoding has."""
-    return text[-most:].encode("utf-8", "replace").decode()
-
-
-def _base64(text: str) -> str:
-    b64decode(text, validate=True)
-    return text
