@@ -171,8 +171,14 @@ def verifier_of(flags: Flags, cache: Path | None, images: Sequence[Image] = ()) 
     from ebpffix.verify.guest.images import HOST
     from ebpffix.verify.session import Verifier
 
-    here = not images or HOST in flags.kernels
-    verifier = Verifier(clang=flags.clang, cap_bpf=flags.cap_bpf, cache=cache, images=images, here=here)
+    verifier = Verifier(
+        clang=flags.clang,
+        cap_bpf=flags.cap_bpf,
+        cache=cache,
+        images=images,
+        here=not images or HOST in flags.kernels,
+        tells_kernels=bool(flags.kernels or flags.kernel),
+    )
     atexit.register(verifier.close)
     return verifier
 

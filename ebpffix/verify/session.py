@@ -56,7 +56,8 @@ class Verifier:
     wanted it have no proof. What one call of `prove` compiles and loads has `seconds` of CPU time.
 
     `images` are other kernels, each booted once, that libbpf's programs are loaded in, and with `here` in the running
-    one too. BCC compiles for the kernel that runs, so its programs are tried in that alone.
+    one too; `tells_kernels` says that each program is to be tried, not only what fixes change. BCC compiles for the
+    kernel that runs, so its programs are tried in that alone.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class Verifier:
         seconds: float = _SECONDS,
         images: Sequence[Image] = (),
         here: bool = True,
+        tells_kernels: bool = False,
     ) -> None:
+        self.tells_kernels = tells_kernels
         self._images = images
         self._here = here
         self._guests: list[Guest] | None = None
@@ -83,11 +86,6 @@ class Verifier:
     def close(self) -> None:
         """End what was started."""
         self._open.close()
-
-    @property
-    def tells_kernels(self) -> bool:
-        """Whether kernels were asked for, so that each program is to be tried in them."""
-        return bool(self._images)
 
     def start(self, *, wait: bool = False) -> None:
         """Boot the other kernels, which takes seconds; with `wait`, until they are there, for who forks."""
