@@ -72,10 +72,12 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option(
-    "--kernels", multiple=True, callback=_names, metavar="V,…", help="With --verify, --log: the kernels to load in."
+    "--kernels", multiple=True, callback=_names, metavar="V,…", help="With --verify: load in these, under qemu."
 )
-@click.option("--kernel", multiple=True, metavar="F", help="With --verify, --log: a kernel image, or their folder.")
-@click.option("--fetch-kernels", multiple=True, callback=_names, metavar="V,…", help="Download Debian's kernels.")
+@click.option("--kernel", multiple=True, metavar="F", help="The same, by image, or by folder of images.")
+@click.option(
+    "--fetch-kernels", multiple=True, callback=_names, metavar="V,…", help="Download Debian's kernels for it."
+)
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
 @click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
 @click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
