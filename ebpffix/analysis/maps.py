@@ -66,6 +66,17 @@ def defined_number(variable: Node, name: str) -> int | None:
     return stated.type.pointee.length if stated is not None and stated.type.is_pointer else None
 
 
+def stated(unit: Unit, variable: Node) -> dict[str, Node]:
+    """The members of a map's definition in BTF by name, where a person wrote it as the variable's own structure:
+    `struct { __uint(type, …); … } m SEC(".maps")`. Empty for all others."""
+    if variable.kind != "VAR_DECL" or defined_number(variable, "type") is None:
+        return {}
+    records = (n for n in unit.declarations if n.kind == "STRUCT_DECL")
+    record = next((n for n in records if (n.path, n.start) == (variable.path, variable.start)), None)
+    members = record.children if record is not None else []
+    return {member.name: member for member in members if member.kind == "FIELD_DECL"}
+
+
 def _by_text(unit: Unit, target: Node) -> tuple[MapType | None, bool]:
     """The type of a map that BCC's macros or an initialiser of the old form define, and whether it is shared."""
     source = unit.sources.get(target.path)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpffix.app.said import Said
+from ebpffix.app.writing import unwritten, write_all
 from ebpffix.fix import Safety
 from ebpffix.report import FORMATS, listing, render, text
 from ebpffix.report.line import Line
-from ebpffix.report.model import display, model
+from ebpffix.report.model import model
+from ebpffix.report.places import display
 from ebpffix.rewriting.found import Applied, Found, apply_all
 from ebpffix.rewriting.patch import format_patch as write_series
 from ebpffix.rewriting.patch import unified
@@ -64,7 +66,9 @@ def check(report: Report, output: Output) -> Said:
         )
     looked = bool(report.files) or not report.errors
     summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked and not output.quiet else b""
-    return _finish(report, output, _listing(report, output, found) + summary, bool(_failing(found, output)))
+    by_kernel, refused = _by_kernel(report)
+    listing = _listing(report, output, found) + by_kernel + summary
+    return _finish(report, output, listing, bool(_failing(found, output)) or refused)
 
 
 def diff(report: Report, output: Output) -> Said:
@@ -73,7 +77,9 @@ def diff(report: Report, output: Output) -> Said:
         _proofs_of(report, path) + unified(display(path), report.before[path], data)
         for path, data in sorted(report.changed.items())
     ]
-    said = _finish(report, output, _shown(b"".join(changes), output), bool(_failing(report.applied, output)))
+    said = _finish(report, output, shown(b"".join(changes), output), bool(_failing(report.applied, output)))
+    if output.for_people:
+        said = said.more(_by_kernel(report)[0].decode("utf-8", "surrogateescape").splitlines())
     return said.more(_summary(report, "would be made", report.remaining)) if output.for_people else said
 
 
@@ -84,7 +90,7 @@ def _proofs_of(report: Report, path: Path) -> bytes:
     return "".join(f"# {transform}: {text.proved(proof)}\n" for transform, proof in proofs).encode()
 
 
-def _shown(result: bytes, output: Output) -> bytes:
+def shown(result: bytes, output: Output) -> bytes:
     """Code for standard output: as it is, for programs; where it is looked at, in colour, and with none of what a
     terminal would obey."""
     if not output.colour and not sys.stdout.isatty():
@@ -102,32 +108,14 @@ def apply(report: Report, output: Output) -> Said:
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
         return _finish(
-            report, output, _shown(result, replace(output, colour=False)), bool(_failing(report.remaining, output))
+            report, output, shown(result, replace(output, colour=False)), bool(_failing(report.remaining, output))
         )
-    failed: dict[Path, str] = {}
-    for path, data in sorted(report.changed.items()):
-        try:
-            replace_content(path, data)
-        except OSError as error:
-            failed[path] = _unwritten(path, error)
-    _take_back(report, failed.keys())
+    failed = write_all(report)
     applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]
-    listing = _drawn(applied, output) + _listing(report, output, report.remaining)
+    listing = _drawn(applied, output) + _listing(report, output, report.remaining) + _by_kernel(report)[0]
     said = _finish(report, output, listing, bool(_failing(report.remaining, output) or report.dropped))
     said = said.more(_summary(report, "made", report.remaining)) if output.for_people else said
     return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
-
-
-def _unwritten(path: Path, error: OSError) -> str:
-    return f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"
-
-
-def _take_back(report: Report, failed: Set[Path]) -> None:
-    """Count the fixes in files that could not be written among those that remain."""
-    lost = [one for one in report.applied if not failed.isdisjoint(e.path for e in one.fix.edits)]
-    report.applied = [one for one in report.applied if one not in lost]
-    report.remaining = [*report.remaining, *lost]
-    report.changed = {path: data for path, data in report.changed.items() if path not in failed}
 
 
 def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str], object]) -> Said:
@@ -150,7 +138,7 @@ def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str]
             try:
                 replace_content(path, data)
             except OSError as error:
-                return Said(2, err=(_unwritten(path, error),))
+                return Said(2, err=(unwritten(path, error),))
         if proof:
             say(f"    {text.proved(proof)}")
     report.applied = made
@@ -237,6 +225,15 @@ def _listing(report: Report, output: Output, found: Sequence[Found]) -> bytes:
     if output.format == "concise":
         return _drawn(text.lines(report, found, verbose=output.verbose), output)
     return _drawn(listing.lines(report, found, verbose=output.verbose, width=output.width), output)
+
+
+def _by_kernel(report: Report) -> tuple[bytes, bool]:
+    """What the kernels that were asked for say of the programs, and whether one is refused."""
+    if not report.loads:
+        return b"", False
+    from ebpffix.report import kernels
+
+    return _encoded(kernels.lines(report)), kernels.any_refused(report)
 
 
 def _drawn(lines: Iterable[Line], output: Output) -> bytes:
