@@ -78,6 +78,7 @@ def test_left_alone(body: str) -> None:
         ("u32 n = READ; if (n > 3) out = 1;", Safety.SUGGESTED, ""),
         ("u32 n = READ; if (n < 0) out = 1; else buf[n & 7] = 0;", Safety.SUGGESTED, ""),
         ("u32 n = READ; if (n < 0) n = 4; ", Safety.SUGGESTED, ""),
+        ("u32 n = READ; if (n < 0) return 0; bpf_trace_printk(buf, n);", Safety.SUGGESTED, "long n = bpf"),
         ("u32 i = 0, n = READ; if (n < 0) out = i;", Safety.SAFE, "u32 i = 0;\nint n = bpf"),
         ("u32 n = READ, i = 0; if (n < 0) out = i;", Safety.ADVICE, ""),
         ("u32 n = out = READ; if (n < 0) out = 1;", Safety.SAFE, "int n = out = bpf"),  # through a chain

@@ -5,6 +5,7 @@
         \\t{size} = {room};
     ''', size=b"len", room=b"sizeof(buf)")
     declared(b"struct sock *", b"sk")        b"struct sock *sk"
+    barrier(b"len")                          asm volatile("" : "+r"(len));
     one_line(node.text)                      code as a message quotes it
 
 What `before` and `after` of `ebpffix.editing.statements` take are the lines that `statements` gives.
@@ -42,6 +43,11 @@ def declared(type_: bytes, name: bytes) -> bytes:
     base, bracket, size = type_.partition(b"[")
     blank = b"" if base.endswith(b"*") else b" "
     return base.rstrip() + blank + name + bracket + size
+
+
+def barrier(name: bytes) -> bytes:
+    """The statement that keeps the compiler from testing one copy of a variable and using another."""
+    return b'asm volatile("" : "+r"(' + name + b"));"
 
 
 def one_line(code: bytes) -> str:

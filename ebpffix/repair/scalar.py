@@ -61,11 +61,6 @@ def copied(unit: Unit, node: Node, statement: Node, wanted: bytes) -> Held | Non
     return Held(name, (line,), (Edit(node.path, node.start, node.end, name),), True)
 
 
-def barrier(name: bytes) -> bytes:
-    """What keeps the compiler from testing one copy of a variable and using another."""
-    return b'asm volatile("" : "+r"(' + name + b"));"
-
-
 def too_big(name: bytes, limit: bytes, unsigned: bool) -> bytes:
     """The condition under which a value is no index below `limit`."""
     above = name + b" >= " + limit

@@ -17,7 +17,8 @@ read by `BPF_CORE_READ`).
 Suggested: a size that is more than there is, `memcpy(what, "MAP_CREATE", 39)`, which reads or writes what lies behind
 it: the size of the literal, array or variable. A constant size over 1024, or a variable one, which do not compile, by
 the builtin's own name neither: `bpf_probe_read_kernel`, the size held down to the array's. The size goes through a
-`__u64`: `if (len > 256) len = 256;` on a u32 is refused by some kernels. Also whatever stands in a header that user
+`__u64`: `if (len > 256) len = 256;` on a u32 is refused by some kernels; one that is computed gets an `asm volatile` in
+front of the test, for clang 14 tests another copy of it than it uses. Also whatever stands in a header that user
 space includes, and in files that were not wholly understood.
 Advice: objects of more than the 512 bytes of the stack; variable sizes and large ones for which no form is certain;
 kernel memory where the result of memcpy is used; too much where it has no size that could be written.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ebpffix.analysis.extent import extent
 from ebpffix.analysis.provenance import Space, prove
-from ebpffix.editing.c import one_line, statements
+from ebpffix.editing.c import barrier, one_line, statements
 from ebpffix.editing.calls import read_helper, size_text
 from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.editing.statements import before, nth_local
@@ -103,10 +103,8 @@ def variable(copy: Copy) -> Fix | None:
         except NoEdit:
             raise NoEdit(by_hand) from None
         name = _size_name(copy)
-        kind = b"u64" if unit.dialect == BCC else b"__u64"
-        lines = statements(unit.source_of(call.node), _CLAMPED, type=kind, size=name, length=call.text(-1), room=room)
         edits = [
-            *before(unit, call.node.statement, lines),
+            *before(unit, call.node.statement, _clamped(copy, name, room)),
             call.renamed(helper),
             call.argument(1, name),
             call.argument(2, call.text(1)),
@@ -116,6 +114,17 @@ def variable(copy: Copy) -> Fix | None:
 
     by_hand = f"hold the size down to the room there is, through a u64, then use {helper.decode()}(to, size, from)"
     return settle(call.node, f"{call.name} of a size that is not constant does not compile", made)
+
+
+def _clamped(copy: Copy, name: bytes, room: bytes) -> list[bytes]:
+    """The size in a variable of 64 bits, held down to the room there is. Of one that is computed the compiler may test
+    another copy than it uses (clang 14 with -mcpu=v1 and v2 does)."""
+    kind = b"u64" if copy.unit.dialect == BCC else b"__u64"
+    first, *rest = statements(
+        copy.unit.source_of(copy.call.node), _CLAMPED, type=kind, size=name, length=copy.call.text(-1), room=room
+    )
+    is_computed = any(n.operator for n in copy.call.arguments[-1].walk())
+    return [first, *([barrier(name)] if is_computed else []), *rest]
 
 
 def _stack_object(unit: Unit, pointer: Node) -> int:

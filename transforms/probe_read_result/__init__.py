@@ -1,8 +1,9 @@
 """Keep the error of a probe read: its result is signed.
 
 What it does: a local of an unsigned type that takes the result of a probe read, and is then tested as if errors were
-small, becomes `int` (`long` if it is 64 bits wide): `u32 len = bpf_probe_read_kernel_str(…); if (len > 3)`. What others
-see too, a member or a global, keeps its type, and the test gets a cast: `if ((int)r.len < 0)`.
+small (`u32 len = bpf_probe_read_kernel_str(…); if (len > 3)`), becomes `int`; `long` if it has 64 bits, or a helper
+gets it as a size. What others see too, a member or a global, keeps its type, and the test gets a cast:
+`if ((int)r.len < 0)`.
 
 Why: on failure the result is negative, -EFAULT mostly. In a `u32` that is 4294967282, so `len > 3` holds, `len < 0`
 never does, and a buffer is used that nobody filled. With `int` and `> 0` an error is an error.
@@ -96,7 +97,9 @@ def _hidden(unit: Unit, function: Node, result: Result, used: list[Use]) -> Fix:
     hiding = [use for use in used if use.says in _HIDES]
     test = min(hiding, key=lambda use: use.says is not Says.NOTHING)
     name, left = result.name, min(taken.bytes_left for taken in result.taken)
-    better = "long" if min(result.place.type.size, left) == 8 else "int"
+    # A size in an `int` is refused with -mcpu=v1 and v2 whatever bounds it gets: only its low half is tested.
+    is_wide = result.place.type.size == 8 or (result.is_local and any(use.says is Says.SIZE for use in used))
+    better = "long" if is_wide and left == 8 else "int"
     said = one_line(test.node.text) if test.node.kind == "BINARY_OPERATOR" else name
     why = "takes an error for a length"
     if test.says is Says.NOTHING:

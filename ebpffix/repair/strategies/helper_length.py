@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ebpffix.editing.c import barrier
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, place, scalar
@@ -58,7 +59,7 @@ def _length(refusal: Refusal, call: Node, length: Node, buffer: Node) -> Iterato
         if made.lines and room is not None:
             zero += b" || " + made.name + b" > " + room
         for kept in (False, True):
-            lines = [*made.lines, *([scalar.barrier(made.name)] if kept else [])]
+            lines = [*made.lines, *([barrier(made.name)] if kept else [])]
             for action in place.leaving(unit, statement):
                 if edits := place.before(unit, statement, [*lines, b"if (" + zero + b")", step + action]):
                     says = f"where {said} is 0: `{action.decode()}`"
@@ -68,7 +69,7 @@ def _length(refusal: Refusal, call: Node, length: Node, buffer: Node) -> Iterato
         return
     clamp = [b"if (" + made.name + b" > " + room + b")", step + made.name + b" = " + room + b";"]
     for kept in (False, True):
-        lines = [*made.lines, *([scalar.barrier(made.name)] if kept else [])]
+        lines = [*made.lines, *([barrier(made.name)] if kept else [])]
         if made.unsigned and (edits := place.before(unit, statement, [*lines, *clamp])):
             says = f"what is longer than {room.decode()} is cut off"
             yield Candidate((*edits, *made.edits), Effect.EXACT, says, at, fallback=kept)
@@ -89,7 +90,7 @@ def _copied(refusal: Refusal, call: Node, length: Node, room: bytes) -> Iterator
     if made is None:
         return
     step = place.step(unit, call)
-    lines = [*made.lines, scalar.barrier(made.name)]
+    lines = [*made.lines, barrier(made.name)]
     lines += [b"if (" + made.name + b" > " + room + b")", step + made.name + b" = " + room + b";"]
     if edits := place.before(unit, statement, lines):
         says = f"what is longer than {room.decode()}, or negative, becomes {room.decode()}"
@@ -127,7 +128,7 @@ def _offset(refusal: Refusal, call: Node, register: int) -> Iterator[Candidate]:
         return
     room = limit + b" - " + length.text if length is not None and not length.type.is_pointer else limit
     for kept in (False, True):
-        lines = [*made.lines, *([scalar.barrier(made.name)] if kept else [])]
+        lines = [*made.lines, *([barrier(made.name)] if kept else [])]
         outside = made.name + b" > " + room
         if not made.unsigned:
             outside = made.name + b" < 0 || " + made.name + b" > (long)(" + room + b")"

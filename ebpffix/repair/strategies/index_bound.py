@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ebpffix.editing.c import barrier
 from ebpffix.editing.hoist import Place
 from ebpffix.editing.hoist import place as evaluated
 from ebpffix.fix import Edit, Span
@@ -91,7 +92,7 @@ def _bounded(
     condition = scalar.too_big(made.name, limit[0], made.unsigned)
     at = Span(node.path, node.start, node.end)
     exact = target is statement and evaluated(node, statement) is Place.ONCE
-    lines = [*made.lines, *([scalar.barrier(made.name)] if kept else [])]
+    lines = [*made.lines, *([barrier(made.name)] if kept else [])]
     for action in place.leaving(unit, target):
         guard = [b"if (" + condition + b")", place.step(unit, target) + action]
         if edits := place.before(unit, target, [*lines, *guard]):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ebpffix.editing.c import barrier
 from ebpffix.fix import Span
 from ebpffix.frontend import Node
 from ebpffix.repair import locate, packet, place, scalar
@@ -69,7 +70,7 @@ def _limited(refusal: Refusal, statement: Node, node: Node) -> Iterator[Candidat
     action = place.leave(unit, target)
     if made is None or action is None:
         return
-    lines = [*made.lines, scalar.barrier(made.name), b"if (" + made.name + b" > " + _LARGEST + b")"]
+    lines = [*made.lines, barrier(made.name), b"if (" + made.name + b" > " + _LARGEST + b")"]
     if edits := place.before(unit, target, [*lines, place.step(unit, target) + action]):
         says = f"where {right.text.decode(errors='replace')} is greater than {_LARGEST.decode()}: `{action.decode()}`"
         yield Candidate((*edits, *made.edits), Effect.EARLY, says, Span(node.path, node.start, node.end))
