@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.fix import LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from .definition import Definition, is_legacy, read, section_of
 from .inner import is_of_maps, nested, outer_of
@@ -55,6 +55,7 @@ TRANSFORM = Transform(
     shape='`struct bpf_map_def SEC("maps")`, `struct bpf_elf_map`: libbpf 1.0 refuses them',
     suggested='the same map in `SEC(".maps")`',
     advice="a macro makes it; a member has no counterpart",
+    cures=(Cure("old-form", r"legacy map definitions"),),
 )
 
 _MAPS = re.compile(rb'"maps(?:/[^"]*)?"')
