@@ -55,10 +55,22 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
+def _complete(_context: click.Context, option: click.Parameter, begun: str) -> list[str]:
+    """The names that a shell may complete: of transforms and their groups, or of what --explain knows; of a list its
+    last one."""
+    from ebpffix.repair.registry import load_strategies
+    from ebpffix.transform import load_transforms, selectable
+
+    known = load_transforms()
+    names = [*known, *load_strategies()] if option.name == "explain" else list(selectable(known))
+    before, comma, last = begun.rpartition(",")
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+
 @click.command(
     cls=Grouped, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--diff", is_flag=True, help="Print one diff of all safe fixes; write nothing.")
 @click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
@@ -74,9 +86,21 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
 @click.option(
-    "--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms, or groups (modernise, all)."
+    "--select",
+    multiple=True,
+    callback=_names,
+    shell_complete=_complete,
+    metavar="T,…",
+    help="Only these transforms, or groups (modernise, all).",
 )
-@click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms, or groups.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    callback=_names,
+    shell_complete=_complete,
+    metavar="T,…",
+    help="Not these transforms, or groups.",
+)
 @click.option("--exclude", multiple=True, metavar="P", help="Not these files: patterns as in .gitignore.")
 @click.option("--force-exclude", is_flag=True, help="Leave excluded files out even if they are named.")
 @click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
@@ -103,7 +127,12 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option(
     "--fail-on", type=click.Choice(["safe", "suggested"]), default="suggested", help="What makes the exit 1; both."
 )
-@click.option("--explain", metavar="T", help="Print the page of a transform, or of a strategy of --repair.")
+@click.option(
+    "--explain",
+    metavar="T",
+    shell_complete=_complete,
+    help="Print the page of a transform, or of a strategy of --repair.",
+)
 @click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
 @click.option("--show-files", is_flag=True, help="List the files that would be looked at.")
 @click.option("--show-settings", is_flag=True, help="Print the settings, and the file that they are from.")
@@ -374,7 +403,7 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
         strategies = list(load_strategies().values())
         if flags.log:
             with contextlib.nullcontext(sys.stdin.buffer) if flags.log == STDIN else open(flags.log, "rb") as stream:
-                return repairs.propose(stream, work.discovery, work.settings, strategies)
+                return repairs.propose(stream, work.discovery, work.settings, strategies, output)
         verifier = verifier_of(flags, work.settings.cache)
         return repairs.run(work.discovery, work.settings, verifier, strategies, mode, output)
     except (ValueError, OSError, NoTypes) as error:

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ebpffix.sources.files import git_root, inside, is_ours, is_pattern, reason, root_of
+from ebpffix.sources.files import git_root, inside, is_ours, is_pattern, on_disk, reason, root_of
 from ebpffix.sources.reach import within
 from ebpffix.sources.reader import DATA, SETTINGS, read_file
 
@@ -92,7 +92,7 @@ def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Names, tell
     ConfigError for anything that is not as it should be.
     """
     absolute = [os.path.abspath(path) for path in paths] or [os.getcwd()]
-    folder = os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute])
+    folder = on_disk(os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute]))
     root = git_root(folder)
     for place in (Path(folder), *Path(folder).parents):
         for name, table in (("ebpffix.toml", ()), ("pyproject.toml", ("tool", "ebpffix"))):
@@ -108,6 +108,10 @@ def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Names, tell
     return Config()
 
 
+# The time that tomllib takes for a key grows with the square of its parts.
+_LONG_KEY = re.compile(rb"^(?:[^.\n]*\.){1001}", re.MULTILINE)
+
+
 def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
     """The table under `keys` of a TOML file; None if there is no such file, or no such table in it."""
     try:
@@ -118,6 +122,8 @@ def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
         raise ConfigError(f"{path}: {reason(error)}; make it readable") from None
     if keys and b"ebpffix" not in data:  # nothing of ours: not ours to complain of either
         return None
+    if _LONG_KEY.search(data):
+        raise ConfigError(f"{path}: a line with over a thousand dots; write it as several")
     import tomllib
 
     try:

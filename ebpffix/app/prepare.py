@@ -46,10 +46,13 @@ class Work:
     settings: Settings
 
 
-def prepare(flags: Flags, known: Mapping[str, Registered], tell: Tell) -> Work:
-    """The work that was asked for. ConfigError, GitError, OSError and ValueError are one line each for the user."""
+def prepare(
+    flags: Flags, known: Mapping[str, Registered], tell: Tell, texts: Mapping[Path, bytes] | None = None
+) -> Work:
+    """The work that was asked for. `texts` are what files hold instead of what is on the disk, by path behind links.
+    ConfigError, GitError, OSError and ValueError are one line each for the user."""
     config = _config(flags, known, tell)
-    discovery, contents = _discover(flags, config)
+    discovery, contents = _discover(flags, config, texts or {})
     return Work(config, discovery, _settings(flags, config, known, contents, tell))
 
 
@@ -83,8 +86,9 @@ def _existing(name: str, flag: str) -> Path:
     return Path(os.path.abspath(name))
 
 
-def _discover(flags: Flags, config: Config) -> tuple[Discovery, dict[Path, bytes]]:
-    """The files of the run, and the text of standard input under the name that it was given."""
+def _discover(flags: Flags, config: Config, texts: Mapping[Path, bytes]) -> tuple[Discovery, Mapping[Path, bytes]]:
+    """The files of the run, and the texts that take the place of files: that of standard input has the name that it was
+    given."""
     if not flags.stdin:
         paths = flags.paths or (".",)
         found = discover(
@@ -93,17 +97,22 @@ def _discover(flags: Flags, config: Config) -> tuple[Discovery, dict[Path, bytes
             include_dirs=config.include,
             exclude=config.exclude.match,
             force_exclude=flags.force_exclude,
+            texts=texts,
         )
-        return found, {}
+        return found, texts
     path = Path(os.path.abspath(flags.stdin_filename or "stdin.bpf.c"))
-    text = {path: sys.stdin.buffer.read()}
-    if not text[path].strip() or (flags.force_exclude and config.exclude.match(path)):  # an editor's empty buffer
-        return Discovery(), text
-    return Discovery.of_text(path, text[path], config.dialect), text
+    text = sys.stdin.buffer.read()
+    if not text.strip() or (flags.force_exclude and config.exclude.match(path)):  # an editor's empty buffer
+        return Discovery(), {path: text}
+    return Discovery.of_text(path, text, config.dialect), {path: text}
 
 
 def _settings(
-    flags: Flags, config: Config, known: Mapping[str, Registered], contents: Mapping[Path, bytes], tell: Tell
+    flags: Flags,
+    config: Config,
+    known: Mapping[str, Registered],
+    contents: Mapping[Path, bytes],
+    tell: Tell,
 ) -> Settings:
     selected = config.select or selectable(known).get(DEFAULT, ())
     chosen = {n: t for n, t in known.items() if n in selected and n not in config.ignore}

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.kernel import machine
+from ebpffix.sources import build
 from ebpffix.sources.files import inside, list_files, root_of
+from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
 
 # Begins with a literal: that alone makes it fast over megabytes of kernel types.
@@ -58,10 +60,16 @@ class Include:
     offset: int
     length: int
 
-    def blanked_in(self, data: bytes) -> bytes:
-        """`data`, the content of `file`, with spaces for the directive: same length, same lines."""
+    def replaced_in(self, data: bytes, *, libbpf: bool) -> bytes:
+        """`data`, the content of `file`, without the directive, which no file answers to: same length, same lines.
+
+        With `libbpf`, its headers are meant wherever they are looked for: a build brings a copy of them, or it is a
+        submodule that was not fetched.
+        """
+        bare = os.path.basename(self.name)
+        instead = b"#include<%s>" % bare.encode() if libbpf and _BARE.fullmatch(bare) else b""
         end = self.offset + self.length
-        return data[: self.offset] + b" " * self.length + data[end:]
+        return data[: self.offset] + instead.ljust(self.length) + data[end:]
 
 
 @dataclass(frozen=True)
@@ -133,12 +141,16 @@ def _commented(source: Source, offset: int) -> bool:
 class Tree:
     """The files of one root, and the headers among them that were read so far.
 
-    `files` gives their absolute paths, once and only if an include needs them; without it the root is listed. All
-    closures of a Tree are to be asked with the same include folders.
+    `files` gives their absolute paths, once and only if an include needs them; without it the root is listed. `texts`
+    are files that are there though the disk may not have them. All closures of a Tree are to be asked with the same
+    include folders.
     """
 
-    def __init__(self, root: Path, files: Callable[[], Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, root: Path, files: Callable[[], Sequence[str]] | None = None, texts: Collection[Path] = ()
+    ) -> None:
         self.root = root
+        self._texts = frozenset(map(str, texts))
         self._root = str(root)
         self._home = str(root_of(root))  # without a git tree: more than what is listed
         self._real_home = os.path.realpath(self._home)
@@ -165,7 +177,7 @@ class Tree:
         """Follow the includes of `program`. `sources` are texts that take the place of files on disk."""
         found = Closure()
         given = [os.path.abspath(folder) for folder in include_dirs]
-        dirs: list[str] = []
+        dirs = [str(folder) for folder in build.folders(program.path, self.root)]
         seen = {str(program.path)}
         queue = list(parse_includes(program))
         unresolved: list[Include] = []
@@ -234,7 +246,7 @@ class Tree:
         save into the folders of -I?"""
         found = self._exists.get(path)
         if found is None:
-            found = os.path.isfile(path) and (
+            found = (path in self._texts or os.path.isfile(path)) and (
                 inside(os.path.realpath(path), self._real_home)
                 if inside(path, self._home)
                 else any(inside(path, folder) for folder in given)
@@ -282,9 +294,10 @@ class Tree:
         """Behind a file that only names another: a link, a link that git wrote as a file, a lone include."""
         for _ in range(8):
             path = os.path.realpath(path)
-            if os.path.getsize(path) > 4096:
+            try:
+                source = Source(Path(path), read_file(path, 4096))
+            except OSError:
                 break
-            source = Source.read(Path(path))
             code = source.uncommented.strip()
             includes = parse_includes(source)
             if len(includes) == 1 and code == source.data[includes[0].offset :][: includes[0].length]:
@@ -294,7 +307,7 @@ class Tree:
             else:
                 break
             target = os.path.normpath(os.path.join(os.path.dirname(path), name))
-            if "\0" in name or not os.path.isfile(target):
+            if "\0" in name or not self._is_readable(target, [os.path.dirname(path)]):
                 break
             path = target
         return path

@@ -148,7 +148,7 @@ def _reach(path: Path, args: Sequence[str]) -> Reach:
 def _clang(
     path: Path, folder: Path, clang: Clang, args: Sequence[str], reach: Reach, timeout: float, language: str = "c"
 ) -> Finished:
-    argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
+    argv = [clang.path, "-O2", "-g", *_defaults(args, folder), *args, "-target", "bpf"]
     argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MT", "x", "-MF", str(folder / "deps")]
     argv += ["-x", language, "-c", os.path.abspath(path), "-o", str(folder / "object")]
     # Wherever it stands, clang takes it for the name of a file with more arguments, such as the name of a plugin.
@@ -158,13 +158,17 @@ def _clang(
     return run(argv, folder=folder, timeout=timeout, env={"TMPDIR": str(folder)})
 
 
-def _defaults(args: Sequence[str]) -> Iterator[str]:
+def _defaults(args: Sequence[str], folder: Path) -> Iterator[str]:
     if (here := machine.here()) and not any("__TARGET_ARCH_" in a for a in args):
         yield f"-D__TARGET_ARCH_{here.target}"
     # Debian keeps <asm/types.h> in a folder that clang searches for the host's target only.
-    folder = f"/usr/include/{platform.machine()}-linux-gnu"
-    if os.path.isdir(folder):
-        yield from ("-idirafter", folder)
+    yield from ("-idirafter", f"/usr/include/{platform.machine()}-linux-gnu")
+    # Many programs include libbpf's headers by their bare names.
+    yield from ("-idirafter", "/usr/include/bpf")
+    # The C library takes BPF for a 32-bit x86, and looks for a list of its gaps there that few machines have.
+    (folder / "gnu").mkdir(exist_ok=True)
+    (folder / "gnu" / "stubs-32.h").touch()
+    yield from ("-idirafter", str(folder))
 
 
 def _overlay(folder: Path, contents: Mapping[Path, bytes], spellings: Iterable[Path]) -> list[str]:
