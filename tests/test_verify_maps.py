@@ -106,9 +106,9 @@ def test_what_objects_state(clang: Clang, verifier: None, tmp_path: Path) -> Non
     built = made(tmp_path, clang, FIRST, new("second", 3))
     assert old_maps(built.data) == {"first": Map(1, 4, 8, 16, 0)}
     assert new_maps(built.data) == {"second": Map(1, 4, 8, 3, 0)}
-    ((name, section, verdict, _, log, reason, maps),) = (tuple(vars(r).values()) for r in load(built))
-    assert (name, section, verdict, maps) == ("p", "xdp", "rejected", {})
-    assert "legacy map definitions" in log and "libbpf 1.0" in reason
+    (result,) = load(built)
+    assert (result.name, result.verdict, result.maps) == ("p", "rejected", {})
+    assert "legacy map definitions" in result.log and "libbpf 1.0" in result.reason
     (result,) = load(made(tmp_path, clang, new("first"), new("second", 3)))
     assert result.maps == {"first": Map(1, 4, 8, 16, 0), "second": Map(1, 4, 8, 3, 0)}
 
