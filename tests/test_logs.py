@@ -66,9 +66,24 @@ def only(data: bytes) -> Rejection:
     ],
 )
 def test_map_that_was_not_made(line: str, transform: str | None) -> None:
+    _told(line, "map-creation", transform)
+
+
+@pytest.mark.parametrize(
+    ("line", "transform"),
+    [
+        ("libbpf: elf: legacy map definitions in 'maps' section are not supported by libbpf v1.0+", "legacy-map"),
+        ("libbpf: prog 'drop': missing BPF prog type, check ELF section name 'xdp_drop'", "section-names"),
+    ],
+)
+def test_what_libbpf_took_before_1_0(line: str, transform: str) -> None:
+    _told(line, "old-form", transform)
+
+
+def _told(line: str, class_: str, transform: str | None) -> None:
     rest = "libbpf: failed to load object 'x.bpf.o'\nError: failed to load object file\n"
     found = only(f"libbpf: loading x.bpf.o\n{line}\n{rest}".encode())
-    assert (found.class_, cured(found), found.loader) == ("map-creation", transform, "libbpf")
+    assert (found.class_, cured(found), found.loader) == (class_, transform, "libbpf")
     assert found.message == line.removeprefix("libbpf: ")
 
 
@@ -137,6 +152,7 @@ def test_every_class_has_a_log() -> None:
 # Messages that no kernel here gives for a C program.
 MESSAGES = {
     "map 'counts': failed to create: Invalid argument(-22)": "map-creation",
+    "elf: legacy map definitions in 'maps' section are not supported by libbpf v1.0+": "old-form",
     "misaligned packet access off 0+14+0 size 4": "misaligned-access",
     "R1 invalid mem access 'map_ptr'": "typed-pointer-deref",
     "attach_btf_id 7 is not a function": "btf",

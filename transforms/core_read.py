@@ -14,8 +14,9 @@ pointers bpf_core_cast of libbpf 1.4 does the same from Linux 6.2 on.
 Suggested: where the argument is not of the type that it is declared to be, the verifier refuses the direct read.
 
 Left alone: members that newer verifiers know for NULL sometimes (`mm->exe_file->…`); pointers that were cast, written
-to or computed; members that are arrays (a copy is another thing); flavours (`struct sock___old`); the reads of other
-macros (`BPF_CORE_READ_INTO`, `bpf_core_read`), and those in macros.
+to or computed; members that are arrays (a copy is another thing); flavours (`struct sock___old`); programs that have
+the kernel's structures not from vmlinux.h; the reads of other macros (`BPF_CORE_READ_INTO`, `bpf_core_read`), and those
+in macros.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ebpffix.analysis.values import values
 from ebpffix.editing.statements import has_comment
 from ebpffix.fix import LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Macro, Node, Type, Unit
+from ebpffix.sources.includes import is_vmlinux, parse_includes
 from ebpffix.transform import Transform
 
 TRANSFORM = Transform(
@@ -55,7 +57,7 @@ _LINK = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
-    if unit.target_kernel < _SINCE:
+    if unit.target_kernel < _SINCE or not _has_relocated_types(unit):
         return
     for function in unit.functions:
         body = function.body
@@ -65,6 +67,12 @@ def find(unit: Unit) -> Iterator[Fix]:
         for macro in unit.macros("BPF_CORE_READ", path=body.path):
             if body.start <= macro.start < body.end and known:
                 yield from _of_read(unit, macro, known)
+
+
+def _has_relocated_types(unit: Unit) -> bool:
+    """Whether the kernel's structures are those of vmlinux.h: a direct read of others is where they were compiled, not
+    where the members are."""
+    return any(is_vmlinux(i.name) for source in unit.sources.values() for i in parse_includes(source))
 
 
 def _known(unit: Unit, function: Node) -> dict[bytes, Type]:

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 
 from ebpffix.analysis.maps import defined_number, map_decl, stated
 from ebpffix.editing.settle import Made, NoEdit, settle
-from ebpffix.editing.statements import has_comment
+from ebpffix.editing.statements import delete_span, has_comment
 from ebpffix.fix import LIBBPF, Edit, Fix
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.kernel.map_types import BY_NAME
@@ -138,12 +138,7 @@ def _written(unit: Unit, member: Node) -> Macro:
 
 
 def _removed(unit: Unit, member: Macro) -> Edit:
-    """Take a member out with its semicolon, and with its line if nothing else is on it."""
+    """Take a member out with its semicolon."""
     source = unit.source_of(member)
     semicolon = re.compile(rb"\s*;").match(source.code, member.end)
-    end = semicolon.end() if semicolon else member.end
-    line, line_end = source.line_start(member.start), source.line_end(end)
-    if not source.data[line : member.start].strip() and not source.data[end:line_end].strip():
-        return Edit(member.path, line, line_end, b"")
-    blanks = re.compile(rb"[ \t]*").match(source.data, end)
-    return Edit(member.path, member.start, blanks.end() if blanks else end, b"")
+    return delete_span(source, member.start, semicolon.end() if semicolon else member.end)

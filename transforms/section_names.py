@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from ebpffix.fix import LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.kernel.sections import known_as
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 _HOSTS = (".c", ".cc", ".cpp", ".h", ".go", ".py", ".rs", ".lua", ".sh", ".mk", "Makefile")
 
@@ -42,6 +42,7 @@ TRANSFORM = Transform(
     shape='`SEC("xdp_prog")`, `SEC("classifier")`: libbpf 1.0 wants the exact name',
     suggested='`SEC("xdp")`, `SEC("tc")`',
     advice="the loader next to it uses the name",
+    cures=(Cure("old-form", r"missing BPF prog type"),),
 )
 
 _CLASSIFIER = "classifier"

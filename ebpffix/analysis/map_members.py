@@ -36,7 +36,7 @@ class Measured:
         """What an expression measures; None for all that is not just `sizeof(…)` of something with a size."""
         node = node.bare
         match = _SIZEOF.fullmatch(node.text) if node.kind == "CXX_UNARY_EXPR" else None
-        if match is None or not node.constant or not _balanced(match[1]) or match[1] == b"void":
+        if match is None or not node.constant or not is_balanced(match[1]) or match[1] == b"void":
             return None
         references = [c for c in node.children if c.kind == "TYPE_REF"]
         single = len(references) == 1 and _NAMED.fullmatch(match[1]) is not None
@@ -50,8 +50,8 @@ class Measured:
         return self.size == 4 and _BUILT_IN.issuperset(self.text.split())
 
 
-def _balanced(text: bytes) -> bool:
-    """Whether the parenthesis behind `sizeof` closes at the end, not before."""
+def is_balanced(text: bytes) -> bool:
+    """Whether what stands between two parentheses closes none of them: `a) + (b` does."""
     depth = 0
     for byte in text:
         depth += (byte == ord("(")) - (byte == ord(")"))

@@ -62,6 +62,15 @@ def delete_statement(unit: Unit, statement: Node) -> Edit:
     return Edit(statement.path, line + before, end, b"")
 
 
+def delete_span(source: Source, start: int, end: int) -> Edit:
+    """Take a span out, with its line if nothing else is on it; else with the blanks behind it."""
+    line, line_end = source.line_start(start), source.line_end(end)
+    if not source.data[line:start].strip() and not source.data[end:line_end].strip():
+        return Edit(source.path, line, line_end, b"")
+    blanks = _BLANKS.match(source.data, end)
+    return Edit(source.path, start, blanks.end() if blanks else end, b"")
+
+
 _BLANK_LINES = re.compile(rb"(?:^[ \t]*\r?\n)+\Z", re.MULTILINE)
 _CLOSING = re.compile(rb"[ \t]*(?:\}|\r?\n)")
 

@@ -66,6 +66,12 @@ TABLE: tuple[Explanation, ...] = (
         "RLIMIT_MEMLOCK; 'Argument list too long' and 'Cannot allocate memory' mean that it is too big.",
     ),
     Explanation(
+        "old-form",
+        (r"legacy map definitions in", r"missing BPF prog type"),
+        "libbpf from 1.0 on takes maps only in the section '.maps', by BTF, and programs only in sections that it "
+        "knows by their exact names. Nothing of the object was loaded.",
+    ),
+    Explanation(
         "global-function",
         (
             r"[Cc]aller passes invalid args into func",

@@ -95,7 +95,10 @@ _LIBBPF_END = re.compile(rb"-- END (?:PROG LOAD )?LOG --")
 _LIBBPF_NAME = re.compile(rb"libbpf: (?:prog '([^']*)': failed to load|failed to load program '([^']*)')")
 _BCC_FAILED = re.compile(rb"bpf: (?:Failed to load program: (.*)|((?:Permission|Invalid|Operation|Argument) [a-z ]+)$)")
 _BCC_NAME = re.compile(rb"Failed to load BPF program b?'?([\w.$]+)'?: (.*)")
-_LIBBPF_MAP = re.compile(rb"libbpf: ((?:map '[^']*': failed to create|failed to create map \(name: '[^']*'\)): .*)")
+_LIBBPF_MAP = re.compile(
+    rb"libbpf: ((?:map '[^']*': failed to create|failed to create map \(name: '[^']*'\)): .*"
+    rb"|elf: legacy map definitions in .*|prog '[^']*': missing BPF prog type, .*)"
+)
 _IPROUTE_FAILED = re.compile(rb"Prog section '([^']*)' rejected: ([^!(]*)")
 _CILIUM_FAILED = re.compile(rb"(?:program (\S+): )?load program: ([a-z][a-z ]*)(:\s*.*)?$")
 _OMITTED = re.compile(rb"\s*\((?:truncated, )?\d+ line\(s\) omitted\).*$")

@@ -36,11 +36,11 @@ from collections.abc import Iterator
 from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.fix import LIBBPF, Edit, Fix, Safety
 from ebpffix.frontend import Node, Unit
-from ebpffix.transform import Transform
+from ebpffix.transform import Cure, Transform
 
 from .definition import Definition, is_legacy, read, section_of
 from .inner import is_of_maps, nested, outer_of
-from .pointers import freed
+from .pointers import check_members, pointers
 from .rewrite import rewritten
 
 TRANSFORM = Transform(
@@ -55,6 +55,7 @@ TRANSFORM = Transform(
     shape='`struct bpf_map_def SEC("maps")`, `struct bpf_elf_map`: libbpf 1.0 refuses them',
     suggested='the same map in `SEC(".maps")`',
     advice="a macro makes it; a member has no counterpart",
+    cures=(Cure("old-form", r"legacy map definitions"),),
 )
 
 _MAPS = re.compile(rb'"maps(?:/[^"]*)?"')
@@ -85,6 +86,7 @@ def find(unit: Unit) -> Iterator[Fix]:
             yield _advice(variable, str(reason))
     for one in definitions:
         yield _fix(unit, one, definitions)
+    yield from pointers(unit, [one.variable for one in definitions])
 
 
 def _is_a_map(variable: Node) -> bool:
@@ -129,8 +131,8 @@ def _advice(variable: Node, reason: str) -> Fix:
 
 def _fix(unit: Unit, one: Definition, others: list[Definition]) -> Fix:
     def made() -> Made:
-        edits = _edits(unit, one, others)
-        return Made([*edits, *freed(unit, one.variable)], _user_space(unit, one), _NEEDS)
+        check_members(unit, one.variable)
+        return Made(_edits(unit, one, others), _user_space(unit, one), _NEEDS)
 
     at = one.variable
     return settle(at, _what(one.name), made, ": define it in `.maps` by hand")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ebpffix.analysis.map_members import is_balanced
 from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import has_comment
 from ebpffix.frontend import Node, Unit
@@ -149,17 +150,7 @@ def _section(unit: Unit, variable: Node, body: Node) -> tuple[int, int]:
     words = (variable.type.name.encode(), variable.name.encode())
     rest = re.sub(rb"\b(?:static|const|volatile|struct)\b|\b%s\b|\b%s\b" % words, lambda m: b" " * len(m[0]), head)
     marked = rest.strip()
-    if not re.fullmatch(rb"\w+(?:\s*\(.*\))?", marked, re.DOTALL) or not _balanced(marked):
+    if not re.fullmatch(rb"\w+(?:\s*\((.*)\))?", marked, re.DOTALL) or not is_balanced(marked.partition(b"(")[2][:-1]):
         raise NoEdit("more stands in its head than its section")
     start = variable.start + rest.index(marked)
     return start, start + len(marked)
-
-
-def _balanced(text: bytes) -> bool:
-    """Whether a macro and its parentheses are one, not two with something between them."""
-    depth = 0
-    for number, byte in enumerate(text):
-        depth += (byte == ord("(")) - (byte == ord(")"))
-        if depth == 0 and byte == ord(")") and number + 1 < len(text):
-            return False
-    return depth == 0

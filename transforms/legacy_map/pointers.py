@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ebpffix.editing.settle import NoEdit
-from ebpffix.fix import Edit
+from ebpffix.fix import Edit, Fix, Safety, Span
 from ebpffix.frontend import Node, Type, Unit
 
 
-def freed(unit: Unit, variable: Node) -> list[Edit]:
-    """The edits that make what keeps the address of a map able to keep that of any; none where nothing does. NoEdit
-    where a member of the map is read, or a pointer to it cannot be changed."""
+def check_members(unit: Unit, variable: Node) -> None:
+    """NoEdit where the program reads a member of a map, which the new form does not have."""
     record = variable.type.name
-    uses = [n for f in unit.functions for n in f.find("DECL_REF_EXPR") if n.decl == variable.decl]
-    if any(use.outer is not None and use.outer.kind == "MEMBER_REF_EXPR" for use in uses):
-        raise NoEdit("the program reads a member of the map")
-    if not any(target.is_pointer and target.pointee.name == record for use in uses for target in _targets(use)):
-        return []
+    for use in _uses(unit, variable):
+        if use.outer is not None and use.outer.kind == "MEMBER_REF_EXPR":
+            raise NoEdit("the program reads a member of the map")
     read = (n for f in unit.functions for n in f.find("MEMBER_REF_EXPR") if n.arrow and n.children)
     if any(n.children[0].type.pointee.name == record for n in read):
-        raise NoEdit("the program reads members of a map through a pointer")
-    return list(_void(unit, record.encode()))
+        raise NoEdit("the program reads members of maps through pointers")
+
+
+def pointers(unit: Unit, variables: Sequence[Node]) -> Iterator[Fix]:
+    """One finding for each file that keeps the address of one of these maps in a pointer to its structure."""
+    kept = {v.type.name for v in variables for use in _uses(unit, v) if v.type.name in map(_record, _targets(use))}
+    for record in kept:
+        pointer = re.compile(rb"\bstruct\s+%s(?=\s*\*)" % record.encode())
+        for path, source in unit.sources.items():
+            found = [match.span() for match in pointer.finditer(source.code)]
+            edits = [Edit(path, a, b, b"void") for a, b in found if _is_written(unit, Span(path, a, b))]
+            if edits:
+                message = f"a pointer to `struct {record}` holds the address of a map: `void *` does so for any"
+                reason = "it goes with the maps' new form"
+                at = Span(path, edits[0].start, edits[0].end)
+                yield Fix(at, message, Safety.SUGGESTED, edits, reason)
+
+
+def _is_written(unit: Unit, at: Span) -> bool:
+    return not unit.inactive(at.path, at.start) and unit.editable(at.path, at.start, at.end)
+
+
+def _uses(unit: Unit, variable: Node) -> list[Node]:
+    return [n for f in unit.functions for n in f.find("DECL_REF_EXPR") if n.decl == variable.decl]
+
+
+def _record(type_: Type) -> str:
+    """The structure that a pointer points to."""
+    return type_.pointee.name if type_.is_pointer else ""
 
 
 def _targets(use: Node) -> Iterator[Type]:
@@ -43,14 +67,3 @@ def _targets(use: Node) -> Iterator[Type]:
         yield above.function.type.result
     elif (made := above.assignment) is not None:
         yield made[0].type
-
-
-def _void(unit: Unit, record: bytes) -> Iterator[Edit]:
-    pointer = re.compile(rb"\bstruct\s+%s(?=\s*\*)" % record)
-    for path, source in unit.sources.items():
-        for match in pointer.finditer(source.code):
-            if unit.inactive(path, match.start()):
-                continue
-            if not unit.editable(path, match.start(), match.end()):
-                raise NoEdit(f"a macro's body has a pointer to `struct {record.decode()}`")
-            yield Edit(path, match.start(), match.end(), b"void")

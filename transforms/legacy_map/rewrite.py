@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ebpffix.analysis.map_members import Measured, may_be_typed, used_type
 from ebpffix.editing.definitions import insert_definition
 from ebpffix.editing.settle import NoEdit
+from ebpffix.editing.statements import delete_span
 from ebpffix.fix import Edit
 from ebpffix.frontend import Macro, Unit
 from ebpffix.kernel.map_types import Shape
@@ -91,7 +93,7 @@ def _member(old: Definition, member: Member, end: int, types: Mapping[str, bytes
     path, data = old.variable.path, old.source.data
     told = _told(old, member, types)
     if told is None:
-        return [_removed(old, member.start, end)]
+        return [delete_span(old.source, member.start, end)]
     lead, value = told
     text = lead + value + b");"
     if end == member.end or not data[member.end : end - 1].strip():
@@ -161,16 +163,6 @@ def _pinning(old: Definition) -> tuple[bytes, bytes] | None:
     return b"__uint(pinning, ", name if old.unit.declared.has(name.decode()) else b"1"
 
 
-def _removed(old: Definition, start: int, end: int) -> Edit:
-    """Take a member out, with its line if nothing else is on it."""
-    source, path = old.source, old.variable.path
-    line, line_end = source.line_start(start), source.line_end(end)
-    if not source.data[line:start].strip() and not source.data[end:line_end].strip() and line > old.body.start:
-        return Edit(path, line, line_end, b"")
-    blanks = re.compile(rb"[ \t]*").match(source.data, end)
-    return Edit(path, start, blanks.end() if blanks else end, b"")
-
-
 def _last(old: Definition, line: bytes) -> Edit:
     """A line behind the last member, in its indentation."""
     source, last = old.source, old.members[-1]
@@ -191,15 +183,16 @@ def _annotation(old: Definition) -> Macro | None:
 
 
 def _without(unit: Unit, annotation: Macro) -> Edit:
-    """The annotation taken out, with its lines."""
+    """The annotation taken out, with its line and one of the two blank lines around it."""
     source = unit.sources[annotation.path]
     semicolon = re.compile(rb"\s*;").match(source.code, annotation.end)
-    end = semicolon.end() if semicolon else annotation.end
-    line, line_end = source.line_start(annotation.start), source.line_end(end)
-    if source.data[line : annotation.start].strip() or source.data[end:line_end].strip():
-        return Edit(annotation.path, annotation.start, end, b"")
-    blank = source.data[:line].endswith((b"\n\n", b"\r\n\r\n"))
-    following = source.line_end(line_end) if line_end < len(source.data) else line_end
-    if blank and not source.data[line_end:following].strip():
-        line_end = following  # one blank line of the two around it is enough
-    return Edit(annotation.path, line, line_end, b"")
+    edit = delete_span(source, annotation.start, semicolon.end() if semicolon else annotation.end)
+    following = source.line_end(edit.end) if edit.end < len(source.data) else edit.end
+    is_line = edit.start != annotation.start or source.data[edit.end - 1 : edit.end] == b"\n"
+    if (
+        is_line
+        and source.data[: edit.start].endswith((b"\n\n", b"\r\n\r\n"))
+        and not source.data[edit.end : following].strip()
+    ):
+        return replace(edit, end=following)
+    return edit
