@@ -372,7 +372,7 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
         strategies = list(load_strategies().values())
         if flags.log:
             with contextlib.nullcontext(sys.stdin.buffer) if flags.log == STDIN else open(flags.log, "rb") as stream:
-                return repairs.propose(stream, work.discovery, work.settings, strategies)
+                return repairs.propose(stream, work.discovery, work.settings, strategies, output)
         verifier = verifier_of(flags, work.settings.cache)
         return repairs.run(work.discovery, work.settings, verifier, strategies, mode, output)
     except (ValueError, OSError, NoTypes) as error:

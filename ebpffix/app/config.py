@@ -106,6 +106,10 @@ def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Collection[
     return Config()
 
 
+# The time that tomllib takes for a key grows with the square of its parts.
+_LONG_KEY = re.compile(rb"^(?:[^.\n]*\.){1001}", re.MULTILINE)
+
+
 def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
     """The table under `keys` of a TOML file; None if there is no such file, or no such table in it."""
     try:
@@ -116,6 +120,8 @@ def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
         raise ConfigError(f"{path}: {reason(error)}; make it readable") from None
     if keys and b"ebpffix" not in data:  # nothing of ours: not ours to complain of either
         return None
+    if _LONG_KEY.search(data):
+        raise ConfigError(f"{path}: a line with over a thousand dots; write it as several")
     import tomllib
 
     try:

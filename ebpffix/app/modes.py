@@ -74,7 +74,7 @@ def diff(report: Report, output: Output) -> Said:
         _proofs_of(report, path) + unified(display(path), report.before[path], data)
         for path, data in sorted(report.changed.items())
     ]
-    said = _finish(report, output, _shown(b"".join(changes), output), bool(_failing(report.applied, output)))
+    said = _finish(report, output, shown(b"".join(changes), output), bool(_failing(report.applied, output)))
     return said.more(_summary(report, "would be made", report.remaining)) if output.for_people else said
 
 
@@ -85,7 +85,7 @@ def _proofs_of(report: Report, path: Path) -> bytes:
     return "".join(f"# {transform}: {text.proved(proof)}\n" for transform, proof in proofs).encode()
 
 
-def _shown(result: bytes, output: Output) -> bytes:
+def shown(result: bytes, output: Output) -> bytes:
     """Code for standard output: as it is, for programs; where it is looked at, in colour, and with none of what a
     terminal would obey."""
     if not output.colour and not sys.stdout.isatty():
@@ -103,7 +103,7 @@ def apply(report: Report, output: Output) -> Said:
     if output.stdin:
         result = b"".join(report.changed.get(path, data) for path, data in report.before.items())
         return _finish(
-            report, output, _shown(result, replace(output, colour=False)), bool(_failing(report.remaining, output))
+            report, output, shown(result, replace(output, colour=False)), bool(_failing(report.remaining, output))
         )
     failed = write_all(report)
     applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]

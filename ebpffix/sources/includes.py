@@ -18,6 +18,7 @@ from pathlib import Path
 from ebpffix.kernel import machine
 from ebpffix.sources import build
 from ebpffix.sources.files import inside, list_files, root_of
+from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
 
 # Begins with a literal: that alone makes it fast over megabytes of kernel types.
@@ -289,9 +290,10 @@ class Tree:
         """Behind a file that only names another: a link, a link that git wrote as a file, a lone include."""
         for _ in range(8):
             path = os.path.realpath(path)
-            if os.path.getsize(path) > 4096:
+            try:
+                source = Source(Path(path), read_file(path, 4096))
+            except OSError:
                 break
-            source = Source.read(Path(path))
             code = source.uncommented.strip()
             includes = parse_includes(source)
             if len(includes) == 1 and code == source.data[includes[0].offset :][: includes[0].length]:
@@ -301,7 +303,7 @@ class Tree:
             else:
                 break
             target = os.path.normpath(os.path.join(os.path.dirname(path), name))
-            if "\0" in name or not os.path.isfile(target):
+            if "\0" in name or not self._is_readable(target, [os.path.dirname(path)]):
                 break
             path = target
         return path

@@ -7,6 +7,7 @@ may be a write counts as one.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -92,7 +93,8 @@ class Project:
         self._is_whole = len(wanted) <= _MOST_FILES
         for path in wanted[:_MOST_FILES]:
             try:
-                self._take(path, read_start(path, _MOST_BYTES))
+                # What a link leads to is listed itself, or is none of this tree's.
+                self._take(path, b"" if os.path.islink(path) else read_start(path, _MOST_BYTES))
             except OSError:
                 continue
 
