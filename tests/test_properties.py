@@ -76,6 +76,7 @@ def test_what_no_edit_of_the_report_names_stays(tree: Path, applied: Path) -> No
     assert [path for path in written if written[path] != expected[path]] == []
 
 
+@pytest.mark.slow
 def test_how_it_is_run_changes_nothing(tree: Path, tmp_path: Path) -> None:
     """Jobs, a cache or none, full or empty, and the order in which files are given."""
     names = [str(path) for path in sorted(contents(tree)) if path.endswith(".c")]
