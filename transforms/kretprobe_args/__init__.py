@@ -344,6 +344,8 @@ class _Pair:
         context, last = parameters[0], parameters[-1]
         texts = [unit.text(r.parameter) for r in returned if r.parameter]
         if macro is None:
+            if last.end < context.end:
+                raise NoEdit("a macro makes the parameters: store the argument in an entry probe")
             if has_comment(unit, context.path, context.end, last.end):
                 raise NoEdit("a comment among the parameters is in the way")
             self.edits.append(Edit(context.path, context.end, last.end, b""))
