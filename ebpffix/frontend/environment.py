@@ -225,7 +225,10 @@ class Environment:
             with contextlib.suppress(OSError):
                 self.options.cache.mkdir(parents=True, exist_ok=True)
                 return self.options.cache
-        scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
+        try:
+            scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
+        except OSError:
+            raise NoTypes("no folder can be written for a while; set $TMPDIR or $EBPFFIX_CACHE_DIR to one") from None
         self._scratch = scratch  # removed with the Environment
         return Path(scratch.name)
 

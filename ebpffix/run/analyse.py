@@ -46,6 +46,7 @@ class Job:
     transforms: tuple[str, ...]  # those that have something to look for in the sources
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()
+    shared_with_programs: frozenset[Path] = frozenset()
     btf: Path | None = None
     user_space: UserSpace = field(default_factory=UserSpace)
 
@@ -72,6 +73,7 @@ def unit_of(job: Job, pch: Path | None) -> Unit:
         sources={path: source if path == job.path else Source(path, data) for path, data in job.sources.items()},
         target_kernel=job.target_kernel,
         shared_with_user_space=job.shared_with_user_space,
+        shared_with_programs=job.shared_with_programs,
         btf_path=job.btf,
         user_space=job.user_space,
     )

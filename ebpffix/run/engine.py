@@ -5,6 +5,7 @@ Here the two loops close: `fixpoint` gets a function that analyses again, and wh
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,18 +15,19 @@ from ebpffix.fix import Safety
 from ebpffix.rewriting.fixpoint import Analysis, fixpoint
 from ebpffix.rewriting.found import Applied, Found, Identity, apply_all
 from ebpffix.run.analyse import Result, Status
-from ebpffix.run.cache import ResultCache
+from ebpffix.run.cache import ResultCache, Results
 from ebpffix.run.findings import Findings
 from ebpffix.run.jobs import Jobs
 from ebpffix.run.settings import Settings
 from ebpffix.run.status import File, files_of
+from ebpffix.run.warm import Warm
 from ebpffix.run.worker import Worker
 from ebpffix.sources.discover import Discovery
 from ebpffix.sources.program import Program
 
 if TYPE_CHECKING:
     from ebpffix.verify.proof import Proof
-    from ebpffix.verify.session import Loadable, Verifier
+    from ebpffix.verify.session import Loadable, Loads, Verifier
 
 Progress = Callable[[int, int], object]
 
@@ -44,6 +46,7 @@ class Report:
     proofs: dict[Identity, Proof] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)  # why there are no proofs
     programs: list[Loadable] = field(default_factory=list)  # with --verify: what the fixes go into
+    loads: list[Loads] = field(default_factory=list)  # where kernels were asked for: all programs, as they are
 
     @property
     def findings(self) -> list[Found]:
@@ -52,12 +55,24 @@ class Report:
         return sorted(found, key=lambda f: (f.fix.at.path, f.fix.at.start, f.fix.at.end, f.transform))
 
 
-def run(discovery: Discovery, settings: Settings, progress: Progress = lambda done, of: None) -> Report:
+def run(
+    discovery: Discovery,
+    settings: Settings,
+    progress: Progress = lambda done, of: None,
+    warm: Warm | None = None,
+) -> Report:
     """Analyse all, and make the fixes that the settings take, in memory. `progress` is told how many
-    programs of how many are done, anew in each pass."""
+    programs of how many are done, anew in each pass. `warm` is what was kept of earlier runs."""
     jobs = Jobs(discovery, settings)
-    with Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from) as worker:
-        analyser = _Analyser(jobs, worker, progress)
+    if settings.verifier and jobs.programs:
+        settings.verifier.start()  # kernels boot while programs are analysed
+    with contextlib.ExitStack() as stack:
+        if warm:
+            analyser = _Analyser(jobs, warm.worker, progress, warm.results)
+        else:
+            worker = Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from)
+            results = ResultCache(settings.cache / "results") if settings.cache else None
+            analyser = _Analyser(jobs, stack.enter_context(worker), progress, results)
         taken = (Safety.SAFE, Safety.SUGGESTED) if settings.unsafe else (Safety.SAFE,)
         outcome = fixpoint(
             jobs.before,
@@ -74,9 +89,12 @@ def run(discovery: Discovery, settings: Settings, progress: Progress = lambda do
         list(discovery.errors),
     )
     if settings.verifier:
+        if settings.verifier.tells_kernels:
+            report.loads = settings.verifier.loads(jobs.loadable({program.file for program in jobs.programs.values()}))
         report.programs = jobs.loadable({e.path for found in report.applied for e in found.fix.edits})
         if not settings.stepwise:
             _prove(report, settings.verifier)
+        report.problems = settings.verifier.problems
     return report
 
 
@@ -100,19 +118,17 @@ def _prove(report: Report, verifier: Verifier) -> None:
     files = apply_all(report.before, kept)
     report.applied = kept
     report.changed = {path: data for path, data in files.items() if data != report.before[path]}
-    report.problems = verifier.problems
 
 
 class _Analyser:
     """The analysis that `fixpoint` asks for. `results` are those of the first pass, by program."""
 
-    def __init__(self, jobs: Jobs, worker: Worker, progress: Progress) -> None:
+    def __init__(self, jobs: Jobs, worker: Worker, progress: Progress, cache: Results | None) -> None:
         self.jobs = jobs
         self.worker = worker
         self.progress = progress
         self.findings = Findings(jobs)
-        cache = jobs.settings.cache
-        self.cache = ResultCache(cache / "results") if cache else None
+        self.cache = cache
         self.results: dict[Path, Result] = {}
 
     def __call__(self, files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:

@@ -56,7 +56,8 @@ class Jobs:
     def __init__(self, discovery: Discovery, settings: Settings) -> None:
         self.discovery = discovery
         self.settings = settings
-        texts = {header.path: data for header in discovery.headers if (data := _text_of(header.path)) is not None}
+        paths = [header.path for header in discovery.headers]
+        texts = {path: data for path in paths if (data := settings.contents.get(path, _text_of(path))) is not None}
         discovery.headers = [header for header in discovery.headers if header.path in texts]
         self.headers = {header.path: header for header in discovery.headers}
         self._neighbours = neighbours.Digests()
@@ -145,6 +146,7 @@ class Jobs:
             names,
             environment.options.target_kernel,
             frozenset(path for path in sources if path in self.shared),
+            frozenset(path for path in headers if len(self.headers[path].programs) > 1),
             environment.btf_path,
             self._beside(program, names, sources),
         )
@@ -154,7 +156,7 @@ class Jobs:
         """What the project does beside a program, where a transform wants to know."""
         if not any(self.settings.transforms[name].facts.user_space for name in names):
             return UserSpace()
-        return self.discovery.beside(program.root, sources)
+        return self.discovery.beside(program, sources)
 
     def loadable(self, edited: set[Path]) -> list[Loadable]:
         """The programs that any of these files goes into, with the arguments for a real compiler."""
@@ -240,4 +242,4 @@ class Jobs:
 
     @cached_property
     def _tool(self) -> bytes:
-        return tool_digest(known.find.__module__ for known in self.settings.transforms.values())
+        return tool_digest(tuple(known.find.__module__ for known in self.settings.transforms.values()))

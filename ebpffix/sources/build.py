@@ -109,6 +109,12 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
+def forget() -> None:
+    """Read the build files anew, in a process that lives longer than they stay as they are."""
+    for kept in (_defined_in, _generate_lines):
+        kept.cache_clear()
+
+
 @cache
 def _defined_in(folder: str) -> tuple[tuple[str, str], ...]:
     """(name, value) of the macros in a folder's build files."""

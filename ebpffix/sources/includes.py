@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -141,12 +141,16 @@ def _commented(source: Source, offset: int) -> bool:
 class Tree:
     """The files of one root, and the headers among them that were read so far.
 
-    `files` gives their absolute paths, once and only if an include needs them; without it the root is listed. All
-    closures of a Tree are to be asked with the same include folders.
+    `files` gives their absolute paths, once and only if an include needs them; without it the root is listed. `texts`
+    are files that are there though the disk may not have them. All closures of a Tree are to be asked with the same
+    include folders.
     """
 
-    def __init__(self, root: Path, files: Callable[[], Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, root: Path, files: Callable[[], Sequence[str]] | None = None, texts: Collection[Path] = ()
+    ) -> None:
         self.root = root
+        self._texts = frozenset(map(str, texts))
         self._root = str(root)
         self._home = str(root_of(root))  # without a git tree: more than what is listed
         self._real_home = os.path.realpath(self._home)
@@ -242,7 +246,7 @@ class Tree:
         save into the folders of -I?"""
         found = self._exists.get(path)
         if found is None:
-            found = os.path.isfile(path) and (
+            found = (path in self._texts or os.path.isfile(path)) and (
                 inside(os.path.realpath(path), self._real_home)
                 if inside(path, self._home)
                 else any(inside(path, folder) for folder in given)

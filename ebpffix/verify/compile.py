@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ebpffix.kernel import machine
 from ebpffix.sources.files import root_of
 from ebpffix.sources.reach import Reach
 from ebpffix.verify import CannotVerify
+from ebpffix.verify.map_faults import Map
 from ebpffix.verify.process import Finished, confined, is_foreign, private_folder, run
 
 OLDEST = 12  # the first clang whose objects today's libbpf takes without loss
@@ -47,9 +48,11 @@ class Object:
 
 @dataclass(frozen=True)
 class CompileError:
-    """What clang said, line by line; each error comes as `path:line:column: error: …`, its source line and a caret."""
+    """What clang said, line by line; each error comes as `path:line:column: error: …`, its source line and a caret.
+    `maps` are those that the program defines in the old form, where only that form's structure is missing."""
 
     lines: tuple[str, ...]
+    maps: Mapping[str, Map] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return "\n".join(self.lines)

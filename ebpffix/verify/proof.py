@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import methodcaller
@@ -18,20 +18,29 @@ from typing import Generic, Literal, Protocol, TypeVar
 from ebpffix.verify.compile import CompileError
 from ebpffix.verify.load import ProgramResult, kernel_release
 from ebpffix.verify.load import Verdict as Loaded
+from ebpffix.verify.map_faults import Map, described
+from ebpffix.verify.objects import VARIABLE
 from ebpffix.verify.process import end_all
+from ebpffix.verify.stated_maps import as_made
 
 Verdict = Literal["fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried"]
 F = TypeVar("F")
+Key = tuple[str, str]  # a program's name, and the kernel that it was loaded in
 
 
 @dataclass(frozen=True)
 class Compiled:
     """One program file, compiled. `parts` are equal for two texts that are the same to the kernel; what belongs to one
-    program alone is under "program NAME". `inputs` are the real paths of the files that went in."""
+    program alone is under "program NAME". `inputs` are the real paths of the files that went in, `maps` those that
+    are defined in the form that libbpf 1.0 refuses, `new_maps` the others. `object` is the file that came out, where
+    there is one."""
 
     parts: Mapping[str, object]
     inputs: frozenset[Path]
     load: Callable[[], Sequence[ProgramResult]]
+    maps: Mapping[str, Map] = field(default_factory=dict)
+    new_maps: Mapping[str, Map] = field(default_factory=dict)
+    object: bytes = b""
 
 
 class Target(Protocol):
@@ -41,13 +50,19 @@ class Target(Protocol):
     def path(self) -> Path: ...
     @property
     def compiler(self) -> str: ...
+    @property
+    def kernel(self) -> str:
+        """The releases of the kernels that load it, in one line."""
+        ...
+
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError: ...
 
 
 @dataclass(frozen=True)
 class ProgramProof:
     """One program before and after, in the words of the JSON report. "rejected" before is also what did not compile;
-    `log` is of the load after, or of the one before if that was refused and this was not."""
+    `log` is of the load after, or of the one before if that was refused and this was not; `kernel` is the release of
+    another kernel than the one that runs, which is ""."""
 
     name: str
     before: Loaded
@@ -56,6 +71,17 @@ class ProgramProof:
     insns_after: int | None
     log: str
     reason: str = ""
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
+class MapProof:
+    """One map that a fix defines anew, in words: as the kernel made it before (or, in the old form, as it was to be
+    made) and as it made it after."""
+
+    name: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +93,7 @@ class Proof:
     compiler: str
     programs: tuple[ProgramProof, ...] = ()
     reason: str = ""
+    maps: tuple[MapProof, ...] = ()
 
 
 SPENT = "the CPU time for proofs was used up"
@@ -114,9 +141,10 @@ def _first(found: Iterable[dict[int, Proof]]) -> dict[int, Proof]:
 class _Share:
     """What one target says of one fix: the programs that it changes; none if it changes nothing, or for a reason."""
 
-    compiler: str
+    target: Target
     programs: tuple[ProgramProof, ...] = ()
     reason: str = ""
+    maps: tuple[MapProof, ...] = ()
 
 
 @dataclass
@@ -129,7 +157,7 @@ class _Trials(Generic[F]):
     paths: Callable[[F], Collection[Path]]
     spent: Callable[[], bool]
     _compiled: dict[frozenset[int], Compiled | CompileError] = field(default_factory=dict)
-    _loaded: dict[frozenset[int], dict[str, ProgramResult]] = field(default_factory=dict)
+    _loaded: dict[frozenset[int], dict[Key, ProgramResult]] = field(default_factory=dict)
 
     def mine(self, kept: Collection[int]) -> frozenset[int]:
         """The fixes in files that go into this target. Of one that does not compile only its own file is known."""
@@ -146,12 +174,12 @@ class _Trials(Generic[F]):
             self._compiled[chosen] = self.target.compile(overlay)
         return self._compiled[chosen]
 
-    def loaded(self, chosen: frozenset[int]) -> dict[str, ProgramResult]:
-        """By name; empty for what does not compile."""
+    def loaded(self, chosen: frozenset[int]) -> dict[Key, ProgramResult]:
+        """Empty for what does not compile."""
         if chosen not in self._loaded:
             made = self.compiled(chosen)
             self._go_on()
-            self._loaded[chosen] = {r.name: r for r in made.load()} if isinstance(made, Compiled) else {}
+            self._loaded[chosen] = {(r.name, r.kernel): r for r in made.load()} if isinstance(made, Compiled) else {}
         return self._loaded[chosen]
 
     def _go_on(self) -> None:
@@ -176,7 +204,7 @@ class _Trials(Generic[F]):
             if reason:
                 chosen = good | {number}
                 proofs = tuple(self.proof(p, chosen) for p in self.touched(frozenset(), chosen))
-                found[number] = Proof("worse", kernel_release(), self.target.compiler, proofs, reason)
+                found[number] = Proof("worse", self.target.kernel, self.target.compiler, proofs, reason)
             else:
                 good |= {number}
 
@@ -186,31 +214,52 @@ class _Trials(Generic[F]):
             return self._shares(kept)
         except _Spent:
             mine = self.mine(kept) if frozenset() in self._compiled else kept
-            return dict.fromkeys(mine, _Share(self.target.compiler, reason=SPENT))
+            return dict.fromkeys(mine, _Share(self.target, reason=SPENT))
 
     def _shares(self, kept: Collection[int]) -> dict[int, _Share]:
-        mine, compiler = self.mine(kept), self.target.compiler
+        mine = self.mine(kept)
         if not mine:
             return {}
         before, after = self.compiled(frozenset()), self.compiled(mine)
         if isinstance(after, CompileError):
-            return dict.fromkeys(mine, _Share(compiler, reason=f"does not compile: {after.lines[0]}"))
+            return dict.fromkeys(mine, _Share(self.target, reason=f"does not compile: {after.lines[0]}"))
         if isinstance(before, Compiled) and before.parts == after.parts:
-            return dict.fromkeys(mine, _Share(compiler))
+            return dict.fromkeys(mine, _Share(self.target))
         if not self.loaded(mine):
-            return dict.fromkeys(mine, _Share(compiler, reason="no program in it"))
+            return dict.fromkeys(mine, _Share(self.target, reason="no program in it"))
         return {n: self._share(n, mine) for n in mine}
 
     def _share(self, number: int, mine: frozenset[int]) -> _Share:
         rest = mine - {number}
         uncompiled = isinstance(self.compiled(frozenset()), CompileError)
         if not uncompiled or not rest or isinstance(self.compiled(rest), CompileError):
-            return _Share(self.target.compiler, tuple(self.proof(p, mine) for p in self._changed(number, mine)))
-        # Others make it compile: this one is judged by what it changes on top of them.
-        changed = self.touched(rest, mine)
-        return _Share(self.target.compiler, tuple(self.proof(p, mine, rest) for p in changed))
+            proofs = tuple(self.proof(p, mine) for p in self._changed(number, mine))
+        else:
+            # Others make it compile: this one is judged by what it changes on top of them.
+            proofs = tuple(self.proof(p, mine, rest) for p in self.touched(rest, mine))
+        return _Share(self.target, proofs, maps=tuple(self._map_proofs(number, mine)))
 
-    def _changed(self, number: int, mine: frozenset[int]) -> list[str]:
+    def _map_proofs(self, number: int, mine: frozenset[int]) -> Iterator[MapProof]:
+        """The maps that one fix defines anew, with all that are kept made."""
+        was, now = self._definitions(frozenset()), self._definitions(frozenset({number}))
+        before, after = self._maps(frozenset()), self._maps(mine)
+        for name in was:
+            if was[name] != now.get(name) and name in before and name in after:
+                yield MapProof(name, described(as_made(before[name], after[name])), described(after[name]))
+
+    def _definitions(self, chosen: frozenset[int]) -> dict[str, object]:
+        """What defines each map, by name. Of what does not compile only maps in the old form are known."""
+        made = self.compiled(chosen)
+        parts = made.parts if isinstance(made, Compiled) else {}
+        new = {name.removeprefix(VARIABLE): part for name, part in parts.items() if name.startswith(VARIABLE)}
+        return {**new, **made.maps}
+
+    def _maps(self, chosen: frozenset[int]) -> dict[str, Map]:
+        """The maps by name, as the kernel made them; those of the old form as they were to be made."""
+        loaded = self.loaded(chosen).values()
+        return {**self.compiled(chosen).maps, **{n: made for result in loaded for n, made in result.maps.items()}}
+
+    def _changed(self, number: int, mine: frozenset[int]) -> list[Key]:
         """The programs that one fix changes; by itself if that compiles, else as the last of all."""
         alone = frozenset({number})
         if len(mine) > 1 and isinstance(self.compiled(alone), CompileError):
@@ -225,45 +274,51 @@ class _Trials(Generic[F]):
         if isinstance(before, Compiled) and before.parts == after.parts:
             return ""
         old, new = self.loaded(frozenset()), self.loaded(chosen)
-        for name, result in new.items():
-            was = old[name].verdict if name in old else "accepted"  # a program that a fix adds must load
-            if result.verdict == "rejected" and was == "accepted" and isinstance(before, Compiled):
-                return f"{name} is refused"
-        gone = next((n for n in old if n not in new), "")
+        for key, result in new.items():
+            verdict = old[key].verdict if key in old else "accepted"  # a program that a fix adds must load
+            if result.verdict == "rejected" and verdict == "accepted" and isinstance(before, Compiled):
+                return f"{result.name} is refused{f' by Linux {result.kernel}' if result.kernel else ''}"
+        for name, stated in after.new_maps.items():
+            was = before.maps.get(name, stated)
+            if was.type == stated.type and was != stated:  # who makes it one of another type means to
+                return f"the map {name} is another one: {described(was)}, now {described(stated)}"
+        gone = next((name for name, kernel in old if (name, kernel) not in new), "")
         return f"{gone} is gone" if gone else ""
 
-    def touched(self, base: frozenset[int], chosen: frozenset[int]) -> list[str]:
+    def touched(self, base: frozenset[int], chosen: frozenset[int]) -> list[Key]:
         """The programs that differ between two sets of fixes: all of them when something that they share does."""
         before, after = self.compiled(base), self.compiled(chosen)
-        names = list(self.loaded(frozenset()) | self.loaded(chosen))
+        programs = list(self.loaded(frozenset()) | self.loaded(chosen))
         if not (isinstance(before, Compiled) and isinstance(after, Compiled)):
-            return names
+            return programs
         keys = before.parts.keys() | after.parts.keys()
         changed = {k for k in keys if before.parts.get(k) != after.parts.get(k)}
-        own = {f"program {n.split(' ')[0]}" for n in names}
-        return [n for n in names if f"program {n.split(' ')[0]}" in changed] if changed <= own else names
+        own = {p: f"program {p[0].split(' ')[0]}" for p in programs}
+        return [p for p in programs if own[p] in changed] if changed <= {*own.values()} else programs
 
-    def proof(self, name: str, chosen: frozenset[int], base: frozenset[int] = frozenset()) -> ProgramProof:
+    def proof(self, program: Key, chosen: frozenset[int], base: frozenset[int] = frozenset()) -> ProgramProof:
         """One program with the fixes of `base` alone, and with all that are chosen."""
+        name, kernel = program
         unbuilt = self.compiled(base)
         missing = ProgramResult(name, "", "untried", reason="not in the program before")
         if isinstance(unbuilt, CompileError):
             missing = ProgramResult(name, "", "rejected", log=str(unbuilt))
-        before = self.loaded(base).get(name, missing)
+        before = self.loaded(base).get(program, missing)
         made = self.compiled(chosen)
         gone = ProgramResult(name, "", "untried", reason="not in the program after")
         if isinstance(made, CompileError):
             gone = ProgramResult(name, "", "rejected", log=str(made))
-        after = self.loaded(chosen).get(name, gone)
+        after = self.loaded(chosen).get(program, gone)
         log = after.log if after.verdict != "accepted" else before.log
         reason = after.reason or before.reason
-        return ProgramProof(name, before.verdict, after.verdict, before.insns, after.insns, log, reason)
+        return ProgramProof(name, before.verdict, after.verdict, before.insns, after.insns, log, reason, kernel)
 
 
 def _verdict(shares: Sequence[_Share], otherwise: str) -> Proof:
     """What is to be said of a fix that is kept, over all targets that it goes into; `otherwise` if there are none."""
     programs = tuple(p for s in shares for p in s.programs)
-    compiler = shares[0].compiler if shares else ""
+    maps = tuple(dict.fromkeys(m for s in shares for m in s.maps))
+    compiler, kernel = (shares[0].target.compiler, shares[0].target.kernel) if shares else ("", kernel_release())
     pairs = {(p.before, p.after) for p in programs}
     reason = ""
     verdict: Verdict = "untried"
@@ -280,4 +335,4 @@ def _verdict(shares: Sequence[_Share], otherwise: str) -> Proof:
         verdict = "same-object"
     else:
         reason = shares[0].reason if shares else otherwise
-    return Proof(verdict, kernel_release(), compiler, programs, reason)
+    return Proof(verdict, kernel, compiler, programs, reason, maps)
