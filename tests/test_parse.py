@@ -63,7 +63,9 @@ def test_a_statement_that_is_read_shows_more_errors_than_one_that_is_lost() -> N
 
 def test_members_of_a_struct_that_is_nowhere_are_those_that_are_used() -> None:
     text = "int f(int n)\n{\n\tstruct gone e = {.kind = 1, .kind_too = n};\n\te.list[n] = 2;\n\treturn e.kind;\n}\n"
-    assert not parsed(text).errors
+    found = parsed(text)
+    assert not found.missing
+    assert [error.message for error in found.local] == ["subscripted value is not an array, pointer, or vector"]
 
 
 def test_a_struct_with_the_name_of_another_kind_of_the_kernels_is_set_apart() -> None:
@@ -174,3 +176,20 @@ def test_errors_of_one_expression_leave_the_rest_in_the_tree(statement: str) -> 
     text = f'#include "vmlinux.h"\n#include <bpf/bpf_helpers.h>\n{before}SEC("xdp") int f(void *ctx)\n{{\n{body}}}\n'
     found = analysed(Path("/p/a.bpf.c"), text.encode(), "probe-read-space")
     assert (found.status, len(found.findings)) == (Status.ANALYSED, 1), found.notes
+
+
+def test_nobody_knows_whose_memory_a_member_leads_to_that_was_made_up() -> None:
+    """It may be an array or a pointer, whatever is done with it elsewhere."""
+    text = """#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+SEC("xdp") int g(void *ctx) { struct gone e = {}; return e.text[0]; }
+SEC("kprobe/f") int f(void *ctx)
+{
+	struct gone e = {};
+	char c;
+	bpf_probe_read(&c, 1, e.text);
+	return c;
+}
+"""
+    found = analysed(Path("/p/a.bpf.c"), text.encode(), "probe-read-space")
+    assert [str(fix.safety) for _, fix in found.findings] == ["advice"]

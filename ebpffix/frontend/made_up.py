@@ -109,12 +109,10 @@ def declare(
         elif not name and (macro := _macro(source, error, texts, done)):
             values.setdefault(*macro)
     new = {name: one for name, one in values.items() if name not in done}
-    return new or _with_members(errors, texts, made_up)
+    return new or _with_members(errors, made_up)
 
 
-def _with_members(
-    errors: Sequence[Diagnostic], texts: Mapping[str, bytes], made_up: Mapping[str, Declaration]
-) -> dict[str, Declaration]:
+def _with_members(errors: Sequence[Diagnostic], made_up: Mapping[str, Declaration]) -> dict[str, Declaration]:
     """The structs that were made up, with the members that the program uses: a list of them would be lost otherwise."""
     found: dict[str, Declaration] = {}
     for error in errors:
@@ -122,10 +120,10 @@ def _with_members(
         name = next((n for n in (match[2], f"struct {match[2]}") if n in made_up), "") if match else ""
         one = found.get(name) or made_up.get(name)
         if match and one and one.guessed and _MEMBERS_END in one.text:
-            member, text = match[1].encode(), texts.get(error.file, b"")
-            many = re.compile(rb"%s\s*\[" % member).match(text, error.offset)
-            declared = b" long long %s%s;" % (member, b"[64]" if many else b"")
-            if not re.search(rb" %s[;[]" % member, one.text):
+            member = match[1].encode()
+            # Never an array: that would say that the memory is the object's own.
+            declared = b" long long %s;" % member
+            if declared not in one.text:
                 found[name] = Declaration(one.text.replace(_MEMBERS_END, declared + _MEMBERS_END), guessed=True)
     return found
 

@@ -22,6 +22,8 @@ def new_head(pair: Pair) -> tuple[list[Edit], list[bytes]]:
     if macro is not None:
         return [_macro_edit(pair, macro)], []
     context, *_, last = pair.program.function.parameters
+    if last.end < context.end:
+        raise NoEdit("a macro makes the parameters: store the argument in an entry probe")
     if has_comment(pair.unit, context.path, context.end, last.end):
         raise NoEdit("a comment among the parameters is in the way")
     texts = [pair.unit.text(read.parameter) for read in pair.returned if read.parameter]
