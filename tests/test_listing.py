@@ -84,6 +84,12 @@ def test_what_it_becomes(becomes: bytes, said: str) -> None:
     assert listing.becomes(fix(data, b"\tint a;\n", becomes=becomes), Source(PATH, data)) == said
 
 
+def test_what_is_new_in_a_long_line_is_seen() -> None:
+    data = b"f(" + b"one, " * 60 + b"two, three);\n"
+    said = listing.becomes(fix(data, b"two", becomes=b"2"), Source(PATH, data))
+    assert said.startswith("\u2026") and "one, 2, three);" in said and len(said) <= 100
+
+
 def test_what_becomes_of_another_file() -> None:
     data = b"int a;\n"
     other = Edit(Path("/tree/b.h"), 0, 0, b"x")

@@ -70,6 +70,11 @@ def told(text: str, dialect: str = LIBBPF) -> list[str]:
         (KPROBE % ("__x64_sys_open", "struct pt_regs *r", "see(r); see((void *)r->di);"), "KERNEL USER"),
         (KPROBE % ("__x64_sys_open", "struct pt_regs *r", "u64 p; bpf_probe_read(&p, 8, &r->si); see((void *)p);"), "USER"),
         (KPROBE % ("do_page_fault", "struct pt_regs *r", "see((void *)r->di);"), "UNKNOWN"),
+        ('SEC("kprobe/" "__x64_" "sys_open") int BPF_KPROBE_SYSCALL(f, const char *a) { see(a); return 0; }', "USER"),
+        ("#define OWN(name, ...) name(struct pt_regs *ctx); static __always_inline int in_##name(struct pt_regs *ctx, ##__VA_ARGS__);"
+         " int name(struct pt_regs *ctx) { return in_##name(ctx, (void *)PT_REGS_PARM1(ctx)); }"
+         ' static __always_inline int in_##name(struct pt_regs *ctx, ##__VA_ARGS__)\nSEC("kprobe/__x64_sys_open") int'
+         " OWN(f, const char *a) { see(a); return 0; }", "UNKNOWN"),
         ('SEC("ksyscall/open") int BPF_KSYSCALL(f, const char *a) { see(a); return 0; }', "USER"),
         ('SEC("tp/syscalls/sys_enter_open") int f(struct trace_event_raw_sys_enter *ctx) { see((void *)ctx->args[0]);'
          " see(&ctx->id); return 0; }", "USER CTX"),
@@ -93,6 +98,8 @@ def told(text: str, dialect: str = LIBBPF) -> list[str]:
         ('SEC("uprobe") int BPF_KPROBE(f, struct sock *a, void *b) { see(a); see(b); see((void *)PT_REGS_SP(ctx));'
          " return 0; }", "USER USER USER"),
         ('SEC("uretprobe") int BPF_KRETPROBE(f, void *r) { see(r); return 0; }', "USER"),
+        ('long bpf_usdt_arg(struct pt_regs *ctx, u64 n, long *res); SEC("usdt") int f(struct pt_regs *ctx) { long a;'
+         " bpf_usdt_arg(ctx, 0, &a); see((void *)a); see(&a); return 0; }", "USER STACK"),
         # BTF pointers; a plain pointer is none.
         ('SEC("fentry/vfs_read") int BPF_PROG(f, struct file *file, char *buf) { see(file); see(file->f_inode); see(buf);'
          " return 0; }", "KERNEL! KERNEL! USER"),
@@ -118,6 +125,11 @@ def told(text: str, dialect: str = LIBBPF) -> list[str]:
                    " see(o + sk->sk_mark);"), "KERNEL KERNEL UNKNOWN"),
         (KPROBE % ("x", "struct sock *sk", "see((struct sock *)((char *)&sk->sk_mark - __builtin_offsetof(struct sock, sk_mark)));"), "KERNEL"),
         (KPROBE % ("x", "struct sock *sk", "see(&((struct sock *)sk)[2]); see(&sk->sk_mark);"), "KERNEL KERNEL"),
+        (KPROBE % ("x", "struct sk_buff *skb", "char *p; bpf_probe_read(&p, 8, (char *)skb + __builtin_offsetof(struct sk_buff,"
+                   " head)); see(p);"), "KERNEL"),
+        (KPROBE % ("x", "struct task_struct *t", "u64 p; bpf_probe_read(&p, 8, ({ void *at; at = (char *)t +"
+                   " __builtin_offsetof(struct task_struct, set_child_tid); at; })); see((void *)p);"), "USER"),
+        (KPROBE % ("x", "struct sk_buff *skb", "char *p; bpf_probe_read(&p, 8, (char *)skb + 16); see(p);"), "UNKNOWN"),
         # Integers, ?:, NULL.
         (KPROBE % ("x", "struct sock *sk", "u64 n = (u64)sk; struct sock *s = (void *)n; see(s);"), "KERNEL"),
         (KPROBE % ("x", "u64 n", "struct sock *s = (void *)n; see(s);"), "KERNEL"),

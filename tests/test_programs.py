@@ -105,6 +105,28 @@ def test_programs_of_libbpf(tmp_path: Path) -> None:
     assert program_of(unit, helper) is None
 
 
+def test_sections_in_other_words_than_one_string(tmp_path: Path) -> None:
+    unit = _unit(
+        "#include <linux/bpf.h>\n#include <linux/ptrace.h>\n#include <bpf/bpf_helpers.h>\n"
+        '#include <bpf/bpf_tracing.h>\n#define PREFIX "__x64_"\n#define WHOLE "xdp"\n'
+        '#define ON(call) SEC("kprobe/" PREFIX "sys_" #call) int on_##call(struct pt_regs *ctx)\n'
+        "#define IN(name) static __always_inline int name(void)\n"
+        'SEC("kprobe/" PREFIX "sys_accept")\nint BPF_KPROBE_SYSCALL(accepted, int fd)\n{\n  return 0;\n}\n'
+        "ON(open) { return 0; }\n"
+        "SEC(WHOLE) int drop(struct xdp_md *ctx) { return 0; }\n"
+        '__attribute__((section("tc"), used)) int pass(struct __sk_buff *skb) { return 0; }\n'
+        "IN(helper) { return 0; }\n",
+        LIBBPF,
+        tmp_path,
+    )
+    assert {name: program.section for name, program in _by_name(unit).items()} == {
+        "accepted": "kprobe/__x64_sys_accept",
+        "on_open": "kprobe/__x64_sys_open",
+        "drop": "xdp",
+        "pass": "tc",
+    }
+
+
 def test_programs_of_bcc(tmp_path: Path) -> None:
     unit = _unit(
         "static int shared(struct pt_regs *ctx) { return 0; }\n"

@@ -56,12 +56,14 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 
 def _complete(_context: click.Context, option: click.Parameter, begun: str) -> list[str]:
-    """The names that a shell may complete: of transforms, and for --explain of strategies; of a list its last one."""
+    """The names that a shell may complete: of transforms and their groups, or of what --explain knows; of a list its
+    last one."""
     from ebpffix.repair.registry import load_strategies
-    from ebpffix.transform import load_transforms
+    from ebpffix.transform import load_transforms, selectable
 
+    known = load_transforms()
+    names = [*known, *load_strategies()] if option.name == "explain" else list(selectable(known))
     before, comma, last = begun.rpartition(",")
-    names = [*load_transforms(), *(load_strategies() if option.name == "explain" else ())]
     return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
 
 
@@ -84,10 +86,20 @@ def _complete(_context: click.Context, option: click.Parameter, begun: str) -> l
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
 @click.option(
-    "--select", multiple=True, callback=_names, shell_complete=_complete, metavar="T,…", help="Only these transforms."
+    "--select",
+    multiple=True,
+    callback=_names,
+    shell_complete=_complete,
+    metavar="T,…",
+    help="Only these transforms, or groups (modernise, all).",
 )
 @click.option(
-    "--ignore", multiple=True, callback=_names, shell_complete=_complete, metavar="T,…", help="Not these transforms."
+    "--ignore",
+    multiple=True,
+    callback=_names,
+    shell_complete=_complete,
+    metavar="T,…",
+    help="Not these transforms, or groups.",
 )
 @click.option("--exclude", multiple=True, metavar="P", help="Not these files: patterns as in .gitignore.")
 @click.option("--force-exclude", is_flag=True, help="Leave excluded files out even if they are named.")
@@ -275,7 +287,7 @@ def _list_transforms() -> Said:
     for known in _load_transforms().values():
         facts = known.facts
         origin = "" if known.distribution == BUILT_IN else f" (of {known.distribution})"
-        lines.append(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}{origin}")
+        lines.append(f"{facts.name:22} {facts.group:10} {', '.join(facts.dialects):12} {facts.summary}{origin}")
     return _said("\n".join(lines))
 
 
@@ -391,7 +403,7 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
         strategies = list(load_strategies().values())
         if flags.log:
             with contextlib.nullcontext(sys.stdin.buffer) if flags.log == STDIN else open(flags.log, "rb") as stream:
-                return repairs.propose(stream, work.discovery, work.settings, strategies)
+                return repairs.propose(stream, work.discovery, work.settings, strategies, output)
         verifier = verifier_of(flags, work.settings.cache)
         return repairs.run(work.discovery, work.settings, verifier, strategies, mode, output)
     except (ValueError, OSError, NoTypes) as error:

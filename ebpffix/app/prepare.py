@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,9 @@ from ebpffix.app.config import (
     CompileCommands,
     Config,
     check_defines,
-    check_transforms,
     find_compile_commands,
     load_config,
+    named,
     parse_kernel,
     patterns,
 )
@@ -29,7 +29,7 @@ from ebpffix.rewriting.found import Found
 from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.sources.files import git_root, inside, root_of
-from ebpffix.transform import Registered
+from ebpffix.transform import DEFAULT, Registered, selectable
 
 if TYPE_CHECKING:
     from ebpffix.verify.session import Verifier
@@ -56,16 +56,16 @@ def prepare(
     return Work(config, discovery, _settings(flags, config, known, contents, tell))
 
 
-def _config(flags: Flags, known: Collection[str], tell: Tell) -> Config:
+def _config(flags: Flags, known: Mapping[str, Registered], tell: Tell) -> Config:
     """The nearest configuration file with the flags over it."""
     given: dict[str, Any] = {
-        name: getattr(flags, name)
-        for name in ("select", "ignore", "dialect", "define", "unsafe_fixes")
-        if getattr(flags, name)
+        name: getattr(flags, name) for name in ("dialect", "define", "unsafe_fixes") if getattr(flags, name)
     }
     check_defines(flags.define)
+    transforms = selectable(known)
     for name in ("select", "ignore"):
-        check_transforms(getattr(flags, name), known, f"--{name}")
+        if getattr(flags, name):
+            given[name] = named(getattr(flags, name), transforms, f"--{name}")
     if flags.target_kernel:
         given["target_kernel"] = parse_kernel(flags.target_kernel)
     for name in ("vmlinux", "btf", "compile_commands", "baseline"):
@@ -75,8 +75,8 @@ def _config(flags: Flags, known: Collection[str], tell: Tell) -> Config:
         given["include"] = tuple(_existing(folder, "-I") for folder in flags.include)
     if flags.exclude:
         given["exclude"] = patterns(flags.exclude, Path.cwd())
-    named = [flags.stdin_filename if path == STDIN else path for path in flags.paths]
-    config = load_config([path for path in named if path], known, tell)
+    paths = [flags.stdin_filename if path == STDIN else path for path in flags.paths]
+    config = load_config([path for path in paths if path], transforms, tell)
     return dataclasses.replace(config, **given)
 
 
@@ -114,7 +114,8 @@ def _settings(
     contents: Mapping[Path, bytes],
     tell: Tell,
 ) -> Settings:
-    chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
+    selected = config.select or selectable(known).get(DEFAULT, ())
+    chosen = {n: t for n, t in known.items() if n in selected and n not in config.ignore}
     cache = None if flags.no_cache else cache_folder(tell)
     options = Options(
         target_kernel=config.target_kernel,

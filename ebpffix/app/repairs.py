@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from ebpffix.app.modes import Output
+from ebpffix.app.modes import Output, shown
 from ebpffix.app.said import Said
 from ebpffix.repair.registry import Known
 from ebpffix.report import repairs as report
@@ -41,9 +41,9 @@ def run(
     if output.format == "json":
         out = report.as_json(repairs)
     elif mode == "diff":
-        out = b"".join(_diff(repairs))
+        out = shown(b"".join(_diff(repairs)), output)
     elif mode == "apply" and output.stdin:
-        out = b"".join(data for _, data in sorted(repairs.changed.items()))
+        out = shown(b"".join(data for _, data in sorted(repairs.changed.items())), output)
     else:
         lines = (line for one in repairs.repairs for line in report.lines(one))
         out = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
@@ -56,7 +56,9 @@ def run(
     return Said(_code(repairs, mode, unwritten.keys()), out, tuple(err))
 
 
-def propose(log: BinaryIO, discovery: Discovery, settings: Settings, strategies: Sequence[Known]) -> Said:
+def propose(
+    log: BinaryIO, discovery: Discovery, settings: Settings, strategies: Sequence[Known], output: Output
+) -> Said:
     """What would cure the refusals of a log, as one diff with a word on each in front; nothing of it is proven."""
     parts: list[bytes] = []
     found = list(proposals.propose(log, discovery, settings, strategies))
@@ -64,15 +66,15 @@ def propose(log: BinaryIO, discovery: Discovery, settings: Settings, strategies:
         parts += (f"# {line}\n".encode("utf-8", "surrogateescape") for line in report.proposed(one))
         parts += [unified(display(path), one.before[path], data) for path, data in sorted(one.after.items())]
     err = () if found else ("No refused load in this log.",)
-    return Said(int(bool(found)), b"".join(parts), err)
+    return Said(int(bool(found)), shown(b"".join(parts), output), err)
 
 
 def _diff(repairs: Repairs) -> list[bytes]:
     parts = []
     for one in repairs.repairs:
-        shown = {p: d for p, d in one.changed.items() if repairs.changed.get(p) == d}
+        taken = {p: d for p, d in one.changed.items() if repairs.changed.get(p) == d}
         parts.append(report.headed(one) if one.found and one.found.made else b"")
-        parts += [unified(display(p), repairs.before[p], data) for p, data in sorted(shown.items())]
+        parts += [unified(display(p), repairs.before[p], data) for p, data in sorted(taken.items())]
     return parts
 
 

@@ -86,8 +86,8 @@ def before(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit]:
     alone = not source.data[source.line_start(start) : start].strip(b" \t")
     if in_block(statement):
         # Behind other code on one line, such as `{ x(); }`, the new statements stay on that line.
-        glue = newline + indent if alone else b" "
-        return [Edit(statement.path, start, start, b"".join(line + glue for line in lines))]
+        text = b"".join(line + newline + indent if alone else line.strip() + b" " for line in lines)
+        return [Edit(statement.path, start, start, text)]
     if statement.parent is None or statement.parent.kind in ("CASE_STMT", "DEFAULT_STMT", "LABEL_STMT"):
         raise NoEdit("it stands right behind a label, where no declaration may stand")
     return _braced(unit, statement, statement.parent, start, end, lines)
@@ -135,10 +135,10 @@ def after(unit: Unit, statement: Node, lines: Sequence[bytes]) -> list[Edit]:
         raise NoEdit("a macro's body holds the statement")
     indent = source.indent(statement.start)
     if source.data[source.line_start(statement.start) : statement.start].strip(b" \t"):
-        return [Edit(statement.path, end, end, b"".join(b" " + line for line in lines))]
+        return [Edit(statement.path, end, end, b"".join(b" " + line.strip() for line in lines))]
     at = _line_comment_end(source, end)
     if not _REST_OF_LINE.match(source.data, at):
-        return [Edit(statement.path, end, end, b"".join(b" " + line for line in lines))]
+        return [Edit(statement.path, end, end, b"".join(b" " + line.strip() for line in lines))]
     return [Edit(statement.path, at, at, b"".join(source.newline + indent + line for line in lines))]
 
 
@@ -184,6 +184,14 @@ def local_name(unit: Unit, function: Node, wanted: bytes, given: Collection[byte
     taken |= {d.name.encode() for d in unit.declarations}
     taken |= {m.name.encode() for m in unit.root.children if m.kind == "MACRO_DEFINITION"}
     return numbered(wanted, taken)
+
+
+def nth_local(unit: Unit, function: Node, wanted: bytes, number: int) -> bytes:
+    """A `local_name` for the number-th (from 1) of the fixes that each put such a local into a function."""
+    given: list[bytes] = []
+    for _ in range(number):
+        given.append(local_name(unit, function, wanted, given))
+    return given[-1]
 
 
 def numbered(wanted: bytes, taken: Collection[bytes]) -> bytes:

@@ -55,9 +55,14 @@ def library() -> Any:
         ("clang_EvalResult_getAsLongLong", ctypes.c_longlong, [ctypes.c_void_p]),
         ("clang_EvalResult_dispose", None, [ctypes.c_void_p]),
         ("clang_disposeSourceRangeList", None, [ctypes.POINTER(_RangeList)]),
+        ("clang_getCursorPrintingPolicy", ctypes.c_void_p, [cindex.Cursor]),
+        ("clang_PrintingPolicy_setProperty", None, [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint]),
+        ("clang_PrintingPolicy_dispose", None, [ctypes.c_void_p]),
+        ("clang_getCursorPrettyPrinted", cindex._CXString, [cindex.Cursor, ctypes.c_void_p]),
     ):
         function = getattr(fast, name)
         function.restype, function.argtypes = result, arguments
+    fast.clang_getCursorPrettyPrinted.errcheck = cindex._CXString.from_result
     # Handles of files as numbers, for which cindex would make an object each time.
     for name in ("clang_getFileLocation", "clang_getInstantiationLocation"):
         getattr(fast, name).argtypes = [cindex.SourceLocation, *[ctypes.c_void_p] * 4]
@@ -164,6 +169,27 @@ def integer(cursor: Any) -> int | None:
         return int(lib.clang_EvalResult_getAsLongLong(result)) if lib.clang_EvalResult_getKind(result) == 1 else None
     finally:
         lib.clang_EvalResult_dispose(result)
+
+
+def macro_word(expansion: Any) -> str:
+    """The identifier that is all of the body of the macro that is expanded; "" for any other body."""
+    definition = expansion.referenced
+    words = [token.spelling for token in definition.get_tokens()][1:3] if definition is not None else []
+    return words[0] if len(words) == 1 and words[0].isidentifier() else ""
+
+
+_TERSE = 17  # CXPrintingPolicy_TerseOutput: without a body
+
+
+def declared(cursor: Any) -> str:
+    """A declaration as libclang prints it: macros expanded, attributes spelled out, strings joined, no body."""
+    lib = library()
+    policy = lib.clang_getCursorPrintingPolicy(cursor)
+    try:
+        lib.clang_PrintingPolicy_setProperty(policy, _TERSE, 1)
+        return str(lib.clang_getCursorPrettyPrinted(cursor, policy))
+    finally:
+        lib.clang_PrintingPolicy_dispose(policy)
 
 
 _INCLUSION = cindex.callbacks["translation_unit_includes"]

@@ -99,11 +99,15 @@ class Environment:
         if dialect == BCC:
             return self._bcc(dirs, flags, reach)
         folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux or like_the_kernel)
+        if named := build.folders(source.path, reach.home):
+            names = ", ".join(str(folder.relative_to(reach.home)) for folder in named)
+            notes = (*notes, f"headers are looked for in {names}, as a line of `go generate` says")
         fixed = (*self._fixed(flags), *(_KERNEL_STYLE if like_the_kernel else ()))
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
         defines = build.defines(source.path, reach.home)
         parts = _parts(str(header), *_stamp(str(header))) if header else ()
-        if not header or sum(map(os.path.getsize, parts)) < _HEAVY or any(_renames(source, part) for part in parts):
+        heavy = sum(map(os.path.getsize, parts)) >= _HEAVY
+        if not header or not heavy or any(_renames(source, part) for part in parts):
             return Setup(args, reach, defines=defines, notes=notes)
         if re.search(rb"define[ \t]+BPF_NO_PRESERVE_ACCESS_INDEX", source.uncommented):
             fixed = (*fixed, "-DBPF_NO_PRESERVE_ACCESS_INDEX")
@@ -128,6 +132,7 @@ class Environment:
         """(folders for includes, the vmlinux.h that is in force, notes on where it comes from) of a libbpf program."""
         folders = [*self.options.include_dirs, *dirs]
         if self.options.vmlinux:
+            _check(self.options.vmlinux)
             return [self._as_vmlinux_h(self.options.vmlinux), *folders], self.options.vmlinux, ()
         if vmlinux or not wants_vmlinux:
             return folders, vmlinux, ()
@@ -242,9 +247,17 @@ def _renames(source: Source, header: str) -> bool:
 
 @functools.cache
 def _mentions(header: str, size: int, time: int, name: bytes) -> bool:
-    text = _bytes(header, size, time)
+    text = _bytes(header, size, time) or b""
     # A plain search of megabytes first: it takes a tenth of the other's time, and hardly a name is there.
     return name in text and re.search(rb"\b%s\b" % name, text) is not None
+
+
+def _check(given: Path) -> None:
+    """NoTypes for a vmlinux.h that was named and cannot be read: no pipe, no folder, nothing without end."""
+    try:
+        read_file(given)
+    except OSError as error:
+        raise NoTypes(f"{given}: {(error.strerror or '').lower()}; give another vmlinux.h") from None
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -254,21 +267,34 @@ def _stamp(path: str) -> tuple[int, int]:
 
 
 @functools.lru_cache(4)
-def _parts(header: str, _size: int, _time: int) -> tuple[str, ...]:
-    """A vmlinux.h, and what it includes from around it: some choose the real one of the architecture."""
+def _parts(header: str, size: int, time: int) -> tuple[str, ...]:
+    """A vmlinux.h, and what it includes from around it: some choose the real one of the architecture. None of them if
+    it cannot be read: what is wrong with it, libclang says of each program."""
+    text = _bytes(header, size, time)
+    if text is None:
+        return ()
     around = os.path.dirname(header)
-    names = (i.name for i in parse_includes(Source.read(Path(header))) if not i.angled)
-    return (header, *(path for name in names if os.path.isfile(path := os.path.join(around, name))))
+    names = (i.name for i in parse_includes(Source(Path(header), text)) if not i.angled)
+    found = (path for name in names if os.path.isfile(path := os.path.join(around, name)))
+    return (header, *(path for path in found if _bytes(path, *_stamp(path)) is not None))
 
 
 @functools.lru_cache(4)
-def _bytes(path: str, _size: int, _time: int) -> bytes:
-    return read_file(path)
+def _bytes(path: str, _size: int, _time: int) -> bytes | None:
+    return _read(path)
 
 
 @functools.cache
 def _content(path: str, _size: int, _time: int) -> bytes:
-    return blake2b(read_file(path), digest_size=16).digest()
+    return blake2b(_read(path) or b"", digest_size=16).digest()
+
+
+def _read(path: str) -> bytes | None:
+    """None for what the reader takes for no file: it may be the project's."""
+    try:
+        return read_file(path)
+    except OSError:
+        return None
 
 
 def _digest(paths: Sequence[str]) -> bytes:

@@ -180,6 +180,16 @@ class Node:
         return Node(self.unit, found, None) if found is not None else None
 
     @property
+    def macro_word(self) -> str:
+        """The one name that the macro of an expansion stands for; "" where it stands for anything else."""
+        return clang.macro_word(self._cursor)
+
+    @property
+    def printed(self) -> str:
+        """A declaration in libclang's words: macros expanded, attributes spelled out, without a body."""
+        return clang.declared(self._cursor)
+
+    @property
     def is_definition(self) -> bool:
         return bool(self._cursor.is_definition())
 

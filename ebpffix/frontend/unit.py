@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,13 +31,15 @@ from ebpffix.sources.user_space import UserSpace
 
 @dataclass(frozen=True)
 class Macro:
-    """One macro expansion that a person wrote: `start` to `end` is the whole of it, `args` its arguments' spans."""
+    """One macro expansion that a person wrote: `start` to `end` is the whole of it, `args` its arguments' spans. What
+    it `means` is the macro that it is another name of, such as BPF_KSYSCALL for BPF_KPROBE_SYSCALL, else its own."""
 
     path: Path
     name: str
     start: int
     end: int
     args: tuple[tuple[int, int], ...]
+    means: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Unit:
     sources: Mapping[Path, Source]
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
+    shared_with_programs: frozenset[Path] = frozenset()  # headers that several programs of the run include
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
     user_space: UserSpace = field(default_factory=UserSpace)  # what the project does beside the program
     notes: list[str] = field(default_factory=list)
@@ -171,8 +175,12 @@ class Unit:
                     continue
                 # An expansion inside another macro's body is recorded at the outer one's place: not a person's text.
                 if source.data.startswith(name, node.start):
-                    start, end, args = macro_span(source, node.start, node.start + len(name), node.end)
-                    found.setdefault(node.path, {})[start, end] = Macro(node.path, node.name, start, end, args)
+                    behind, means = node.start + len(name), node.name
+                    if node.end == behind and _OPENING.match(source.code, behind):
+                        means = node.macro_word or means  # what it is another name of takes the arguments
+                    most = node.end if means == node.name else len(source.data)
+                    start, end, args = macro_span(source, node.start, behind, most)
+                    found.setdefault(node.path, {})[start, end] = Macro(node.path, node.name, start, end, args, means)
         return {p: sorted(m.values(), key=lambda m: (m.start, -m.end)) for p, m in found.items()}
 
     def macros(self, *names: str, path: Path | None = None) -> list[Macro]:
@@ -322,7 +330,7 @@ class Unit:
         return found
 
     def program_section(self, function: Node) -> bytes:
-        """The section that SEC("…") gives a function, such as b"kprobe/tcp_sendmsg"; b"" if it has none."""
+        """The section that SEC("…"), or a macro, gives a function, such as b"kprobe/tcp_sendmsg"; b"" for none."""
         return self._sections.get(function.decl, b"")
 
     @cached_property
@@ -331,8 +339,27 @@ class Unit:
         for function in self.functions:
             source, body = self.sources.get(function.path), function.body
             match = source and body and _SECTION.search(source.uncommented, self._head_start(function), body.start)
-            if match:
+            if match and match[2]:
                 found[function.decl] = match[1]
+            elif section := self._printed_section(function) or (match[1] if match else b""):
+                found[function.decl] = section
+        return found
+
+    def _printed_section(self, function: Node) -> bytes:
+        """The section of a function that has it in other words than one string; that of BPF_PROG's inner function is
+        its outer one's."""
+        for declared in self._declared[function.name.removeprefix("____")]:
+            if match := _PRINTED.search(declared.printed):
+                return match[1].encode("utf-8", "surrogateescape")
+        return b""
+
+    @cached_property
+    def _declared(self) -> defaultdict[str, list[Node]]:
+        """The declarations of functions, by name."""
+        found: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in self.declarations:
+            if node.kind == "FUNCTION_DECL":
+                found[node.name].append(node)
         return found
 
     def _head_start(self, function: Node) -> int:
@@ -358,7 +385,18 @@ class Unit:
 
     def neighbours(self, *suffixes: str) -> Iterator[bytes]:
         """The contents of the files next to the program whose names end so; see `Transform.neighbours`."""
-        return neighbours.texts(self.path, suffixes)
+        return (source.data for source in neighbours.sources(self.path, suffixes))
+
+    def place_beside(self, pattern: re.Pattern[bytes], *suffixes: str) -> str:
+        """Where the user space of this program (`neighbours.is_about`) first has a pattern, as a person finds it:
+        "loader.c:41"; "" if none has it. Comments of C count as none."""
+        for source in neighbours.sources(self.path, suffixes):
+            if not neighbours.is_about(source, self.path):
+                continue
+            for match in pattern.finditer(source.data):
+                if not any(start <= match.start() < end for start, end in source.comments):
+                    return f"{os.path.relpath(source.path, self.path.parent)}:{source.line(match.start())}"
+        return ""
 
     # -- edits
 
@@ -367,8 +405,10 @@ class Unit:
         return Edit(at.path, at.start, at.end, text)
 
 
+_OPENING = re.compile(rb"\s*\(")
 _RENAMED = re.compile(r"[$\w]+")
-_SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"')
+_SECTION = re.compile(rb'SEC(?<!\wSEC)\s*\(\s*"([^"]*)"(\s*\))?')
+_PRINTED = re.compile(r"__attribute__\(\(section\(\"(.*?)\"\)\)\)")
 
 
 def _holds(node: Node, path: Path, offset: int) -> bool:

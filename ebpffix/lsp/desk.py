@@ -33,7 +33,7 @@ from ebpffix.sources.discover import Discovery
 from ebpffix.sources.files import git_root
 from ebpffix.sources.git import GitError
 from ebpffix.sources.source import Source
-from ebpffix.transform import load_transforms
+from ebpffix.transform import load_transforms, selectable
 
 _TOLD = (ConfigError, NoTypes, GitError, OSError, ValueError)  # one line each, for the user
 _WORKERS = 2  # processes: an editor shares the machine with whatever else the user does
@@ -114,7 +114,7 @@ class Desk:
         for path, one in sorted(self._open.items()):
             root = git_root(str(path.parent))
             with self._telling():
-                config = load_config([path], self._known, self._said.append)
+                config = load_config([path], selectable(self._known), self._said.append)
                 groups.setdefault((config.file, root, one.folder), _Group(one.folder, [])).paths.append(path)
                 continue
             groups[path,] = _Group(one.folder, [path])

@@ -6,11 +6,12 @@ alone, and then the first line with that text is meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import helper
+from ebpffix.repair.model import Refusal
 from ebpffix.verify.logs import SourceLine
 from ebpffix.verify.trace import Step
 
@@ -46,18 +47,28 @@ def function_at(unit: Unit, path: Path, line: int) -> Node | None:
 
 
 def statement_at(unit: Unit, step: Step | None) -> Node | None:
-    """The innermost statement that the step's line is part of; of an `if` or a loop its head."""
+    """The innermost statement that the step's line is part of, by the column where that is known; of an `if` or a loop
+    its head."""
     place = line_of(unit, step.source) if step else None
     function = function_at(unit, *place) if place else None
-    if place is None or function is None or function.body is None:
+    if step is None or step.source is None or place is None or function is None or function.body is None:
         return None
-    source, line = unit.sources[place[0]], place[1]
+    (path, line), source = place, unit.sources[place[0]]
+    at = source.offset_of(line) + step.source.column - 1
+    if step.source.column and (found := _innermost(function.body, path, lambda node: node.start <= at < node.end)):
+        return found
+    return _innermost(
+        function.body, path, lambda node: source.line(node.start) <= line <= source.line(max(node.end - 1, node.start))
+    )
+
+
+def _innermost(body: Node, path: Path, holds: Callable[[Node], bool]) -> Node | None:
+    """The innermost statement, no block, of which this holds."""
     found: Node | None = None
-    for node in function.body.walk():
-        if node.path != place[0] or not node.is_statement or node.end <= node.start:
+    for node in body.walk():
+        if node.path != path or not node.is_statement or node.end <= node.start or node.kind == "COMPOUND_STMT":
             continue
-        holds = source.line(node.start) <= line <= source.line(node.end - 1) and node.kind != "COMPOUND_STMT"
-        if holds and (found is None or (found.start <= node.start and node.end <= found.end)):
+        if holds(node) and (found is None or (found.start <= node.start and node.end <= found.end)):
             found = node
     return found
 
@@ -97,3 +108,12 @@ def call_at(unit: Unit, step: Step | None, name: str) -> Node | None:
     wanted = helper(name)
     methods = (c for c in calls if wanted and wanted.operation and c.helper and c.helper.operation == wanted.operation)
     return next((c for c in calls if c.name == name), None) or next(methods, None)
+
+
+def named_argument(refusal: Refusal) -> tuple[Node, int] | None:
+    """The helper's call at which the verifier stopped, and the argument that its message names, by the number of the
+    register that holds it (R1 is the first); None where it stopped at no call or names no argument of it."""
+    step = refusal.step
+    call = call_at(refusal.unit, step, step.call) if step and step.call else None
+    register = next(iter(refusal.registers), 0)
+    return (call, register) if call is not None and 1 <= register <= len(call.arguments) else None

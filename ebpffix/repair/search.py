@@ -20,9 +20,10 @@ from ebpffix.repair import locate, needed, oracle
 from ebpffix.repair.model import Candidate, Effect, Refusal
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import changed_spans
+from ebpffix.verify import lineinfo
 from ebpffix.verify.load import ProgramResult
 from ebpffix.verify.logs import SourceLine
-from ebpffix.verify.trace import Trace, parse
+from ebpffix.verify.trace import Trace, parse, with_columns
 
 Files = Mapping[Path, bytes]
 Signature = tuple[str, str, bytes]
@@ -289,7 +290,8 @@ def _read(log: str) -> tuple[str, Trace]:
 def _first(built: Built) -> tuple[str, str, str, Trace]:
     """Program, section, message and path of the first refusal."""
     result = built.refused[0]
-    return result.name, result.section, *_read(result.log)
+    message, trace = _read(result.log)
+    return result.name, result.section, message, with_columns(trace, lineinfo.table(built.data, result.name))
 
 
 def _signature(files: Files, built: Built) -> Signature:

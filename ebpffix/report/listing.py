@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ebpffix.run.engine import Report
 
 _TAB = "    "
+_HELP = 100  # columns of what a line becomes
 _WIDTH = 120  # of code, where nobody says how wide the terminal is
 _ORDER = list(Safety)
 
@@ -114,7 +115,11 @@ def becomes(fix: Fix, source: Source) -> str:
         return f"delete {'this line' if len(before) == 1 else f'these {len(before)} lines'}{others}"
     more = len(after) - 1
     follow = f" \u2026 and {plural(more, 'more line')}" if more else ""
-    return f"{_clipped(visible_code(_decoded(source, after[0])).expandtabs(4), 100)}{follow}{others}"
+    was, now = (visible_code(_decoded(source, line)).expandtabs(4) for line in (before[0] if before else b"", after[0]))
+    same = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
+    if len(now) > _HELP and same > _HELP // 2:  # what is new is to be seen
+        now = "\u2026" + now[same - _HELP // 2 :]
+    return f"{_clipped(now, _HELP)}{follow}{others}"
 
 
 def _marked(source: Source, at: Spanned, width: int) -> tuple[str, str]:

@@ -16,12 +16,18 @@ from ebpffix.report.text import name
 from ebpffix.rewriting.patch import hunks
 from ebpffix.run.proposals import Proposal
 from ebpffix.run.repairs import Repair, Repairs
+from ebpffix.shown import visible
 from ebpffix.verify.explain import OTHER, explain
 from ebpffix.verify.load import kernel_release
 
 
 def lines(repair: Repair) -> Iterator[str]:
-    """What became of one program file, for a terminal."""
+    """What became of one program file, for a terminal, and as lines that git and patch pass over: what a compiler, the
+    verifier or a line table says ends none of them."""
+    return map(visible, _lines(repair))
+
+
+def _lines(repair: Repair) -> Iterator[str]:
     if repair.status in ("uncompilable", "untried"):
         yield f"{name(repair.program)}: cannot be repaired here: {repair.reason}"
     if repair.found is None:
@@ -71,6 +77,10 @@ def _class(message: str) -> str:
 
 def proposed(proposal: Proposal) -> Iterator[str]:
     """What is proposed for one refusal of a log, and that it is only proposed."""
+    return map(visible, _proposed(proposal))
+
+
+def _proposed(proposal: Proposal) -> Iterator[str]:
     rejection, candidate = proposal.rejection, proposal.candidate
     place = f"{rejection.source.file}:{rejection.source.line}: " if rejection.source and rejection.source.line else ""
     program = f"{rejection.program}: " if rejection.program else ""

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import platform
+import re
 import shutil
 import stat
 import sys
@@ -96,16 +97,44 @@ def refusal(folder: Path) -> str:
     return "others can write to it" if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
 
 
-_KEPT = ("results", "pch", "kernel-headers", "vmlinux")
+# The folders of all that is kept, and the names of what is in each, also while it is being written.
+_HASH = r"[0-9a-f]{32}"
+_KEPT = {
+    "results": re.compile(r"[0-9a-f]{40}|\.[0-9a-f]{40}\.\w{8}"),
+    "pch": re.compile(rf"{_HASH}(?:-[0-9a-f]{{8}}\.pch|\.h)|\.{_HASH}\.h\.\w{{8}}|tmp\w{{8}}"),
+    "vmlinux": re.compile(_HASH),
+    "given": re.compile(_HASH),
+    "kernel-headers": re.compile(r"linux-headers-.+|tmp\w{8}"),
+}
 
 
 def clear(folder: Path) -> bool:
-    """Remove what any version keeps in a folder, and nothing else: a user can have named one that holds more. Whether
-    there was something. OSError passes through."""
-    there = [folder / name for name in _KEPT if (folder / name).is_dir()]
-    for kept in there:
-        shutil.rmtree(kept)
-    return bool(there)
+    """Remove what any version keeps in a folder, and nothing else: a user can have named one that holds more, a folder
+    `results` of their own too. No link is followed. Whether there was something. OSError passes through."""
+    removed = False
+    for name, names in _KEPT.items():
+        kept = folder / name
+        if not stat.S_ISDIR(_mode(kept)):
+            continue
+        for entry in list(os.scandir(kept)):
+            if not names.fullmatch(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry)
+            else:
+                os.unlink(entry)
+            removed = True
+        with contextlib.suppress(OSError):  # something of others is in it
+            kept.rmdir()
+    return removed
+
+
+def _mode(path: Path) -> int:
+    """Of what stands there itself; 0 for nothing."""
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
 
 
 @functools.cache
@@ -125,7 +154,8 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
     setup = job.setup
     parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
     parts += [setup.defines, setup.reach, job.user_space]
-    parts += [job.target_kernel, sorted(job.shared_with_user_space), _machine(job.btf)]
+    parts += [job.target_kernel, sorted(job.shared_with_user_space), sorted(job.shared_with_programs)]
+    parts += [_machine(job.btf)]
     state = blake2b(repr(parts).encode(), digest_size=20)
     state.update(tool + setup.digest)
     for header in headers:

@@ -88,10 +88,10 @@ class Discovery:
         """The project with this root (that of a program or header), for the closures of its programs."""
         return self._projects[root].tree
 
-    def beside(self, root: Path, sources: Iterable[Path]) -> UserSpace:
-        """What the user space of the project with this root, and its other programs, do with the programs that are made
-        of these files. The first question reads the project's files once."""
-        return self._projects[root].written.beside(sources)
+    def beside(self, program: Program, sources: Iterable[Path]) -> UserSpace:
+        """What the user space of its project, and the project's other programs, do with a program that is made of these
+        files. The first question reads the project's files once."""
+        return self._projects[program.root].written.beside(program.file, sources)
 
     def shared_with_user_space(self, header: Header) -> bool:
         """Does C or C++ of the same project that is no eBPF program include it, directly or not?
@@ -357,8 +357,11 @@ class _Search:
 
 
 def _is_part(program: Program) -> bool:
-    """Whether a C file may be meant to be included only: libbpf loads nothing that has no license."""
-    return program.dialect == LIBBPF and not _LICENSE.search(program.source.data)
+    """Whether a C file may be meant to be included only: libbpf loads nothing that has no license, and nothing compiles
+    that includes nothing."""
+    if program.dialect != LIBBPF:
+        return False
+    return not _LICENSE.search(program.source.data) or not parse_includes(program.source)
 
 
 _LICENSE = re.compile(rb'"license"|^BPF_LICENSE\b', re.MULTILINE)

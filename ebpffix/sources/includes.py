@@ -16,7 +16,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.kernel import machine
+from ebpffix.sources import build
 from ebpffix.sources.files import inside, list_files, root_of
+from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
 
 # Begins with a literal: that alone makes it fast over megabytes of kernel types.
@@ -58,10 +60,16 @@ class Include:
     offset: int
     length: int
 
-    def blanked_in(self, data: bytes) -> bytes:
-        """`data`, the content of `file`, with spaces for the directive: same length, same lines."""
+    def replaced_in(self, data: bytes, *, libbpf: bool) -> bytes:
+        """`data`, the content of `file`, without the directive, which no file answers to: same length, same lines.
+
+        With `libbpf`, its headers are meant wherever they are looked for: a build brings a copy of them, or it is a
+        submodule that was not fetched.
+        """
+        bare = os.path.basename(self.name)
+        instead = b"#include<%s>" % bare.encode() if libbpf and _BARE.fullmatch(bare) else b""
         end = self.offset + self.length
-        return data[: self.offset] + b" " * self.length + data[end:]
+        return data[: self.offset] + instead.ljust(self.length) + data[end:]
 
 
 @dataclass(frozen=True)
@@ -169,7 +177,7 @@ class Tree:
         """Follow the includes of `program`. `sources` are texts that take the place of files on disk."""
         found = Closure()
         given = [os.path.abspath(folder) for folder in include_dirs]
-        dirs: list[str] = []
+        dirs = [str(folder) for folder in build.folders(program.path, self.root)]
         seen = {str(program.path)}
         queue = list(parse_includes(program))
         unresolved: list[Include] = []
@@ -286,9 +294,10 @@ class Tree:
         """Behind a file that only names another: a link, a link that git wrote as a file, a lone include."""
         for _ in range(8):
             path = os.path.realpath(path)
-            if not os.path.isfile(path) or os.path.getsize(path) > 4096:
+            try:
+                source = Source(Path(path), read_file(path, 4096))
+            except OSError:
                 break
-            source = Source.read(Path(path))
             code = source.uncommented.strip()
             includes = parse_includes(source)
             if len(includes) == 1 and code == source.data[includes[0].offset :][: includes[0].length]:
@@ -298,7 +307,7 @@ class Tree:
             else:
                 break
             target = os.path.normpath(os.path.join(os.path.dirname(path), name))
-            if "\0" in name or not os.path.isfile(target):
+            if "\0" in name or not self._is_readable(target, [os.path.dirname(path)]):
                 break
             path = target
         return path

@@ -99,6 +99,10 @@ class Source:
         """The 1-based column, in bytes, of `offset` in its line."""
         return offset - self._line_starts[self.line(offset) - 1] + 1
 
+    def offset_of(self, line: int) -> int:
+        """The offset at which a line begins (1-based); that of the file's end for one that it does not have."""
+        return self._line_starts[line - 1] if 1 <= line <= len(self._line_starts) else len(self.data)
+
     def line_start(self, offset: int) -> int:
         """The offset at which the line of `offset` begins."""
         return self._line_starts[self.line(offset) - 1]

@@ -38,21 +38,47 @@ def line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
         raise ValueError(f"no ELF object that can be read: {error}") from None
 
 
+def table(data: bytes, program: str) -> list[SourceLine]:
+    """The source line, with its column, of each instruction of the function `program`, by number. Empty where there is
+    none, and for what cannot be read."""
+    try:
+        elf = _read(data)
+        rows = _rows(elf, program)
+        function = next((f for f in elf.functions if f.name == program), None)
+    except (NotElf, BtfError):
+        return []
+    found: list[SourceLine] = []
+    if function is None or not rows or rows[0][0]:
+        return found
+    for (first, line), (behind, _) in zip(rows, [*rows[1:], (function.size // _INSTRUCTION, None)], strict=True):
+        found += [line] * (behind - first)
+    return found
+
+
 def _line_of(elf: Elf, program: str, instruction: int) -> SourceLine | None:
     function = next((f for f in elf.functions if f.name == program), None)
     if function is None or not 0 <= instruction * _INSTRUCTION < function.size:
         return None
-    wanted = function.value + instruction * _INSTRUCTION
+    before = [line for first, line in _rows(elf, program) if first <= instruction]
+    return before[-1] if before else None
+
+
+def _rows(elf: Elf, program: str) -> list[tuple[int, SourceLine]]:
+    """The line table of a function: the first instruction, by its number in it, of each line."""
+    function = next((f for f in elf.functions if f.name == program), None)
     body = elf.body(elf.section(".BTF"))
-    if not body:
-        return None
+    if function is None or not body:
+        return []
     btf, section = Btf(Path(".BTF"), body), elf.place(function.section)
-    lines = sorted(row for name, row in extended(elf, LINES) if btf.string(name) == section)
-    before = [line for line in lines if function.value <= line[0] <= wanted]
-    if not before:
-        return None
-    _, file, text, number = before[-1]
-    return SourceLine(btf.text(file), number >> 10, btf.text(text).strip())
+    rows = sorted(row for name, row in extended(elf, LINES) if btf.string(name) == section)
+    return [
+        (
+            (at - function.value) // _INSTRUCTION,
+            SourceLine(btf.text(file), number >> 10, btf.text(text).strip(), number & 0x3FF),
+        )
+        for at, file, text, number in rows
+        if function.value <= at < function.value + function.size
+    ]
 
 
 def _read(data: bytes) -> Elf:

@@ -34,11 +34,13 @@ class Instruction:
 
 @dataclass(frozen=True)
 class SourceLine:
-    """A line of C; `file` is "" and `line` (1-based) 0 where the log gives the text alone, as before Linux 6.8."""
+    """A line of C; `file` is "" and `line` (1-based) 0 where the log gives the text alone, as before Linux 6.8. No log
+    has the `column` (1-based, in bytes), but the object's line table: 0 without it."""
 
     file: str
     line: int
     text: str
+    column: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ Logs of every kernel are taken, at level 1 and 2; older kernels print fewer stat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from ebpffix.kernel.helpers import GIVEN_BACK_TO, helper
@@ -238,6 +238,18 @@ def _value(states: str, name: str, frame: int) -> str:
     if not match:
         return ""
     return re.sub(r"^(?:inv|scalar)(?=\d)", "", match[1])
+
+
+def with_columns(trace: Trace, lines: Sequence[SourceLine]) -> Trace:
+    """The path with what the object's line table knows of each instruction beside what the log says: the column."""
+
+    def told(step: Step) -> Step:
+        line = lines[step.number] if step.number < len(lines) else None
+        if line is None or step.source is None or (step.source.line and line.line != step.source.line):
+            return step
+        return replace(step, source=replace(step.source, column=line.column))
+
+    return replace(trace, steps=tuple(map(told, trace.steps)))
 
 
 def parse(log: str | bytes) -> Trace:

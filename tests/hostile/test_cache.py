@@ -17,7 +17,7 @@ import pytest
 from ebpffix.fix import LIBBPF
 from ebpffix.frontend.environment import Setup
 from ebpffix.run.analyse import Job, Result
-from ebpffix.run.cache import ResultCache, refusal, tool_digest
+from ebpffix.run.cache import ResultCache, clear, refusal, tool_digest
 
 from .support import MARKER, Attack, Done
 from .support_b import PROGRAM, tree_of
@@ -202,3 +202,24 @@ def test_a_key_is_of_contents(filled: Filled) -> None:
     filled.attack.write({"prog.bpf.c": PROGRAM})
     os.utime(filled.attack.tree / "prog.bpf.c", (1, 1))
     assert MARKER in filled.attack.run().out
+
+
+def test_cleaning_removes_what_is_ours_alone(tmp_path: Path) -> None:
+    """The folder may be one that holds more, with a `results` of its own, and links."""
+    cache, others = tmp_path / "cache", tmp_path / "others"
+    for folder in (cache / "results", cache / "vmlinux" / ("a" * 32), cache / "given" / ("b" * 32), others):
+        folder.mkdir(parents=True)
+    (others / ("e" * 40)).write_text("precious")
+    kept = (cache / "results" / "2026.csv", cache / "results" / "notes" / "x", cache / "vmlinux" / "vmlinux.h")
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("precious")
+    for name in ("c" * 40, f".{'d' * 40}.abcd_123"):
+        (cache / "results" / name).write_text("{}")
+    (cache / "vmlinux" / ("a" * 32) / "out").symlink_to(others)
+    (cache / "results" / ("f" * 40)).symlink_to(others)
+    (cache / "pch").symlink_to(others)
+    assert clear(cache)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir())
+    assert left == sorted([f"others/{'e' * 40}", *(str(path.relative_to(tmp_path)) for path in kept)])
+    assert not (cache / "given").exists() and not clear(cache)

@@ -18,9 +18,13 @@ import pytest
 from markdown_it import MarkdownIt
 from reports import hostile, hostile_report
 
-from ebpffix.report import FORMATS, render
+from ebpffix.repair.model import Candidate, Effect
+from ebpffix.repair.search import Built, Found, Made
+from ebpffix.report import FORMATS, render, repairs
 from ebpffix.report import text as plain_text
+from ebpffix.run.repairs import Repair
 from ebpffix.shown import inline, visible, visible_code
+from ebpffix.verify.compile import Clang
 
 from .support import Attack
 from .support_b import PROGRAM
@@ -177,6 +181,40 @@ def test_a_hostile_log(attack: Attack) -> None:
     done = attack.write({"a.bpf.c": PROGRAM}).run("--log", log)
     assert done.code == 1 and "refused" in done.out, done
     assert_tame(done.out + done.err)
+
+
+def test_a_hostile_log_of_a_run_that_repairs(attack: Attack) -> None:
+    """What is said of a refusal stands before a diff, where git passes over it."""
+    log = attack.home / "log"
+    log.write_text(
+        f"0: (b7) r0 = 0\n; x @ {NASTY.replace(chr(13), ' ')}.c:3\n1: (79) r1 = *(u64 *)(r2 +0)\n"
+        f"R2 invalid mem access 'scalar\x1b\u202e'\nprocessed 2 insns (limit 1000000) max_states_per_insn 0\n"
+    )
+    done = attack.write({"a.bpf.c": PROGRAM}).run("--repair", "--log", log)
+    assert done.out.startswith("# ") and "scalar" in done.out, done
+    assert_tame(done.out + done.err)
+
+
+def test_what_is_said_of_a_repair_ends_no_line() -> None:
+    forged = "x\n--- a/.github/workflows/w.yml\n+++ b/.github/workflows/w.yml\x1b"
+    candidate = Candidate((), Effect.EXACT, forged, strategy="x")
+    made = Made(candidate, forged, forged, Path(forged), 3, Path("y" + forged), 4)
+    found = Found({}, (made,), "", Built(), (candidate,), unreached=(forged,), disagrees=forged)
+    for repair in (Repair(Path(forged), "untried", None, {}, forged), Repair(Path(forged), "repaired", found)):
+        said = list(repairs.lines(repair))
+        assert said and any("x\\n--- a" in line for line in said)
+        assert not any("\n" in line for line in said)
+        assert all(line.startswith("# ") for line in repairs.headed(repair).decode().splitlines())
+        assert_tame("\n".join(said))
+
+
+@pytest.mark.parametrize("args", [(), ("--diff",)], ids=str)
+def test_a_terminal_gets_nothing_that_it_obeys_of_a_repair(attack: Attack, clang: Clang, args: tuple[str, ...]) -> None:
+    refused = PROGRAM.replace(b"\tif (!seen)", b"\tif (0)").replace(b"*seen", b"/* \x1b[31m\xe2\x80\xae */ *seen")
+    attack.write({"a.bpf.c": refused, "b.bpf.c": PROGRAM + "#error \u202e\n".encode()})
+    said = terminal(attack, "--repair", "--clang", clang.path, *args)
+    assert ("b.bpf.c: cannot be repaired here" if not args else "a.bpf.c") in said, said
+    assert_tame(said.replace("\t", " "))
 
 
 def test_the_functions_themselves() -> None:

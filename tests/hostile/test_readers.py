@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 import ebpffix
+from ebpffix.fix import LIBBPF
+from ebpffix.frontend.environment import Environment, Options
 from ebpffix.report import rejection
+from ebpffix.sources import user_space
+from ebpffix.sources.discover import discover
 from ebpffix.sources.files import list_files
 from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
@@ -173,3 +177,57 @@ def test_an_object_whose_sections_lie_over_each_other_costs_no_memory(attack: At
     done = attack.run("--log", "log", "a.o", first=bounded)
     assert done.code == 2 and done.seconds < 30 and done.err.startswith("ebpffix: a.o: "), done
     assert len(done.err.splitlines()) == 1
+
+
+def test_a_vmlinux_h_that_is_named_and_cannot_be_read_is_one_line(attack: Attack) -> None:
+    os.mkfifo(attack.tree / "pipe.h")
+    attack.write({"fine.bpf.c": FINE, "huge.h": "", "folder/x": ""})
+    os.truncate(attack.tree / "huge.h", 1 << 40)
+    for name, why in (("none.h", "no such file or directory"), ("pipe.h", "not a regular file"), ("huge.h", "larger")):
+        attack.write({"ebpffix.toml": f'vmlinux = "{name}"\n'})
+        done = attack.run()
+        assert (done.code, done.out) == (2, ""), done
+        assert done.err.startswith(f"ebpffix: {attack.tree / name}: {why}") and done.err.count("\n") == 1, done.err
+    attack.write({"ebpffix.toml": ""})
+    assert "is a directory" in attack.run("--vmlinux", "folder").err
+
+
+def test_what_the_kernel_s_types_name_is_read_as_all_else_is(attack: Attack) -> None:
+    """A vmlinux.h includes what it likes, and the headers of libbpf that stand beside it are the tree's too."""
+    tree = attack.tree
+    attack.write({"fine.bpf.c": FINE, "bpf/bpf_helpers.h": "", "huge.h": ""})
+    os.truncate(tree / "huge.h", 1 << 40)
+    os.mkfifo(tree / "bpf" / "pipe.h")
+    beside = '#include "huge.h"\n#include "../../../../../../../proc/kmsg"\n'
+    program = Source.read(tree / "fine.bpf.c")
+    for text in (beside + "int padding;\n" * 100_000, beside):
+        attack.write({"vmlinux.h": text})
+        setup = Environment(Options()).setup(program, LIBBPF, [tree], tree / "vmlinux.h", root=tree)
+        assert bool(setup.prefix) == (len(text) > 1 << 20)
+    os.truncate(tree / "vmlinux.h", 1 << 40)
+    assert not Environment(Options()).setup(program, LIBBPF, [tree], tree / "vmlinux.h", root=tree).prefix
+
+
+def test_a_vmlinux_h_that_names_a_file_out_of_the_tree_is_not_followed(attack: Attack) -> None:
+    attack.write({"fine.bpf.c": '#include "vmlinux.h"\n' + FINE, "vmlinux.h": "/proc/kmsg"})
+    found = discover([attack.tree]).tree(attack.tree).closure(Source.read(attack.tree / "fine.bpf.c"))
+    assert found.vmlinux == attack.tree / "vmlinux.h"
+
+
+def test_user_space_is_read_as_all_else_is(attack: Attack) -> None:
+    tree = attack.tree
+    os.mkfifo(tree / "pipe")
+    (tree / "link.py").symlink_to("pipe")
+    attack.write({"long.c": b"x" * (1 << 20) + b"]=1 maps.late", "own.c": "skel->maps.mine; x[0] = 1;", "out/of": ""})
+    (tree / "out.c").symlink_to(attack.home / "out.c")
+    (attack.home / "out.c").write_text("skel->maps.foreign; x[0] = 1;")
+    files = [str(tree / name) for name in ("link.py", "long.c", "out.c", "own.c", "pipe")]
+    assert user_space.Project(files).beside(tree / "one.bpf.c", ()).writes == ("mine",)
+
+
+def test_settings_cost_time_that_grows_with_them(attack: Attack) -> None:
+    attack.write({"fine.bpf.c": FINE, "ebpffix.toml": "a." * 100_000 + "b = 1\n"})
+    done = attack.run()
+    assert done.code == 2 and done.err.endswith("a line with over a thousand dots; write it as several\n"), done.err
+    attack.write({"ebpffix.toml": "#" + "." * 900 + "\nselect = []\n"})
+    assert attack.run().code == 1

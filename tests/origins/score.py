@@ -1,6 +1,6 @@
 """Score what provenance says of labelled places: precision and recall by safety, and each wrong answer.
 
-    python tests/origins/score.py TABLE TREES [--half open|sealed|all]
+    python tests/origins/score.py TABLE TREES [--half open|sealed|fresh|all]
 
 TABLE has tab-separated rows with a header: repo, commit, path, line, column, expression, question, truth, half,
 evidence. The checkout of `owner/name` is TREES/owner+name. What README.md beside the table says of the columns holds.
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("table", type=Path)
     parser.add_argument("trees", type=Path)
-    parser.add_argument("--half", choices=("open", "sealed", "all"), default="open")
+    parser.add_argument("--half", choices=("open", "sealed", "fresh", "all"), default="open")
     parser.add_argument("--silent", action="store_true", help="list the places without an answer too")
     args = parser.parse_args()
     with args.table.open(newline="") as table:

@@ -139,7 +139,7 @@ def _core_reads(unit: Unit) -> Iterator[Macro]:
         for match in _CORE_READ.finditer(source.code):
             if not unit.in_directive(path, match.start()) and not unit.inactive(path, match.start()):
                 start, end, args = macro_span(source, match.start(), match.end(), len(source.data))
-                yield Macro(path, match[0].decode(), start, end, args)
+                yield Macro(path, match[0].decode(), start, end, args, match[0].decode())
 
 
 def _type_of(unit: Unit, path: Path, start: int, end: int) -> Type | None:

@@ -6,13 +6,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ebpffix.analysis.programs import By, Kind, context, program_of
+from ebpffix.analysis.programs import By, Kind, Program, context, program_of
 from ebpffix.fix import BCC
 from ebpffix.frontend import Node, Unit
 
 # Files that may say how a program is attached, or write its maps.
 HOSTS = (".py", ".go", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs", ".lua")
 
+_SYSTEM_CALL_HEADS = frozenset(("BPF_KSYSCALL", "BPF_KPROBE_SYSCALL"))
+# Macros of libbpf that give a program's parameters the arguments of what it is attached to.
+_HEADS = _SYSTEM_CALL_HEADS | frozenset(
+    "BPF_PROG BPF_PROG2 BPF_KPROBE BPF_KRETPROBE BPF_UPROBE BPF_URETPROBE BPF_USDT".split()
+)
 _REGISTERS = ("pt_regs", "user_pt_regs")
 _ATTACH = re.compile(
     rb"(attach_[ku](?:ret)?probe|attach_tracepoint|attach_raw_tracepoint|enable_probe)\s*"
@@ -30,6 +35,7 @@ class Attached:
     kind: Kind
     target: str = ""
     is_attached_by_user: bool = False  # user space attaches it to a function of its own, whatever the section says
+    head: str = ""  # the macro that is its head, where nobody knows what that makes of its parameters
 
 
 def attached(unit: Unit, function: Node) -> Attached | None:
@@ -40,13 +46,22 @@ def attached(unit: Unit, function: Node) -> Attached | None:
     record, kind = context(function), program.kind
     if unit.dialect == BCC and program.by is By.HOST and record in _REGISTERS and kind is Kind.FUNCTION:
         return _by_host(unit, function)
+    if kind is Kind.FUNCTION and program.macro is not None and program.macro.means in _SYSTEM_CALL_HEADS:
+        kind = Kind.SYSTEM_CALL  # its parameters, though the section names the function that gets the registers
     if kind is Kind.EVENT and program.where.startswith(("syscalls", "raw_syscalls")):
         kind = Kind.SYSTEM_CALL_EVENT
     if kind is Kind.FUNCTION and unit.user_space.may_attach(program.name):
         return Attached(function, Kind.UNKNOWN, is_attached_by_user=True)
     if kind is Kind.OTHER and record in _REGISTERS:
         return Attached(function, Kind.UNKNOWN)
-    return Attached(function, kind, program.target.partition("+")[0])
+    return Attached(function, kind, program.target.partition("+")[0], head=_strange_head(unit, program))
+
+
+def _strange_head(unit: Unit, program: Program) -> str:
+    """The project's own macro that is a program's head; "" for one of libbpf's or BCC's, and without one."""
+    if program.macro is None or unit.dialect == BCC:
+        return ""
+    return "" if program.macro.means in _HEADS else program.macro.name
 
 
 def _by_host(unit: Unit, function: Node) -> Attached:

@@ -107,6 +107,8 @@ class Calls:
     def _of_program(self, program: Attached, index: int, parameters: list[Node], target: Node) -> Ways:
         if index == 0:
             return own(Space.CTX, "the context", program.function.decl)
+        if program.head:
+            return unknown(f"what `{program.head}` makes `{target.name}`")
         return self.tracer.given.parameter(program, index - 1, target.type, parameters[index].text, f"`{target.name}`")
 
     def _from_call(self, call: Node, index: int, function: Node, depth: int) -> Ways:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ebpffix.analysis.provenance.attached import HOSTS
 from ebpffix.analysis.provenance.given import of_kernel
 from ebpffix.analysis.provenance.origin import NOTHING, Kind, Link, Origin, Space, Ways, join, unknown
-from ebpffix.analysis.provenance.shape import is_null, last_value, short, used_as
+from ebpffix.analysis.provenance.shape import is_null, last_value, offset_of, short, used_as
 from ebpffix.analysis.provenance.stores import HANDED_ON, Path, Store, field, path_of, reads
 from ebpffix.frontend import Node, Type
 from ebpffix.kernel.helpers import Role
@@ -144,6 +144,8 @@ class Memory:
         rest = path[common:]
         if store.why:
             return unknown(store.why)
+        if store.user:
+            return (Origin(Space.USER, (Link(Kind.USER_PROBE, f"`{short(store.at)}`"),)),)
         if store.source is not None:
             return self._copied(store, rest, type_, depth)
         assert store.value is not None
@@ -169,7 +171,7 @@ class Memory:
         if read is not None and read.reads_string:
             return unknown(f"`{store.reader}` reads text")
         places = self._read_places(store, depth)
-        target = source.uncast
+        target = self._spelled_out(source)
         access: Path = ()
         if target.kind == "CALL_EXPR" and target.name in HANDED_ON and target.arguments:
             target = target.arguments[0].uncast
@@ -178,11 +180,27 @@ class Memory:
             access = path_of(target)[1]
         elif target.type.is_array:
             access = path_of(target)[1]
+        elif target.kind == "BINARY_OPERATOR" and target.operator == "+":
+            left, right = target.children
+            access = tuple(map(field, offset_of(right) or offset_of(left)))
         found = self.load(places, access + rest, type_, depth - 1, target)
         if read is None:
             return found
         found = join([tuple(way.untrusted for way in found)])
         return tuple(way.after(Kind.READ, store.reader) for way in self.tracer.typed_by(type_, found))
+
+    def _spelled_out(self, node: Node) -> Node:
+        """An expression, or where a macro hides it in `({ p = …; p; })` what is set there."""
+        node, hidden = node.uncast, False
+        while node.kind == "StmtExpr" and (last := last_value(node)) is not None:
+            node, hidden = last.uncast, True
+        home = self.stores.homes.get(node.decl) if hidden and node.kind == "DECL_REF_EXPR" else None
+        stores = (
+            [s for s in self.stores.to_variable(node.decl, home) if s.value is not node] if home is not None else []
+        )
+        if len(stores) == 1 and not stores[0].path and stores[0].value is not None:
+            return stores[0].value.uncast
+        return node
 
     def _read_places(self, store: Store, depth: int) -> Ways:
         """Where an explicit read reads: as the helper's name says, where the pointer's way does not tell. A read of the

@@ -20,6 +20,13 @@ def last_value(node: Node) -> Node | None:
     return block.children[-1] if block is not None and block.children else None
 
 
+def offset_of(node: Node) -> list[Node]:
+    """The members, from the outermost on, whose distance from the structure's beginning `offsetof` gives; none for any
+    other expression."""
+    bare = node.uncast
+    return [c for c in bare.children if c.kind == "MEMBER_REF"] if bare.kind == "UNEXPOSED_EXPR" else []
+
+
 def is_address(node: Node) -> bool:
     """Whether an expression is a pointer, or was one before it was cast to a number."""
     while True:

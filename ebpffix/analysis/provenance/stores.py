@@ -24,6 +24,8 @@ _COPY = re.compile(r"(?:__builtin_)?mem(?:cpy|move)\Z")
 HANDED_ON = frozenset(
     ("__builtin_preserve_access_index", "__builtin_expect", "bpf_kptr_deref", "__builtin_assume_aligned")
 )
+# What writes an argument of a USDT probe, and through which of its arguments.
+_USER_WORDS = {"bpf_usdt_arg": 2, "bpf_usdt_readarg": 2}
 # Beside the helpers, what stores no address in the memory that it gets.
 _STORES_NONE = re.compile(r"bpf_printk|(?:__builtin_)?mem(?:set|cmp)|__builtin_preserve_\w+")
 _STORING = (Role.INTO, Role.WRITTEN, Role.TEXT_WRITTEN, Role.CHANGED, Role.GIVEN, Role.KEPT)
@@ -90,7 +92,7 @@ class Store:
     """A write to the member `path` of an object (the object itself: an empty path).
 
     One of these: `value`, the expression that is stored; `source`, a pointer to the bytes that are copied, by the call
-    `reader`; `why` it cannot be followed.
+    `reader`; `user`, the function that writes a word of user space; `why` it cannot be followed.
     """
 
     path: Path
@@ -99,6 +101,7 @@ class Store:
     source: Node | None = None
     reader: str = ""
     why: str = ""
+    user: str = ""
 
 
 def field(node: Node) -> Field:
@@ -224,6 +227,9 @@ class Stores:
         if reads(call.name) is not None:
             if index == 0 and len(call.arguments) > 2:
                 yield Store(path, call, source=call.arguments[2], reader=call.name)
+        elif call.name in _USER_WORDS:
+            if index == _USER_WORDS[call.name]:
+                yield Store(path, call, user=call.name)
         elif _COPY.match(call.name):
             if index == 0 and len(call.arguments) > 2:
                 yield Store(path, call, source=call.arguments[1], reader=call.name)

@@ -1,4 +1,4 @@
-"""Return probes (kretprobe, uretprobe) of a program, and where they read registers that held arguments on entry."""
+"""Where a return probe reads what held an argument on entry: parameters behind its context, and registers."""
 
 from __future__ import annotations
 
@@ -7,26 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebpffix.analysis.programs import By, Kind, Program, Role, context, programs
-from ebpffix.editing.settle import NoEdit
-from ebpffix.editing.statements import delete_statement, statement_end
-from ebpffix.fix import BCC, Edit
+from ebpffix.analysis.programs import Program
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.machine import ARGUMENTS, SAVED
-from ebpffix.kernel.program_types import is_go
 
-from .signature import Use
-from .stash import body_of, head
+from .opening import body_of
 
 RETURN_NAMES = frozenset("ret retval retv rc rv err error res result ret_val retcode status".split())
-
-_CASTS = re.compile(rb"(?:\(\s*(?:const\s+)?(?:(?:struct|union|enum)\s+)?\w+(?:\s+\w+)*[\s*]*\)\s*)*\Z")
-# Up to the value: the declaration of a variable and its name.
-_DECLARED = re.compile(rb"([^=\n]*?\b(\w+))\s*=\s*(?:\([^()]*\)\s*)*")
-_PURPOSE = re.compile(
-    rb"(?i)on purpose|deliberate|intention|callee[- ]saved|still (?:has|holds|in)\b|survive|preserved"
-)
-_WRAPPER = re.compile(r"\A(?:__\w+?_)?(?:sys|compat_sys)_")
 
 
 @dataclass(frozen=True)
@@ -47,50 +34,19 @@ class Read:
         return body_of(self.function).path
 
 
-def return_probes(unit: Unit) -> Iterator[Program]:
-    """The return probes of the files of the run, those of Go binaries aside."""
-    for program in programs(unit):
-        is_probe = program.kind in (Kind.FUNCTION, Kind.USER, Kind.SYSTEM_CALL)
-        if unit.dialect == BCC and program.by is By.HOST:
-            # Attached by the host program: it reads the return value, so it is a return probe.
-            is_return = "pt_regs" in context(program.function) and _asks_for_result(unit, program)
-        else:
-            is_return = program.role is Role.RETURN
-        if is_probe and is_return and not (program.kind is Kind.USER and is_go(program.target)):
-            yield program
-
-
-def _asks_for_result(unit: Unit, program: Program) -> bool:
-    body = body_of(program.function)
-    return any(body.start < m.start < body.end for m in unit.macros("PT_REGS_RC", path=body.path))
-
-
-def is_syscall(program: Program) -> bool:
-    """Whether the probed function is a system call, or its wrapper, whose arguments lie elsewhere."""
-    return program.kind is Kind.SYSTEM_CALL or _WRAPPER.match(program.target) is not None
-
-
-def entry_of(unit: Unit, program: Program) -> Node | None:
-    """The entry probe of the same function, if the program has exactly one."""
-    if unit.dialect == BCC:
-        found = [f for f in unit.functions if f.name == f"kprobe__{program.target}"]
-    else:
-        section = entry_section(program)
-        found = [p.function for p in programs(unit) if p.section == section]
-    return found[0] if len(found) == 1 else None
-
-
-def entry_section(program: Program) -> str:
-    return program.section.replace("ret", "", 1)
+def reads_of(unit: Unit, program: Program) -> list[Read]:
+    """What a return probe reads, itself and in the functions that it alone hands its context to."""
+    found = [*parameter_reads(program), *register_reads(unit, program.function)]
+    for _, helper in helper_calls(unit, program):
+        if len(unit.mentions(helper)) == 1:
+            found += register_reads(unit, helper)
+    return found
 
 
 def is_return_value(parameter: bytes) -> bool:
     """Whether a parameter's name says that it is the return value."""
     name = re.search(rb"(\w+)\s*\Z", parameter)
     return name is not None and name[1].decode() in RETURN_NAMES
-
-
-# -- reads
 
 
 def parameter_reads(program: Program) -> list[Read]:
@@ -189,67 +145,3 @@ def helper_calls(unit: Unit, program: Program) -> Iterator[tuple[Node, Node]]:
         if call.start not in seen:  # a macro's argument shows twice
             seen.add(call.start)
             yield call, definition
-
-
-# -- what a read is for
-
-
-def casts_before(unit: Unit, read: Read) -> int:
-    """The offset of the first of the casts that stand right before a read."""
-    # `\Z` means the end of what is searched.
-    match = _CASTS.search(unit.sources[read.path].code, body_of(read.function).start, read.start)
-    return match.start() if match else read.start
-
-
-def use_of(unit: Unit, read: Read) -> Use:
-    """The type and the name that the program gives to what it reads."""
-    if read.parameter is not None:
-        return Use(read.parameter.type.spelling, read.parameter.name)
-    code, start = unit.sources[read.path].code, casts_before(unit, read)
-    target = re.compile(rb"(?<![\w.>])(\w+)\s*=\s*\Z").search(
-        code, max(body_of(read.function).start, start - 200), start
-    )
-    if target:
-        name = target[1].decode()
-        variable = next((v for v in read.function.find("VAR_DECL") if v.name == name), None)
-        if variable is not None:
-            return Use(variable.type.spelling, name)
-    cast = re.compile(rb"\(\s*(.*?)\s*\)").match(code, start, read.start)
-    return Use(re.sub(r"\s*\*", " *", cast[1].decode(), count=1) if cast else "")
-
-
-def declaration_of(unit: Unit, read: Read) -> tuple[bytes, bytes, Edit] | None:
-    """Where a read is all that a variable is declared with, on lines of its own: the variable's name, its declaration,
-    and the edit that takes it out."""
-    source = unit.sources[read.path]
-    statements = (s for s in read.function.find("DECL_STMT") if s.start <= read.start < statement_end(unit, s))
-    statement = next(statements, None)
-    if statement is None:
-        return None
-    end = statement_end(unit, statement)
-    opening = _DECLARED.fullmatch(source.data, statement.start, read.start)
-    variables = [v.name.encode() for v in read.function.find("VAR_DECL")]
-    alone = (
-        sum(c.kind == "VAR_DECL" for c in statement.children) == 1
-        and not source.data[end : source.line_end(end)].strip()
-    )
-    if not alone or not opening or variables.count(opening[2]) != 1 or b"static" in opening[1]:
-        return None
-    if source.code[read.end : end].strip() != b";":
-        return None
-    try:
-        return opening[2], opening[1], delete_statement(unit, statement)
-    except NoEdit:
-        return None
-
-
-def on_purpose(unit: Unit, read: Read) -> bool:
-    """Whether a comment on the line, right above it or above the function says that the read is meant as it is."""
-    source, body = unit.sources[read.path], body_of(read.function)
-    line, first = source.line(read.start), source.line(head(unit, read.function))
-    for start, end in source.comments:
-        if _PURPOSE.search(source.data, start, end):
-            beside = source.line(start) <= line <= source.line(end - 1) + 1
-            if beside or (source.line(start) >= first and end <= body.start):
-                return True
-    return False
