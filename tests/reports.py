@@ -18,7 +18,9 @@ from ebpffix.run.analyse import Status
 from ebpffix.run.engine import Report
 from ebpffix.run.status import File
 from ebpffix.sources.source import Source
+from ebpffix.verify.load import ProgramResult
 from ebpffix.verify.proof import ProgramProof, Proof
+from ebpffix.verify.session import Loads
 
 # What ends a line, an element, an attribute, a fence, a command or a string for somebody.
 HOSTILE = (
@@ -72,6 +74,10 @@ def hostile_report() -> Report:
     ]
     report = Report(files, before, {}, [applied], remaining, [(remaining[0], f"dropped {HOSTILE}")], [f"no {HOSTILE}"])
     report.proofs[applied.identity] = Proof("fixed", f"6.1{HOSTILE}", f"clang{HOSTILE}", (log,), f"reason {HOSTILE}")
+    said = f"0: (95) exit\nR1 {HOSTILE}\x1b[2J\n"
+    refused = ProgramResult(f"p{HOSTILE}\n", f"xdp{HOSTILE}", "rejected", 3, said, "", f"6.1{HOSTILE}\n")
+    untried = ProgramResult(f"p{HOSTILE}\n", f"xdp{HOSTILE}", "untried", reason=f"why {HOSTILE}\n\x1b[2J")
+    report.loads = [Loads(path, (refused, untried)), Loads(plain, error=f"error {HOSTILE}\n\x1b[2J")]
     return report
 
 

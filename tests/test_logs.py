@@ -7,17 +7,16 @@ A program's line with the word "refused" is the one that the verifier must be un
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import Compile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import transforms
@@ -27,6 +26,7 @@ from ebpffix.sources.source import Source
 from ebpffix.transform import Cure, Transform
 from ebpffix.verify.explain import BY_KEY, TABLE, cured_by, explain
 from ebpffix.verify.lineinfo import line_of
+from ebpffix.verify.load import load
 from ebpffix.verify.logs import Rejection, SourceLine, locate, read
 
 LOGS = Path(__file__).parent.parent / "fixtures" / "logs"
@@ -457,26 +457,14 @@ def test_line_of_survives_broken_objects(program: bytes) -> None:
 # The running kernel
 
 
-@pytest.mark.kernel
-def test_this_kernel_refuses_the_programs_for_the_same_reasons(tmp_path: Path) -> None:
-    missing = [tool for tool in ("gcc", "bpftool") if shutil.which(tool) is None]
-    missing += [h for h in ("/usr/include/bpf/libbpf.h",) if not Path(h).exists()]
-    missing += ["root"] if os.geteuid() else []
-    if missing:
-        if os.environ.get("EBPFFIX_REQUIRE_VERIFIER") == "1":
-            pytest.fail(f"cannot load programs: no {', '.join(missing)}")
-        pytest.skip(f"cannot load programs: no {', '.join(missing)}")
-    cases = ["packet-bounds/short_check", "scalar-deref/raw_task", "reference/reservation", "accepted/everything"]
-    files = [str(LOGS / f"{case}.bpf.c") for case in cases]
-    script = str(Path(__file__).parent / "kernels" / "run.py")
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "CLANG": clang()}
-    command = [sys.executable, script, *files]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=120, env=environment)
-    results = json.loads(done.stdout)
-    verdicts = [(r["object"].split(".")[0], r["verdict"]) for r in results]
-    assert verdicts == [(c.split("/")[0], "accepted" if "accepted" in c else "rejected") for c in cases]
-    for result in results:
-        if result["verdict"] == "rejected":
-            rejection = only(result["log"].encode())
-            assert rejection.class_ == result["object"].split(".")[0]
-            assert rejection.source is not None and "refused" in rejection.source.text
+@pytest.mark.parametrize(
+    "case", ["packet-bounds/short_check", "scalar-deref/raw_task", "reference/reservation", "accepted/everything"]
+)
+def test_this_kernel_refuses_the_programs_for_the_same_reasons(case: str, compiled: Compile, verifier: None) -> None:
+    (result,) = load(compiled(LOGS / f"{case}.bpf.c"))
+    expected = case.split("/")[0]
+    assert result.verdict == ("accepted" if expected == "accepted" else "rejected")
+    if result.verdict == "rejected":
+        rejection = only(result.log.encode())
+        assert rejection.class_ == expected
+        assert rejection.source is not None and "refused" in rejection.source.text

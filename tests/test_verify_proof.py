@@ -21,6 +21,7 @@ class Made:
 
     path: Path
     compiler: str = "clang 0"
+    kernel: str = "6.18"
     tries: list[str] = field(default_factory=list)
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
@@ -36,7 +37,12 @@ class Made:
 def load(lines: Mapping[str, str], shared: str) -> list[ProgramResult]:
     results = []
     for name, words in lines.items():
-        if "odd" in words:
+        if "older" in words:  # which another kernel refuses
+            results.append(ProgramResult(name, "xdp", "accepted", len(words)))
+            results.append(ProgramResult(name, "xdp", "rejected", len(words), "R1 is bad", kernel="5.10"))
+        elif "both" in words:
+            results += [ProgramResult(name, "xdp", "accepted", len(words), kernel=kernel) for kernel in ("", "5.10")]
+        elif "odd" in words:
             results.append(ProgramResult(name, "odd", "untried", reason="odd section"))
         elif "bad" in words + shared:
             results.append(ProgramResult(name, "xdp", "rejected", len(words), "R1 is bad"))
@@ -95,6 +101,18 @@ def test_each_verdict(text: str, fix: Swap, verdict: Verdict) -> None:
     (proof,), _ = proofs(text, fix)
     assert proof.verdict == verdict
     assert bool(proof.reason) == (verdict in ("worse", "untried"))
+
+
+def test_a_fix_that_one_of_several_kernels_refuses_does_harm() -> None:
+    (proof,), _ = proofs("a: both\nb: both", Swap("a: both", "a: older"))
+    assert (proof.verdict, proof.reason) == ("worse", "a is refused by Linux 5.10")
+    assert {(p.kernel, p.before, p.after) for p in proof.programs if p.name == "a"} == {
+        ("", "accepted", "accepted"),
+        ("5.10", "accepted", "rejected"),
+    }
+    (proof,), _ = proofs("a: both x\nb: both", Swap("x", "longer"))
+    assert proof.verdict == "still-accepted"
+    assert [(p.name, p.kernel) for p in proof.programs] == [("a", ""), ("a", "5.10")]  # and not b
 
 
 def test_a_file_that_no_program_includes() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ebpffix.app.changed_lines import Wanted
 from ebpffix.report import plain
-from ebpffix.report.model import display, fingerprint
+from ebpffix.report.model import fingerprint
+from ebpffix.report.places import display
 from ebpffix.rewriting.found import Found, Identity
 from ebpffix.sources.files import reason
 from ebpffix.sources.reader import DATA, read_file

@@ -29,7 +29,6 @@ from ebpffix.shown import visible
 if TYPE_CHECKING:
     from ebpffix.app.modes import Output
     from ebpffix.app.prepare import Work
-    from ebpffix.sources.source import Source
     from ebpffix.transform import Registered
 
 
@@ -84,6 +83,13 @@ def _complete(_context: click.Context, option: click.Parameter, begun: str) -> l
 @click.option("--repair", is_flag=True, help="Repair programs that the verifier refuses; with --diff, --apply, alone.")
 @click.option("--cap-bpf", is_flag=True, help="With --verify: load with CAP_BPF alone too.")
 @click.option("--clang", metavar="C", help="With --verify: the compiler; else $CLANG, else the one on the path.")
+@click.option(
+    "--kernels", multiple=True, callback=_names, metavar="V,…", help="With --verify: load in these, under qemu."
+)
+@click.option("--kernel", multiple=True, metavar="F", help="The same, by image, or by folder of images.")
+@click.option(
+    "--fetch-kernels", multiple=True, callback=_names, metavar="V,…", help="Download Debian's kernels for it."
+)
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
 @click.option(
     "--select",
@@ -213,6 +219,8 @@ def _run(flags: Flags) -> Said:
         return _explain(flags.explain)
     if flags.clean_cache:
         return _clean_cache()
+    if flags.fetch_kernels:
+        return _fetch_kernels(flags.fetch_kernels)
     if flags.log and not flags.repair:
         return _log(flags.log, flags)
     return _check(flags)
@@ -233,51 +241,29 @@ def _clean_cache() -> Said:
     return _said(f"{folder}: {'emptied' if removed else 'nothing was kept there'}")
 
 
+def _fetch_kernels(names: tuple[str, ...]) -> Said:
+    """Kernel images into the cache, for --kernels."""
+    from ebpffix.app.prepare import cache_folder
+    from ebpffix.verify.guest import debian, images
+
+    folder = cache_folder(_tell)
+    if folder is None:
+        return Said(2)
+    try:
+        return _said("\n".join(f"{n}: {images.read(debian.fetch(n, folder)).release}" for n in names))
+    except (debian.CannotFetch, images.NoKernel) as error:
+        raise Problem(str(error)) from None
+    except OSError as error:
+        raise Problem(f"--fetch-kernels: {error.filename}: {error.strerror}") from None
+
+
 def _log(name: str, flags: Flags) -> Said:
-    """Explain a verifier log from anywhere, refusal by refusal as it is read."""
-    from ebpffix.report import rejection
-
-    objects = {path: _object(path) for path in flags.paths if path.endswith(".o")}
-    sources = _sources(tuple(path for path in flags.paths if path not in objects))
-    try:
-        if flags.log == STDIN:
-            return Said(rejection.explain(sys.stdin.buffer, sources, list(objects.values()), click.echo))
-        with open(name, "rb") as stream:
-            return Said(rejection.explain(stream, sources, list(objects.values()), click.echo))
-    except OSError as error:
-        raise Problem(f"{name}: {error.strerror}; check the path") from None
-    except rejection.NoLog as error:
-        what = "standard input" if flags.log == STDIN else name
-        raise Problem(f"{what}: {error}; give what libbpf, bpftool or BCC printed when the load failed") from None
-
-
-def _object(path: str) -> bytes:
-    """A compiled program with a line table."""
-    from ebpffix.sources.reader import read_file
-    from ebpffix.verify import lineinfo, objects
+    from ebpffix.app import log
 
     try:
-        data = read_file(path)
-        lineinfo.check(data)
-        objects.programs(data)
-    except OSError as error:
-        raise Problem(f"{path}: {error.strerror}; check the path") from None
+        return Said(log.explain(name, flags, click.echo, _tell))
     except ValueError as error:
-        raise Problem(f"{path}: {error}; compile it with `clang -g -target bpf`") from None
-    return data
-
-
-def _sources(paths: tuple[str, ...]) -> list[Source]:
-    """The programs and headers that a log's lines may come from: in the paths, else in the current folder."""
-    from ebpffix.sources.discover import discover
-    from ebpffix.sources.source import Source
-
-    found = discover(paths or ["."])
-    for line in found.errors:
-        raise Problem(line)
-    named = [Source.read(path) for path in found.skipped]
-    files = dict.fromkeys([*(p.file for p in found.programs), *(h.path for h in found.headers)])
-    return [*named, *map(Source.read, files)]
+        raise Problem(str(error)) from None
 
 
 def _list_transforms() -> Said:
@@ -404,7 +390,7 @@ def _repair(flags: Flags, work: Work, output: Output) -> Said:
         if flags.log:
             with contextlib.nullcontext(sys.stdin.buffer) if flags.log == STDIN else open(flags.log, "rb") as stream:
                 return repairs.propose(stream, work.discovery, work.settings, strategies, output)
-        verifier = verifier_of(flags, work.settings.cache)
+        verifier = work.settings.verifier or verifier_of(flags, work.settings.cache)
         return repairs.run(work.discovery, work.settings, verifier, strategies, mode, output)
     except (ValueError, OSError, NoTypes) as error:
         raise Problem(str(error)) from None

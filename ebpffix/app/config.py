@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -82,14 +82,16 @@ Tell = Callable[[str], object]  # takes a line for the user
 Names = Mapping[str, Sequence[str]]  # what may be written, and the transforms that it means
 
 
-def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Names, tell: Tell) -> Config:
+def load_config(
+    paths: Sequence[str | os.PathLike[str]], transforms: Names, tell: Tell, default: Config = Config()
+) -> Config:
     """The settings for a run over `paths`, from one file: the nearest to the folder that holds all of them.
 
     From there upwards, the first folder with an `ebpffix.toml` or with a pyproject.toml that has `[tool.ebpffix]`
     decides; in the same folder the former wins, and a git tree's root is the last folder looked at. Outside of a git
     tree a file of another user is passed over, and told. `transforms` are the names that select and ignore may use, and
-    what each means (see `transform.selectable`); the settings have the transforms meant.
-    ConfigError for anything that is not as it should be.
+    what each means (see `transform.selectable`); the settings have the transforms meant. What no file says is as in
+    `default`. ConfigError for anything that is not as it should be.
     """
     absolute = [os.path.abspath(path) for path in paths] or [os.getcwd()]
     folder = on_disk(os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute]))
@@ -102,10 +104,10 @@ def load_config(paths: Sequence[str | os.PathLike[str]], transforms: Names, tell
                 continue
             settings = _table(file, table)
             if settings is not None:
-                return _config(settings, file, transforms)
+                return _config(settings, file, transforms, default)
         if str(place) == root:
             break
-    return Config()
+    return default
 
 
 # The time that tomllib takes for a key grows with the square of its parts.
@@ -138,7 +140,7 @@ def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
     return table
 
 
-def _config(settings: dict[str, Any], file: Path, transforms: Names) -> Config:
+def _config(settings: dict[str, Any], file: Path, transforms: Names, default: Config) -> Config:
     values: dict[str, Any] = {"file": file}
     for key, value in settings.items():
         read = _KEYS.get(key)
@@ -155,7 +157,7 @@ def _config(settings: dict[str, Any], file: Path, transforms: Names) -> Config:
         (pattern, named(names, transforms, f"{file}: per-file-ignores"))
         for pattern, names in values.get("per_file_ignores", ())
     )
-    return Config(**values)
+    return replace(default, **values)
 
 
 def hint(name: str, known: Collection[str], otherwise: str) -> str:

@@ -14,6 +14,8 @@ class Mistake(Exception):
 _NEED = (
     ("cap_bpf", "verify"),
     ("clang", "verify"),
+    ("kernels", "verify"),
+    ("kernel", "verify"),
     ("step", "apply"),
     ("step", "verify"),
     ("signoff", "format_patch"),
@@ -33,6 +35,9 @@ class Flags:
     repair: bool = False
     cap_bpf: bool = False
     clang: str | None = None
+    kernels: tuple[str, ...] = ()
+    kernel: tuple[str, ...] = ()
+    fetch_kernels: tuple[str, ...] = ()
     step: bool = False
     watch: bool = False
     log: str | None = None
@@ -71,7 +76,7 @@ class Flags:
     color: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.list_transforms or self.explain or self.log:
+        if self.list_transforms or self.explain or self.log or self.fetch_kernels:
             return
         for flag, needs in _NEED:
             if getattr(self, flag) and not getattr(self, needs) and not (self.repair and needs == "verify"):

@@ -22,6 +22,7 @@ Examples:
   ebpffix --diff --verify src/            the safe fixes as a diff, with proof
   ebpffix --apply --select padded-init .  make the fixes of one transform
   ebpffix --diff-base origin/main         only what your branch changes
+  ebpffix --verify --kernels 5.10,6.1 .   what other kernels say of each program
   ebpffix --log verifier.log src/         a verifier log in plain words
 """
 

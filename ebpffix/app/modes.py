@@ -15,7 +15,8 @@ from ebpffix.app.writing import unwritten, write_all
 from ebpffix.fix import Safety
 from ebpffix.report import FORMATS, listing, render, text
 from ebpffix.report.line import Line
-from ebpffix.report.model import display, model
+from ebpffix.report.model import model
+from ebpffix.report.places import display
 from ebpffix.rewriting.found import Applied, Found, apply_all
 from ebpffix.rewriting.patch import format_patch as write_series
 from ebpffix.rewriting.patch import unified
@@ -65,7 +66,9 @@ def check(report: Report, output: Output) -> Said:
         )
     looked = bool(report.files) or not report.errors
     summary = f"{text.counts(found)}; {text.files_line(report)}\n".encode() if looked and not output.quiet else b""
-    return _finish(report, output, _listing(report, output, found) + summary, bool(_failing(found, output)))
+    by_kernel, refused = _by_kernel(report)
+    listing = _listing(report, output, found) + by_kernel + summary
+    return _finish(report, output, listing, bool(_failing(found, output)) or refused)
 
 
 def diff(report: Report, output: Output) -> Said:
@@ -75,6 +78,8 @@ def diff(report: Report, output: Output) -> Said:
         for path, data in sorted(report.changed.items())
     ]
     said = _finish(report, output, shown(b"".join(changes), output), bool(_failing(report.applied, output)))
+    if output.for_people:
+        said = said.more(_by_kernel(report)[0].decode("utf-8", "surrogateescape").splitlines())
     return said.more(_summary(report, "would be made", report.remaining)) if output.for_people else said
 
 
@@ -107,7 +112,7 @@ def apply(report: Report, output: Output) -> Said:
         )
     failed = write_all(report)
     applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]
-    listing = _drawn(applied, output) + _listing(report, output, report.remaining)
+    listing = _drawn(applied, output) + _listing(report, output, report.remaining) + _by_kernel(report)[0]
     said = _finish(report, output, listing, bool(_failing(report.remaining, output) or report.dropped))
     said = said.more(_summary(report, "made", report.remaining)) if output.for_people else said
     return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
@@ -220,6 +225,15 @@ def _listing(report: Report, output: Output, found: Sequence[Found]) -> bytes:
     if output.format == "concise":
         return _drawn(text.lines(report, found, verbose=output.verbose), output)
     return _drawn(listing.lines(report, found, verbose=output.verbose, width=output.width), output)
+
+
+def _by_kernel(report: Report) -> tuple[bytes, bool]:
+    """What the kernels that were asked for say of the programs, and whether one is refused."""
+    if not report.loads:
+        return b"", False
+    from ebpffix.report import kernels
+
+    return _encoded(kernels.lines(report)), kernels.any_refused(report)
 
 
 def _drawn(lines: Iterable[Line], output: Output) -> bytes:

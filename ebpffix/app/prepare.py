@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from ebpffix.sources.files import git_root, inside, root_of
 from ebpffix.transform import DEFAULT, Registered, selectable
 
 if TYPE_CHECKING:
+    from ebpffix.verify.guest.images import Image
     from ebpffix.verify.session import Verifier
 
 Tell = Callable[[str], None]  # one line for the user, about what does not stop the run
@@ -51,13 +52,33 @@ def prepare(
 ) -> Work:
     """The work that was asked for. `texts` are what files hold instead of what is on the disk, by path behind links.
     ConfigError, GitError, OSError and ValueError are one line each for the user."""
-    config = _config(flags, known, tell)
+    cache = None if flags.no_cache else cache_folder(tell)
+    images = kernel_images(flags, tell)
+    config = _config(flags, known, tell, images)
     discovery, contents = _discover(flags, config, texts or {})
-    return Work(config, discovery, _settings(flags, config, known, contents, tell))
+    return Work(config, discovery, _settings(flags, config, known, contents, tell, cache, images))
 
 
-def _config(flags: Flags, known: Mapping[str, Registered], tell: Tell) -> Config:
-    """The nearest configuration file with the flags over it."""
+def kernel_images(flags: Flags, tell: Tell) -> Sequence[Image]:
+    """The other kernels that were asked for, the oldest first; those that were fetched too, whatever --no-cache says of
+    results. ValueError where there is no such image, or no qemu."""
+    if not (flags.kernels or flags.kernel):
+        return ()
+    from ebpffix.verify import CannotVerify
+    from ebpffix.verify.guest import images, machine
+
+    found = images.find(flags.kernels, [_existing(name, "--kernel") for name in flags.kernel], cache_folder(tell))
+    try:
+        if found:
+            machine.find_qemu()
+    except CannotVerify as error:
+        raise ValueError(str(error)) from None
+    return found
+
+
+def _config(flags: Flags, known: Mapping[str, Registered], tell: Tell, images: Sequence[Image]) -> Config:
+    """The nearest configuration file with the flags over it. The oldest of the kernels to load in is the target, unless
+    another was set."""
     given: dict[str, Any] = {
         name: getattr(flags, name) for name in ("dialect", "define", "unsafe_fixes") if getattr(flags, name)
     }
@@ -76,7 +97,8 @@ def _config(flags: Flags, known: Mapping[str, Registered], tell: Tell) -> Config
     if flags.exclude:
         given["exclude"] = patterns(flags.exclude, Path.cwd())
     paths = [flags.stdin_filename if path == STDIN else path for path in flags.paths]
-    config = load_config([path for path in paths if path], transforms, tell)
+    default = Config(target_kernel=images[0].version) if images else Config()
+    config = load_config([path for path in paths if path], transforms, tell, default)
     return dataclasses.replace(config, **given)
 
 
@@ -113,10 +135,11 @@ def _settings(
     known: Mapping[str, Registered],
     contents: Mapping[Path, bytes],
     tell: Tell,
+    cache: Path | None,
+    images: Sequence[Image],
 ) -> Settings:
     selected = config.select or selectable(known).get(DEFAULT, ())
     chosen = {n: t for n, t in known.items() if n in selected and n not in config.ignore}
-    cache = None if flags.no_cache else cache_folder(tell)
     options = Options(
         target_kernel=config.target_kernel,
         include_dirs=config.include,
@@ -136,7 +159,7 @@ def _settings(
         wanted=_wanted(flags, config, contents),
         flags=_compile_flags(config, tell),
         contents=contents,
-        verifier=verifier_of(flags, cache) if flags.verify else None,
+        verifier=verifier_of(flags, cache, images) if flags.verify or images else None,
         stepwise=flags.step,
     )
 
@@ -149,11 +172,19 @@ def _given(flags: Flags) -> tuple[Path, ...]:
     return tuple(Path(os.path.abspath(name)) for name in named)
 
 
-def verifier_of(flags: Flags, cache: Path | None) -> Verifier:
+def verifier_of(flags: Flags, cache: Path | None, images: Sequence[Image] = ()) -> Verifier:
     """What compiles and loads; it ends with the process."""
+    from ebpffix.verify.guest.images import HOST
     from ebpffix.verify.session import Verifier
 
-    verifier = Verifier(clang=flags.clang, cap_bpf=flags.cap_bpf, cache=cache)
+    verifier = Verifier(
+        clang=flags.clang,
+        cap_bpf=flags.cap_bpf,
+        cache=cache,
+        images=images,
+        here=not images or HOST in flags.kernels,
+        tells_kernels=bool(flags.kernels or flags.kernel),
+    )
     atexit.register(verifier.close)
     return verifier
 

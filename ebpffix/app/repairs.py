@@ -13,7 +13,7 @@ from ebpffix.app.modes import Output, shown
 from ebpffix.app.said import Said
 from ebpffix.repair.registry import Known
 from ebpffix.report import repairs as report
-from ebpffix.report.model import display
+from ebpffix.report.places import display
 from ebpffix.report.text import name
 from ebpffix.rewriting.patch import unified
 from ebpffix.run import proposals

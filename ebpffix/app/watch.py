@@ -34,6 +34,8 @@ def watch(paths: Sequence[str], found: Discovery, settings: Settings, config: Co
     if not all(Path(path).exists() for path in paths):
         return 2
     settings = replace(settings, precompile_from=1)  # the second save of a file is to be quick
+    if settings.verifier:
+        settings.verifier.start()  # kernels boot while nothing is saved
     _print(_answer(found, replace(settings, verifier=None)))
     print("watching; end with Ctrl-C", flush=True)
     # A file is replaced when an editor renames over it: its folder is what can be watched.
@@ -100,11 +102,18 @@ def _load_one(loadable: Loadable, verifier: Verifier, found: Discovery) -> Itera
         yield str(error)
         return
     sources = [Source.read(program.file), *(Source.read(header.path) for header in found.headers)]
+    told = set[str]()  # of several kernels the first that refuses is quoted
     for result in results:
-        if result.verdict == "rejected" and result.reason:
-            yield f"{text.name(program.path)}: {result.name}: refused: {result.reason}"
+        by, where = (f" by Linux {result.kernel}", f"in Linux {result.kernel}") if result.kernel else ("", "here")
+        if result.verdict == "rejected" and result.name in told:
+            yield f"{text.name(program.path)}: {result.name}: refused{by} too"
+        elif result.verdict == "rejected" and result.reason:
+            yield f"{text.name(program.path)}: {result.name}: refused{by}: {result.reason}"
         elif result.verdict == "rejected":
             for refused in read(io.BytesIO(result.log.encode())):
-                yield from rejection.lines(replace(refused, program=result.name), sources)
+                name = f"{result.name} on {result.kernel}" if result.kernel else result.name
+                yield from rejection.lines(replace(refused, program=name), sources)
         elif result.verdict == "untried":
-            yield f"{text.name(program.file)}: {result.name}: cannot be tried here: {result.reason}"
+            yield f"{text.name(program.file)}: {result.name}: cannot be tried {where}: {result.reason}"
+        if result.verdict == "rejected":
+            told.add(result.name)

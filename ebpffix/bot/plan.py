@@ -320,7 +320,8 @@ def _proven(proof: Proof | None) -> str:
 def _program(program: Program) -> str:
     counts = (program.insns_before, program.insns_after)
     insns = f" ({counts[0]} \u2192 {counts[1]} instructions)" if None not in counts else ""
-    return f"{code(program.name)} {program.before} \u2192 {program.after}{insns}"
+    kernel = f" on {code(program.kernel)}" if program.kernel else ""
+    return f"{code(program.name)}{kernel} {program.before} \u2192 {program.after}{insns}"
 
 
 # The summary

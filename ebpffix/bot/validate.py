@@ -71,6 +71,7 @@ class Program:
     after: str
     insns_before: int | None
     insns_after: int | None
+    kernel: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,14 @@ def _program(entry: Any, where: str) -> Program:
         _text(entry, "name", where),
         _one_of(LOADS, entry, "before", where),
         _one_of(LOADS, entry, "after", where),
-        *(None if entry.get(k) is None else _number(entry, k, where, 0) for k in ("insns_before", "insns_after")),
+        _count(entry, "insns_before", where),
+        _count(entry, "insns_after", where),
+        _text(entry, "kernel", where) if "kernel" in entry else "",
     )
+
+
+def _count(entry: dict[str, Any], key: str, where: str) -> int | None:
+    return None if entry.get(key) is None else _number(entry, key, where, 0)
 
 
 def _path(entry: dict[str, Any], where: str) -> str:

@@ -14,7 +14,7 @@ from ebpffix.repair.locate import name_in_log
 from ebpffix.repair.search import Built, Files
 from ebpffix.sources.source import Source
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf, precompile
-from ebpffix.verify.load import load
+from ebpffix.verify.load import Place, load_in
 from ebpffix.verify.proof import Target
 
 LOG = 4 << 20  # bytes of a log that are kept: the path's end is in them
@@ -24,16 +24,26 @@ _INCLUDE = re.compile(rb"[ \t]*#[ \t]*include[ \t]*([<\"])([^>\"]+)[>\"]")
 
 
 class ClangBench:
-    """Compiles and loads the states of one program file; `unit` parses one. Used as a context manager."""
+    """Compiles and loads the states of one program file; `unit` parses one, `places` are the kernels, where None is the
+    one that runs. Used as a context manager."""
 
     def __init__(
-        self, path: Path, clang: Clang, args: Sequence[str], unit: Callable[[Files], Unit], *, cap_bpf: bool = False
+        self,
+        path: Path,
+        clang: Clang,
+        args: Sequence[str],
+        unit: Callable[[Files], Unit],
+        *,
+        cap_bpf: bool = False,
+        places: Sequence[Place | None] = (None,),
     ) -> None:
         self.path = path
         self.clang = clang
         self.args = tuple(args)
         self.unit = unit
         self.cap_bpf = cap_bpf
+        self.places = places
+        self.place = places[-1]  # the newest, or the one that runs
         self._folder = tempfile.TemporaryDirectory(prefix="ebpffix-", ignore_cleanup_errors=True)
         self._prefix: tuple[str, ...] | None = None
 
@@ -53,11 +63,12 @@ class ClangBench:
         made = compile_libbpf(self.path, clang=self.clang, args=(*self._prefix, *self.args), overlay=files)
         if isinstance(made, CompileError):
             return Built(error=str(made))
-        programs = load(made, cap_bpf=self.cap_bpf, timeout=_SECONDS, log_size=LOG)
+        programs = load_in(made, self.places, cap_bpf=self.cap_bpf, timeout=_SECONDS, log_size=LOG)
         return Built(tuple(programs), "", made.data)
 
     def walk(self, built: Built) -> dict[str, str]:
-        programs = load(Object(built.data, frozenset()), timeout=_SECONDS, log_size=LOG, log_level=2)
+        options = {"timeout": _SECONDS, "log_size": LOG, "log_level": 2}
+        programs = load_in(Object(built.data, frozenset()), [self.place], **options)
         return {p.name: p.log for p in programs if len(p.log) < LOG // 2}  # of a longer one the beginning is lost
 
 
@@ -97,6 +108,7 @@ class TargetBench:
     def __init__(self, target: Target, unit: Callable[[Files], Unit]) -> None:
         self.target = target
         self.unit = unit
+        self.place = None
 
     def build(self, files: Files) -> Built:
         made = self.target.compile(files)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from ebpffix.repair import image, inputs, interpreter
 from ebpffix.repair.bytecode import helper_names, instructions
 from ebpffix.verify.compile import Object
-from ebpffix.verify.load import TestRun, test_runs
+from ebpffix.verify.load import Place, TestRun, test_runs
 from ebpffix.verify.objects import NotAnObject, parts
 
 _KINDS = {"xdp": "xdp", "tc": "tc", "tcx": "tc", "classifier": "tc", "action": "tc"}
@@ -76,8 +76,10 @@ def unreached(log: str, code: bytes, program: str) -> list[str]:
     return sorted({f"{helper_names().get(i.imm, i.imm)}()" for i in missed})
 
 
-def differences(before: bytes, after: bytes, program: str, section: str) -> list[Difference]:
-    """Runs that were fine before, and give something else now."""
+def differences(
+    before: bytes, after: bytes, program: str, section: str, place: Place | None = None
+) -> list[Difference]:
+    """Runs that were fine before, and give something else now, in this kernel."""
     kind = _KINDS.get(section.split("/")[0])
     if not kind or not before or not after:
         return []
@@ -88,7 +90,7 @@ def differences(before: bytes, after: bytes, program: str, section: str) -> list
     fine = list(_fine(old, kind, program))[:_RUNS]
     if not fine:
         return []
-    runs = test_runs(Object(after, frozenset()), program, [(packet, maps) for packet, maps, _ in fine])
+    runs = test_runs(Object(after, frozenset()), program, [(packet, maps) for packet, maps, _ in fine], place=place)
     found = []
     for (packet, maps, was), now in zip(fine, runs, strict=True):
         if now and (words := _compared(was, now)):
@@ -143,12 +145,12 @@ def _shown(entries: object) -> str:
     return str({k.hex(): v.hex() for k, v in list(dict(entries).items())[:2]})  # type: ignore[call-overload]
 
 
-def disagreement(one: bytes, other: bytes, program: str, section: str) -> str:
+def disagreement(one: bytes, other: bytes, program: str, section: str, place: Place | None = None) -> str:
     """An input for which two repaired programs do not do the same, in words; "" if none was found."""
     if section.split("/")[0] not in _KINDS or not one or not other:
         return ""
     given: Sequence[tuple[bytes, inputs.Maps]] = [(packet, {}) for packet in list(inputs.packets())[:_RUNS]]
-    pairs = [test_runs(Object(data, frozenset()), program, given) for data in (one, other)]
+    pairs = [test_runs(Object(data, frozenset()), program, given, place=place) for data in (one, other)]
     for (packet, _), first, second in zip(given, *pairs, strict=True):
         if first and second and first != second:
             say = f"returns {first.retval}, the other {second.retval}" if first.retval != second.retval else "differs"

@@ -21,7 +21,7 @@ from ebpffix.repair.model import Candidate, Effect, Refusal
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import changed_spans
 from ebpffix.verify import lineinfo
-from ebpffix.verify.load import ProgramResult
+from ebpffix.verify.load import Place, ProgramResult
 from ebpffix.verify.logs import SourceLine
 from ebpffix.verify.trace import Trace, parse, with_columns
 
@@ -44,6 +44,11 @@ class Built:
 
 class Bench(Protocol):
     """What the search needs to try something; given by whoever knows the program."""
+
+    @property
+    def place(self) -> Place | None:
+        """The kernel that repaired programs are run in, None for the one that runs."""
+        ...
 
     def unit(self, files: Files) -> Unit: ...
     def build(self, files: Files) -> Built: ...
@@ -134,7 +139,7 @@ class Search:
         if not built.refused:
             return None
         self._first = built
-        self._accepted = {p.name for p in built.programs if p.verdict == "accepted"}
+        self._accepted = {(p.name, p.kernel) for p in built.programs if p.verdict == "accepted"}
         self._best = Found(files, (), _words(built), built)
         done = self._from(files, built, (), frozenset()) or self._best
         done = self._least(done) if done.repaired else done
@@ -202,9 +207,8 @@ class Search:
         differs: list[oracle.Difference] = []
         unreached: list[str] = []
         walks = self.bench.walk(found.built)
-        for program in self._first.refused:
-            name, section = program.name, program.section
-            differs += oracle.differences(self._first.data, found.built.data, name, section)
+        for name, section in dict.fromkeys((p.name, p.section) for p in self._first.refused):
+            differs += oracle.differences(self._first.data, found.built.data, name, section, self.bench.place)
             unreached += oracle.unreached(walks.get(name, ""), found.built.data, name)
         return replace(found, differs=tuple(sorted(differs, key=lambda d: d.left)[:3]), unreached=tuple(unreached))
 
@@ -212,7 +216,8 @@ class Search:
         first, *rest = passed
         others = tuple(found.made[-1].candidate for found in rest)
         program = self._first.refused[0]
-        compared = (oracle.disagreement(first.built.data, f.built.data, program.name, program.section) for f in rest)
+        named = program.name, program.section, self.bench.place
+        compared = (oracle.disagreement(first.built.data, f.built.data, *named) for f in rest)
         return replace(first, others=others, disagrees=next(filter(None, compared), ""))
 
     def _made(self, candidate: Candidate, refusal: Refusal, files: Files) -> Made:
@@ -267,7 +272,7 @@ class Search:
 
     def _harmed(self, after: Built) -> bool:
         """Whether a program is refused now, or gone, that was accepted before."""
-        now = {p.name for p in after.programs if p.verdict == "accepted"}
+        now = {(p.name, p.kernel) for p in after.programs if p.verdict == "accepted"}
         return not self._accepted <= now
 
 

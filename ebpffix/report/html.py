@@ -85,6 +85,7 @@ del { background: var(--cut); text-decoration: none; } ins { background: var(--a
 .programs td, .programs th { padding: 0 1.2rem 0 0; text-align: left; white-space: nowrap; }
 .programs th { font-weight: normal; color: var(--dim); }
 .programs td:first-child { white-space: normal; }
+.matrix { overflow-x: auto; }
 details { margin: .4rem 0 0; } summary { color: var(--dim); cursor: pointer; }
 details pre { max-height: 24rem; overflow: auto; background: var(--soft); padding: .6rem; white-space: pre-wrap; }
 [hidden] { display: none; }
@@ -167,6 +168,7 @@ def render(report: dict[str, Any]) -> bytes:
         *_head(report),
         *_filters(report["findings"]),
         *_not_understood(report),
+        *_kernels(report.get("kernels", [])),
         "<main>",
         *_files(report),
         f"</main><script>{_SCRIPT}</script></body></html>\n",
@@ -258,6 +260,38 @@ def _not_understood(report: dict[str, Any]) -> Iterator[str]:
         shown = " open" if len(told) <= _SHOWN else ""
         yield f'<details class="told"{shown}><summary>Not wholly understood: {len(told)}</summary>'
         yield f"{''.join(f'<p>{one}</p>' for one in told)}</details>"
+
+
+def _kernels(programs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Which kernel takes which program, as it is, and what the first says that refuses one."""
+    kernels = list(dict.fromkeys(load["kernel"] for program in programs for load in program["verdicts"]))
+    if not programs:
+        return
+    heads = "".join(f"<th>{_text(kernel)}</th>" for kernel in kernels)
+    yield '<div class="told matrix"><p>Programs as they are, by kernel</p>'
+    yield f'<table class="programs"><tr><th></th>{heads}</tr>'
+    for program in (program for program in programs if program["verdicts"]):
+        loads = {load["kernel"]: load for load in program["verdicts"]}
+        cells = "".join(_load(loads.get(kernel)) for kernel in kernels)
+        yield f"<tr><td>{_text(program['path'])} <code>{_text(program['program'])}</code></td>{cells}</tr>"
+    yield "</table>"
+    for program in programs:
+        for load in program["verdicts"]:
+            if load["verdict"] == "untried":
+                said = f"{program['path']}: {program['program']}: untried on {load['kernel']}: {load['reason']}"
+                yield f'<p class="dim">{_text(said)}</p>'
+        if refused := program["refused"]:
+            place = f"{refused['path']}:{refused['line']}" if refused["line"] else program["path"]
+            who = (
+                f"{program['program']}: Linux {refused['kernel']} refuses" if refused["kernel"] else "does not compile"
+            )
+            said = f"{place}: {who}: {refused['message']}"
+            yield f"<details><summary>{_text(said)}</summary><p>{_message(refused['explanation'])}</p></details>"
+    yield "</div>"
+
+
+def _load(load: dict[str, Any] | None) -> str:
+    return f'<td class="{load["verdict"]}">{load["verdict"]}</td>' if load else "<td></td>"
 
 
 def _files(report: dict[str, Any]) -> Iterator[str]:
@@ -385,10 +419,13 @@ def _proof(proof: dict[str, Any]) -> Iterator[str]:
     for program in proof["programs"]:
         counts = " → ".join("-" if n is None else str(n) for n in (program["insns_before"], program["insns_after"]))
         loads = "".join(f'<td class="{program[when]}">{program[when]}</td>' for when in ("before", "after"))
-        yield f"<tr><td><code>{_text(program['name'])}</code></td>{loads}<td>{counts}</td></tr>"
+        kernel = f" on {_text(program['kernel'])}" if program.get("kernel") else ""
+        yield f"<tr><td><code>{_text(program['name'])}</code>{kernel}</td>{loads}<td>{counts}</td></tr>"
     yield "</table>"
     for program in proof["programs"]:
         said = "\n".join(filter(None, (program["reason"], program["log"])))
         if said:
             lines = "\n".join(map(_text, said.split("\n")))
-            yield f"<details><summary>What was said of {_text(program['name'])}</summary><pre>{lines}</pre></details>"
+            kernel = f" on {_text(program['kernel'])}" if program.get("kernel") else ""
+            told = f"What was said of {_text(program['name'])}{kernel}"
+            yield f"<details><summary>{told}</summary><pre>{lines}</pre></details>"

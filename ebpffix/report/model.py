@@ -11,29 +11,19 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from ebpffix import __version__
 from ebpffix.fix import Safety, Spanned, apply
+from ebpffix.report.places import display
 from ebpffix.rewriting.found import Found, edits_by_path
 from ebpffix.rewriting.patch import hunks
 from ebpffix.run.engine import Report
-from ebpffix.sources.files import root_of
 from ebpffix.sources.source import Source
 
 VERSION = 1  # of the report: schema.json beside this file says what is in it
-
-
-@cache
-def display(path: Path) -> str:
-    """A file's name in diffs and reports."""
-    try:
-        return path.relative_to(root_of(path)).as_posix()
-    except ValueError:
-        return path.as_posix()
 
 
 def model(report: Report, *, head_sha: str = "") -> dict[str, Any]:
@@ -49,7 +39,7 @@ def model(report: Report, *, head_sha: str = "") -> dict[str, Any]:
         proof = report.proofs.get(found.identity)
         entry["proof"] = asdict(proof) if proof else None
         findings.append(entry)
-    return {
+    document = {
         "version": VERSION,
         "tool": {"name": "ebpffix", "version": __version__},
         "head_sha": head_sha,
@@ -66,6 +56,11 @@ def model(report: Report, *, head_sha: str = "") -> dict[str, Any]:
         "findings": findings,
         "summary": summary(report),
     }
+    if report.loads:
+        from ebpffix.report import kernels
+
+        document["kernels"] = kernels.rows(report)
+    return document
 
 
 def summary(report: Report) -> dict[str, Any]:

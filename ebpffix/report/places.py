@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ebpffix.sources.files import root_of
+
 _BOM = "\ufeff"
+
+
+@cache
+def display(path: Path) -> str:
+    """A file's name in diffs and reports."""
+    try:
+        return path.relative_to(root_of(path)).as_posix()
+    except ValueError:
+        return path.as_posix()
 
 
 def uri(path: str) -> str:

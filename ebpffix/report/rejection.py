@@ -40,9 +40,9 @@ def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes], 
     logs = count()
     found = False
     for rejection in read(log, lambda: next(logs)):
-        located = _from_objects(rejection, named, sources)
-        say("\n" * found + "\n".join(map(visible, lines(located, sources))))
-        if objects and located.instruction and not (located.source and located.source.line):
+        known = located(rejection, named, sources)
+        say("\n" * found + "\n".join(map(visible, lines(known, sources))))
+        if objects and known.instruction and not (known.source and known.source.line):
             say("  no line for this instruction in the objects given: are they of another build?")
         found = True
     if not found:
@@ -52,7 +52,7 @@ def explain(log: BinaryIO, sources: Sequence[Source], objects: Sequence[bytes], 
     return int(found)
 
 
-def _from_objects(
+def located(
     rejection: Rejection, objects: Sequence[tuple[bytes, Sequence[str]]], sources: Sequence[Source]
 ) -> Rejection:
     """With the source line out of the first object that has the program, unless the log names file and line. Objects

@@ -10,8 +10,9 @@ from typing import Any
 from ebpffix import __version__
 from ebpffix.repair.locate import name_in_log
 from ebpffix.repair.model import Effect
-from ebpffix.repair.search import Made
-from ebpffix.report.model import VERSION, display
+from ebpffix.repair.search import Found, Made
+from ebpffix.report.model import VERSION
+from ebpffix.report.places import display
 from ebpffix.report.text import name
 from ebpffix.rewriting.patch import hunks
 from ebpffix.run.proposals import Proposal
@@ -58,8 +59,9 @@ def _ending(repair: Repair) -> Iterator[str]:
     found = repair.found
     assert found is not None
     if repair.status == "repaired":
-        programs = ", ".join(f"{p.name} ({p.insns} instructions)" for p in found.built.programs if p.insns)
-        yield f"    {name(repair.program)}: accepted now by kernel {kernel_release()}: {programs}"
+        insns = {p.name: p.insns for p in found.built.programs if p.insns}
+        programs = ", ".join(f"{name} ({count} instructions)" for name, count in insns.items())
+        yield f"    {name(repair.program)}: accepted now by kernel {_kernels(found)}: {programs}"
         return
     explanation = explain(found.left) or OTHER
     verb = "what stands in the way now" if repair.status == "partial" else "no repair was found"
@@ -69,6 +71,10 @@ def _ending(repair: Repair) -> Iterator[str]:
     if at and at.file and at.file not in {name_in_log(path) for path in found.files}:
         yield f"    {at.file} is not among the files of this run, so it is not edited: name it too, or its folder"
     yield f"    {explanation.text}"
+
+
+def _kernels(found: Found) -> str:
+    return ", ".join(dict.fromkeys(p.kernel or kernel_release() for p in found.built.programs))
 
 
 def _class(message: str) -> str:
@@ -135,10 +141,10 @@ def _entry(repair: Repair, before: Mapping[Path, bytes]) -> dict[str, Any]:
         "differs": [str(d) for d in found.differs] if found else [],
         "disagrees": found.disagrees if found else "",
         "programs": [
-            {"name": p.name, "section": p.section, "verdict": p.verdict, "insns": p.insns}
+            {"name": p.name, "section": p.section, "verdict": p.verdict, "insns": p.insns, "kernel": p.kernel}
             for p in (found.built.programs if found else ())
         ],
-        "kernel": kernel_release(),
+        "kernel": _kernels(found) if found else kernel_release(),
         "hunks": [
             {"path": display(path), "start_line": h.start_line, "end_line": h.end_line, "old": h.old, "new": h.new}
             for path, data in repair.changed.items()

@@ -64,13 +64,14 @@ def _map(map_: MapProof) -> str:
 
 
 def _program(program: ProgramProof) -> str:
+    name = f"{program.name} on {program.kernel}" if program.kernel else program.name
     if "untried" in (program.before, program.after):
-        return f"{program.name} untried: {program.reason}"
+        return f"{name} untried: {program.reason}"
     fate = program.after if program.before == program.after else f"{program.before}, now {program.after}"
     before, after = program.insns_before, program.insns_after
     if before is None or after is None or program.before != program.after:
-        return f"{program.name} {fate}"
-    return f"{program.name} {fate}, {_change(after - before)}"
+        return f"{name} {fate}"
+    return f"{name} {fate}, {_change(after - before)}"
 
 
 def _change(instructions: int) -> str:

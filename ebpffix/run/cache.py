@@ -105,6 +105,7 @@ _KEPT = {
     "vmlinux": re.compile(_HASH),
     "given": re.compile(_HASH),
     "kernel-headers": re.compile(r"linux-headers-.+|tmp\w{8}"),
+    "kernels": re.compile(r"\d+\.\d+|kvm"),  # images, and whether KVM works
 }
 
 

@@ -27,7 +27,7 @@ from ebpffix.sources.program import Program
 
 if TYPE_CHECKING:
     from ebpffix.verify.proof import Proof
-    from ebpffix.verify.session import Loadable, Verifier
+    from ebpffix.verify.session import Loadable, Loads, Verifier
 
 Progress = Callable[[int, int], object]
 
@@ -46,6 +46,7 @@ class Report:
     proofs: dict[Identity, Proof] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)  # why there are no proofs
     programs: list[Loadable] = field(default_factory=list)  # with --verify: what the fixes go into
+    loads: list[Loads] = field(default_factory=list)  # where kernels were asked for: all programs, as they are
 
     @property
     def findings(self) -> list[Found]:
@@ -63,6 +64,8 @@ def run(
     """Analyse all, and make the fixes that the settings take, in memory. `progress` is told how many
     programs of how many are done, anew in each pass. `warm` is what was kept of earlier runs."""
     jobs = Jobs(discovery, settings)
+    if settings.verifier and jobs.programs:
+        settings.verifier.start()  # kernels boot while programs are analysed
     with contextlib.ExitStack() as stack:
         if warm:
             analyser = _Analyser(jobs, warm.worker, progress, warm.results)
@@ -86,9 +89,12 @@ def run(
         list(discovery.errors),
     )
     if settings.verifier:
+        if settings.verifier.tells_kernels:
+            report.loads = settings.verifier.loads(jobs.loadable({program.file for program in jobs.programs.values()}))
         report.programs = jobs.loadable({e.path for found in report.applied for e in found.fix.edits})
         if not settings.stepwise:
             _prove(report, settings.verifier)
+        report.problems = settings.verifier.problems
     return report
 
 
@@ -112,7 +118,6 @@ def _prove(report: Report, verifier: Verifier) -> None:
     files = apply_all(report.before, kept)
     report.applied = kept
     report.changed = {path: data for path, data in files.items() if data != report.before[path]}
-    report.problems = verifier.problems
 
 
 class _Analyser:

@@ -32,6 +32,7 @@ from ebpffix.verify.targets import LibbpfTarget
 
 Status = Literal["accepted", "repaired", "partial", "stuck", "uncompilable", "untried"]
 _PLACE = re.compile(r"(.*):(\d+):")
+_EMULATED = 120.0  # seconds for one program file where each candidate is loaded in other kernels
 _SPARE = 60.0  # seconds of wall time above those of the search: the last load, a machine that is busy
 
 
@@ -69,8 +70,9 @@ def repair_all(
 ) -> Repairs:
     """Search for a repair of each program that is refused. Of a file that several programs share only the first repair
     is taken: the others are found again by the next run."""
-    limits = limits or Limits()
+    limits = limits or Limits(seconds=_EMULATED if verifier.tells_kernels else Limits.seconds)
     jobs = Jobs(discovery, settings)
+    verifier.start(wait=True)
     work = []
     for loadable in jobs.loadable({program.file for program in jobs.programs.values()}):
         target = verifier.inner(loadable)
@@ -100,7 +102,9 @@ def _repair(jobs: Jobs, loadable: Loadable, target: Target, strategies: Sequence
     unit = partial(parsed, jobs, program)
     try:
         if isinstance(target, LibbpfTarget) and program.on_disk:
-            with ClangBench(program.path, target.clang, target.args, unit, cap_bpf=target.cap_bpf) as bench:
+            with ClangBench(
+                program.path, target.clang, target.args, unit, cap_bpf=target.cap_bpf, places=target.places
+            ) as bench:
                 return _searched(program, files, Search(bench, strategies, limits))
         return _searched(program, files, Search(TargetBench(target, unit), strategies, limits))
     except CannotVerify as error:

@@ -234,9 +234,14 @@ def main() -> None:
     # No map is pinned here; should libbpf learn another way, it comes to nothing where this user may see to it.
     with contextlib.suppress(OSError):
         hide_pins()
-    work = test_runs if request.get("runs") else test_run if request["run"] else load
-    for name in request["programs"]:
+    for answer in answers(lib, request, data):
         if os.getppid() != parent:
             return
-        answer = apart(partial(work, lib, data, request, name), request["timeout"], MEMORY)
-        print(json.dumps({"name": name, **answer}), flush=True)
+        print(json.dumps(answer), flush=True)
+
+
+def answers(lib: ctypes.CDLL, request: Answer, data: bytes) -> Iterator[Answer]:
+    """What became of each program of a request, one after the other as they are asked for."""
+    work = test_runs if request.get("runs") else test_run if request["run"] else load
+    for name in request["programs"]:
+        yield {"name": name, **apart(partial(work, lib, data, request, name), request["timeout"], MEMORY)}

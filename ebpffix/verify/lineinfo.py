@@ -6,6 +6,7 @@ rest: programs that were refused before their first instruction, and kernels tha
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ebpffix.kernel.btf import Btf, BtfError
@@ -53,6 +54,24 @@ def table(data: bytes, program: str) -> list[SourceLine]:
     for (first, line), (behind, _) in zip(rows, [*rows[1:], (function.size // _INSTRUCTION, None)], strict=True):
         found += [line] * (behind - first)
     return found
+
+
+_QUOTED = re.compile(r"^; ?(.*)\n(?=(\d+): \()", re.MULTILINE)
+
+
+def numbered(log: str, data: bytes, program: str) -> str:
+    """A log of a kernel before 6.8, which quotes lines without their numbers, with file and number behind each as later
+    kernels have it, out of the object that was loaded. Other logs come back as they are."""
+    lines = table(data, program) if _QUOTED.search(log) else []
+
+    def placed(match: re.Match[str]) -> str:
+        number = int(match[2])
+        line = lines[number] if number < len(lines) else None
+        if line is None or line.text != match[1].strip():
+            return match[0]
+        return f"; {match[1]} @ {line.file.rpartition('/')[2]}:{line.line}\n"
+
+    return _QUOTED.sub(placed, log) if lines else log
 
 
 def _line_of(elf: Elf, program: str, instruction: int) -> SourceLine | None:

@@ -16,14 +16,16 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ebpffix.kernel.sections import known_as
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, strerror, unpack
 from ebpffix.verify.compile import Object
+from ebpffix.verify.lineinfo import numbered
 from ebpffix.verify.map_faults import Map, fault
 from ebpffix.verify.objects import programs
 from ebpffix.verify.process import private_folder, run
@@ -39,8 +41,9 @@ class ProgramResult:
 
     `insns` counts the instructions that were handed to the kernel, subprograms included; None when it never came so
     far. `log` is the verifier's, or libbpf's words for a map that cannot be made; empty for an accepted program.
-    `reason` says why a program is untried, or what is wrong with that map. `maps` are those that were made for an
-    accepted program, by name, as the kernel has them.
+    `reason` says why a program is untried, what is wrong with that map, or what another kernel lacks that refuses it.
+    `kernel` is the release of another kernel than the one that runs, which is "". `maps` are those that were made for
+    an accepted program, by name, as the kernel has them.
     """
 
     name: str
@@ -49,7 +52,17 @@ class ProgramResult:
     insns: int | None = None
     log: str = ""
     reason: str = ""
+    kernel: str = ""
     maps: Mapping[str, Map] = field(default_factory=dict)
+
+
+class Place(Protocol):
+    """Another kernel to load in. `ask` gives the answers of its loader to a request with an object, as `libbpf_child`
+    has them, each for a program of the request; `seconds` are for all of them."""
+
+    @property
+    def kernel(self) -> str: ...
+    def ask(self, request: Mapping[str, Any], data: bytes, seconds: float) -> Iterable[Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,13 @@ class TestRun:
 
 
 def load(
-    made: Object, *, cap_bpf: bool = False, timeout: float = 20, log_size: int = 0, log_level: int = 0
+    made: Object,
+    *,
+    cap_bpf: bool = False,
+    timeout: float = 20,
+    log_size: int = 0,
+    log_level: int = 0,
+    place: Place | None = None,
 ) -> list[ProgramResult]:
     """Load each program of an object by itself; in the order of the file. `timeout` is in seconds, per program,
     `log_size` the bytes that are kept of a verifier's log (0: as many as the kernel gives), `log_level` the kernel's
@@ -73,6 +92,8 @@ def load(
 
     `cap_bpf` loads with CAP_BPF and CAP_NET_ADMIN alone: without CAP_PERFMON the verifier refuses reads of stack that
     was never written. Tracing programs need CAP_PERFMON and are untried then.
+    `place` is another kernel than the one that runs. Whoever asks for it wants to know of what it lacks: a program that
+    needs it is rejected there.
     Raises CannotVerify without libbpf or privilege.
     """
     found = programs(made.data)
@@ -84,18 +105,35 @@ def load(
         "log_size": log_size,
         "log_level": log_level,
     }
-    answers = _ask(request, made.data, timeout * len(found)) if found else {}
+    seconds = timeout * len(found)
+    if not found:
+        answers: Mapping[str, Mapping[str, Any]] = {}
+    elif place:
+        answers = {answer["name"]: answer for answer in place.ask(request, made.data, seconds)}
+    else:
+        answers = _ask(request, made.data, seconds)
+    ended = "the other kernel ended, or took too long" if place else "the process that loads it ended early"
     results = []
     for name, section in found:
-        answer = answers.get(name, {"failed": "the process that loads it ended early", "said": ""})
+        answer = answers.get(name, {"failed": ended, "said": ""})
         verdict, reason = judge(answer, section, cap_bpf)
-        log = without_addresses(answer.get("log", ""))
+        log = numbered(without_addresses(answer.get("log", "")), made.data, name)
         if verdict == "rejected" and reason:
             words = _OLD_FORM.search(answer["said"]) or _MAP.search(answer["said"])
             log = f"libbpf: {words[0]}\n{reason}\n"  # type: ignore[index]  # judge found it
+        if verdict == "untried" and place and _tells_of_the_kernel(answer):
+            verdict = "rejected"
         maps = {m: Map(*facts) for m, facts in answer.get("maps", {}).items()} if verdict == "accepted" else {}
-        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason, maps))
+        kernel = place.kernel if place else ""
+        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason, kernel, maps))
     return results
+
+
+def load_in(made: Object, places: Sequence[Place | None], **options: Any) -> list[ProgramResult]:
+    """The same in several kernels at once, where None is the one that runs; one after the other in the list."""
+    with ThreadPoolExecutor(len(places)) as pool:
+        each = pool.map(lambda place: load(made, place=place, **options), places)
+        return [result for results in each for result in results]
 
 
 def test_run(
@@ -127,15 +165,21 @@ def test_runs(
     runs: Sequence[tuple[bytes, Mapping[str, Mapping[bytes, bytes]]]],
     *,
     timeout: float = 20,
+    place: Place | None = None,
 ) -> list[TestRun | None]:
     """Several test runs of one program, each (packet, entries that its maps hold before) with maps of its own; None for
-    what could not be run."""
+    what could not be run. `place` is another kernel than the one that runs."""
     given = [
         {"packet": pack(packet), "maps": {n: [(pack(k), pack(v)) for k, v in m.items()] for n, m in maps.items()}}
         for packet, maps in runs
     ]
     request = {"programs": [program], "timeout": timeout, "run": True, "repeat": 1, "runs": given}
-    answers = _ask(request, made.data, timeout).get(program, {}).get("runs", [])
+    found: Mapping[str, Mapping[str, Any]]
+    if place:
+        found = {answer["name"]: answer for answer in place.ask({**request, "log_size": 0}, made.data, timeout)}
+    else:
+        found = _ask(request, made.data, timeout)
+    answers = found.get(program, {}).get("runs", [])
     return [_run_of(answer) if answer else None for answer in answers] or [None] * len(runs)
 
 
@@ -216,6 +260,18 @@ def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdi
     if (now := known_as(section)) and any(_NO_TYPE in line for line in said):
         return "rejected", f"libbpf from 1.0 on knows no section {section}, only {now}"
     return "untried", _machine(answer["errno"], said, section, cap_bpf)
+
+
+# Errors that say nothing of a kernel, but of the privilege and the memory that there was.
+_OURS = (0, errno.EPERM, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
+
+
+def _tells_of_the_kernel(answer: Mapping[str, Any]) -> bool:
+    """Whether it is the kernel that lacks what an untried program needs: not libbpf, the privilege or the memory."""
+    said = answer.get("said", "")
+    if "failed to find kernel BTF type ID of" in said:  # whatever the error: modules may be hidden from who looks
+        return True
+    return answer.get("errno", 0) not in _OURS and "missing BPF prog type" not in said
 
 
 # Where the kernel keeps things, as a load of 64 bits shows it: of a map, mostly.

@@ -44,9 +44,10 @@ def private_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def limit(pid: int, seconds: float) -> None:
-    """Bound a child that has just started. Set from outside: code between fork and exec is not safe with threads."""
-    cpu = int(seconds) + _SPARE
+def limit(pid: int, seconds: float | None) -> None:
+    """Bound a child that has just started; its CPU time only where `seconds` are given. Set from outside: code between
+    fork and exec is not safe with threads."""
+    cpu = resource.RLIM_INFINITY if seconds is None else int(seconds) + _SPARE
     for what, most in (
         (resource.RLIMIT_AS, MEMORY),
         (resource.RLIMIT_CPU, cpu),

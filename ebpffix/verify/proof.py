@@ -25,19 +25,22 @@ from ebpffix.verify.stated_maps import as_made
 
 Verdict = Literal["fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried"]
 F = TypeVar("F")
+Key = tuple[str, str]  # a program's name, and the kernel that it was loaded in
 
 
 @dataclass(frozen=True)
 class Compiled:
     """One program file, compiled. `parts` are equal for two texts that are the same to the kernel; what belongs to one
     program alone is under "program NAME". `inputs` are the real paths of the files that went in, `maps` those that
-    are defined in the form that libbpf 1.0 refuses, `new_maps` the others."""
+    are defined in the form that libbpf 1.0 refuses, `new_maps` the others. `object` is the file that came out, where
+    there is one."""
 
     parts: Mapping[str, object]
     inputs: frozenset[Path]
     load: Callable[[], Sequence[ProgramResult]]
     maps: Mapping[str, Map] = field(default_factory=dict)
     new_maps: Mapping[str, Map] = field(default_factory=dict)
+    object: bytes = b""
 
 
 class Target(Protocol):
@@ -47,13 +50,19 @@ class Target(Protocol):
     def path(self) -> Path: ...
     @property
     def compiler(self) -> str: ...
+    @property
+    def kernel(self) -> str:
+        """The releases of the kernels that load it, in one line."""
+        ...
+
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError: ...
 
 
 @dataclass(frozen=True)
 class ProgramProof:
     """One program before and after, in the words of the JSON report. "rejected" before is also what did not compile;
-    `log` is of the load after, or of the one before if that was refused and this was not."""
+    `log` is of the load after, or of the one before if that was refused and this was not; `kernel` is the release of
+    another kernel than the one that runs, which is ""."""
 
     name: str
     before: Loaded
@@ -62,6 +71,7 @@ class ProgramProof:
     insns_after: int | None
     log: str
     reason: str = ""
+    kernel: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,7 @@ def _first(found: Iterable[dict[int, Proof]]) -> dict[int, Proof]:
 class _Share:
     """What one target says of one fix: the programs that it changes; none if it changes nothing, or for a reason."""
 
-    compiler: str
+    target: Target
     programs: tuple[ProgramProof, ...] = ()
     reason: str = ""
     maps: tuple[MapProof, ...] = ()
@@ -147,7 +157,7 @@ class _Trials(Generic[F]):
     paths: Callable[[F], Collection[Path]]
     spent: Callable[[], bool]
     _compiled: dict[frozenset[int], Compiled | CompileError] = field(default_factory=dict)
-    _loaded: dict[frozenset[int], dict[str, ProgramResult]] = field(default_factory=dict)
+    _loaded: dict[frozenset[int], dict[Key, ProgramResult]] = field(default_factory=dict)
 
     def mine(self, kept: Collection[int]) -> frozenset[int]:
         """The fixes in files that go into this target. Of one that does not compile only its own file is known."""
@@ -164,12 +174,12 @@ class _Trials(Generic[F]):
             self._compiled[chosen] = self.target.compile(overlay)
         return self._compiled[chosen]
 
-    def loaded(self, chosen: frozenset[int]) -> dict[str, ProgramResult]:
-        """By name; empty for what does not compile."""
+    def loaded(self, chosen: frozenset[int]) -> dict[Key, ProgramResult]:
+        """Empty for what does not compile."""
         if chosen not in self._loaded:
             made = self.compiled(chosen)
             self._go_on()
-            self._loaded[chosen] = {r.name: r for r in made.load()} if isinstance(made, Compiled) else {}
+            self._loaded[chosen] = {(r.name, r.kernel): r for r in made.load()} if isinstance(made, Compiled) else {}
         return self._loaded[chosen]
 
     def _go_on(self) -> None:
@@ -194,7 +204,7 @@ class _Trials(Generic[F]):
             if reason:
                 chosen = good | {number}
                 proofs = tuple(self.proof(p, chosen) for p in self.touched(frozenset(), chosen))
-                found[number] = Proof("worse", kernel_release(), self.target.compiler, proofs, reason)
+                found[number] = Proof("worse", self.target.kernel, self.target.compiler, proofs, reason)
             else:
                 good |= {number}
 
@@ -204,19 +214,19 @@ class _Trials(Generic[F]):
             return self._shares(kept)
         except _Spent:
             mine = self.mine(kept) if frozenset() in self._compiled else kept
-            return dict.fromkeys(mine, _Share(self.target.compiler, reason=SPENT))
+            return dict.fromkeys(mine, _Share(self.target, reason=SPENT))
 
     def _shares(self, kept: Collection[int]) -> dict[int, _Share]:
-        mine, compiler = self.mine(kept), self.target.compiler
+        mine = self.mine(kept)
         if not mine:
             return {}
         before, after = self.compiled(frozenset()), self.compiled(mine)
         if isinstance(after, CompileError):
-            return dict.fromkeys(mine, _Share(compiler, reason=f"does not compile: {after.lines[0]}"))
+            return dict.fromkeys(mine, _Share(self.target, reason=f"does not compile: {after.lines[0]}"))
         if isinstance(before, Compiled) and before.parts == after.parts:
-            return dict.fromkeys(mine, _Share(compiler))
+            return dict.fromkeys(mine, _Share(self.target))
         if not self.loaded(mine):
-            return dict.fromkeys(mine, _Share(compiler, reason="no program in it"))
+            return dict.fromkeys(mine, _Share(self.target, reason="no program in it"))
         return {n: self._share(n, mine) for n in mine}
 
     def _share(self, number: int, mine: frozenset[int]) -> _Share:
@@ -227,7 +237,7 @@ class _Trials(Generic[F]):
         else:
             # Others make it compile: this one is judged by what it changes on top of them.
             proofs = tuple(self.proof(p, mine, rest) for p in self.touched(rest, mine))
-        return _Share(self.target.compiler, proofs, maps=tuple(self._map_proofs(number, mine)))
+        return _Share(self.target, proofs, maps=tuple(self._map_proofs(number, mine)))
 
     def _map_proofs(self, number: int, mine: frozenset[int]) -> Iterator[MapProof]:
         """The maps that one fix defines anew, with all that are kept made."""
@@ -249,7 +259,7 @@ class _Trials(Generic[F]):
         loaded = self.loaded(chosen).values()
         return {**self.compiled(chosen).maps, **{n: made for result in loaded for n, made in result.maps.items()}}
 
-    def _changed(self, number: int, mine: frozenset[int]) -> list[str]:
+    def _changed(self, number: int, mine: frozenset[int]) -> list[Key]:
         """The programs that one fix changes; by itself if that compiles, else as the last of all."""
         alone = frozenset({number})
         if len(mine) > 1 and isinstance(self.compiled(alone), CompileError):
@@ -264,50 +274,51 @@ class _Trials(Generic[F]):
         if isinstance(before, Compiled) and before.parts == after.parts:
             return ""
         old, new = self.loaded(frozenset()), self.loaded(chosen)
-        for name, result in new.items():
-            verdict = old[name].verdict if name in old else "accepted"  # a program that a fix adds must load
+        for key, result in new.items():
+            verdict = old[key].verdict if key in old else "accepted"  # a program that a fix adds must load
             if result.verdict == "rejected" and verdict == "accepted" and isinstance(before, Compiled):
-                return f"{name} is refused"
+                return f"{result.name} is refused{f' by Linux {result.kernel}' if result.kernel else ''}"
         for name, stated in after.new_maps.items():
             was = before.maps.get(name, stated)
             if was.type == stated.type and was != stated:  # who makes it one of another type means to
                 return f"the map {name} is another one: {described(was)}, now {described(stated)}"
-        gone = next((n for n in old if n not in new), "")
+        gone = next((name for name, kernel in old if (name, kernel) not in new), "")
         return f"{gone} is gone" if gone else ""
 
-    def touched(self, base: frozenset[int], chosen: frozenset[int]) -> list[str]:
+    def touched(self, base: frozenset[int], chosen: frozenset[int]) -> list[Key]:
         """The programs that differ between two sets of fixes: all of them when something that they share does."""
         before, after = self.compiled(base), self.compiled(chosen)
-        names = list(self.loaded(frozenset()) | self.loaded(chosen))
+        programs = list(self.loaded(frozenset()) | self.loaded(chosen))
         if not (isinstance(before, Compiled) and isinstance(after, Compiled)):
-            return names
+            return programs
         keys = before.parts.keys() | after.parts.keys()
         changed = {k for k in keys if before.parts.get(k) != after.parts.get(k)}
-        own = {f"program {n.split(' ')[0]}" for n in names}
-        return [n for n in names if f"program {n.split(' ')[0]}" in changed] if changed <= own else names
+        own = {p: f"program {p[0].split(' ')[0]}" for p in programs}
+        return [p for p in programs if own[p] in changed] if changed <= {*own.values()} else programs
 
-    def proof(self, name: str, chosen: frozenset[int], base: frozenset[int] = frozenset()) -> ProgramProof:
+    def proof(self, program: Key, chosen: frozenset[int], base: frozenset[int] = frozenset()) -> ProgramProof:
         """One program with the fixes of `base` alone, and with all that are chosen."""
+        name, kernel = program
         unbuilt = self.compiled(base)
         missing = ProgramResult(name, "", "untried", reason="not in the program before")
         if isinstance(unbuilt, CompileError):
             missing = ProgramResult(name, "", "rejected", log=str(unbuilt))
-        before = self.loaded(base).get(name, missing)
+        before = self.loaded(base).get(program, missing)
         made = self.compiled(chosen)
         gone = ProgramResult(name, "", "untried", reason="not in the program after")
         if isinstance(made, CompileError):
             gone = ProgramResult(name, "", "rejected", log=str(made))
-        after = self.loaded(chosen).get(name, gone)
+        after = self.loaded(chosen).get(program, gone)
         log = after.log if after.verdict != "accepted" else before.log
         reason = after.reason or before.reason
-        return ProgramProof(name, before.verdict, after.verdict, before.insns, after.insns, log, reason)
+        return ProgramProof(name, before.verdict, after.verdict, before.insns, after.insns, log, reason, kernel)
 
 
 def _verdict(shares: Sequence[_Share], otherwise: str) -> Proof:
     """What is to be said of a fix that is kept, over all targets that it goes into; `otherwise` if there are none."""
     programs = tuple(p for s in shares for p in s.programs)
     maps = tuple(dict.fromkeys(m for s in shares for m in s.maps))
-    compiler = shares[0].compiler if shares else ""
+    compiler, kernel = (shares[0].target.compiler, shares[0].target.kernel) if shares else ("", kernel_release())
     pairs = {(p.before, p.after) for p in programs}
     reason = ""
     verdict: Verdict = "untried"
@@ -324,4 +335,4 @@ def _verdict(shares: Sequence[_Share], otherwise: str) -> Proof:
         verdict = "same-object"
     else:
         reason = shares[0].reason if shares else otherwise
-    return Proof(verdict, kernel_release(), compiler, programs, reason, maps)
+    return Proof(verdict, kernel, compiler, programs, reason, maps)

@@ -11,7 +11,7 @@ from ebpffix.sources.reach import Reach
 from ebpffix.sources.reader import read_file
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
-from ebpffix.verify.load import ProgramResult, load
+from ebpffix.verify.load import Place, ProgramResult, kernel_release, load_in
 from ebpffix.verify.map_faults import Map
 from ebpffix.verify.objects import NotAnObject, parts
 from ebpffix.verify.proof import Compiled, Target
@@ -24,17 +24,23 @@ LEAST = " with CAP_BPF alone"  # what such a load adds to the program's name
 
 @dataclass(frozen=True)
 class LibbpfTarget:
-    """A libbpf program: `path` is real and absolute, `args` its include folders and macros."""
+    """A libbpf program: `path` is real and absolute, `args` its include folders and macros, `places` the kernels that
+    it is loaded in, where None is the one that runs."""
 
     path: Path
     clang: Clang
     args: Sequence[str] = ()
     cap_bpf: bool = False
     reach: Reach | None = None
+    places: Sequence[Place | None] = (None,)
 
     @property
     def compiler(self) -> str:
         return str(self.clang)
+
+    @property
+    def kernel(self) -> str:
+        return ", ".join(place.kernel if place else kernel_release() for place in self.places)
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         made = self._compiled(overlay)
@@ -42,7 +48,7 @@ class LibbpfTarget:
             return replace(made, maps=self._stated(overlay)) if _NO_STRUCTURE in str(made) else made
         try:
             stated = old_maps(made.data), new_maps(made.data)
-            return Compiled(parts(made.data), made.inputs, lambda: self._load(made), *stated)
+            return Compiled(parts(made.data), made.inputs, lambda: self._load(made), *stated, object=made.data)
         except NotAnObject as error:
             return CompileError((f"{self.path}: error: {error}",))
 
@@ -57,7 +63,8 @@ class LibbpfTarget:
         return {} if isinstance(made, CompileError) else old_maps(made.data)
 
     def _load(self, made: Object) -> list[ProgramResult]:
-        return load(made) + (_least(load(made, cap_bpf=True)) if self.cap_bpf else [])
+        least = _least(load_in(made, self.places, cap_bpf=True)) if self.cap_bpf else []
+        return load_in(made, self.places) + least
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,10 @@ class BccTarget:
     @property
     def compiler(self) -> str:
         return f"BCC {self.bcc.version}"
+
+    @property
+    def kernel(self) -> str:
+        return kernel_release()
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         text = overlay.get(self.path)
@@ -103,6 +114,10 @@ class PartTarget:
     @property
     def compiler(self) -> str:
         return self.inner.compiler
+
+    @property
+    def kernel(self) -> str:
+        return self.inner.kernel
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
         file = self.program.file

@@ -207,15 +207,22 @@ def test_a_key_is_of_contents(filled: Filled) -> None:
 def test_cleaning_removes_what_is_ours_alone(tmp_path: Path) -> None:
     """The folder may be one that holds more, with a `results` of its own, and links."""
     cache, others = tmp_path / "cache", tmp_path / "others"
-    for folder in (cache / "results", cache / "vmlinux" / ("a" * 32), cache / "given" / ("b" * 32), others):
+    ours = (cache / "vmlinux" / ("a" * 32), cache / "given" / ("b" * 32), cache / "kernels" / "6.1")
+    for folder in (cache / "results", *ours, others):
         folder.mkdir(parents=True)
     (others / ("e" * 40)).write_text("precious")
-    kept = (cache / "results" / "2026.csv", cache / "results" / "notes" / "x", cache / "vmlinux" / "vmlinux.h")
+    kept = [
+        cache / "results" / "2026.csv",
+        cache / "results" / "notes" / "x",
+        cache / "vmlinux" / "vmlinux.h",
+        cache / "kernels" / "mine",
+    ]
     for path in kept:
         path.parent.mkdir(exist_ok=True)
         path.write_text("precious")
     for name in ("c" * 40, f".{'d' * 40}.abcd_123"):
         (cache / "results" / name).write_text("{}")
+    (cache / "kernels" / "6.1" / "vmlinuz").write_text("image")
     (cache / "vmlinux" / ("a" * 32) / "out").symlink_to(others)
     (cache / "results" / ("f" * 40)).symlink_to(others)
     (cache / "pch").symlink_to(others)

@@ -20,7 +20,7 @@ from reports import hostile, hostile_report
 
 from ebpffix.repair.model import Candidate, Effect
 from ebpffix.repair.search import Built, Found, Made
-from ebpffix.report import FORMATS, render, repairs
+from ebpffix.report import FORMATS, kernels, render, repairs
 from ebpffix.report import text as plain_text
 from ebpffix.run.repairs import Repair
 from ebpffix.shown import inline, visible, visible_code
@@ -101,7 +101,7 @@ def test_lines_for_people_of_a_report_in_which_all_is_hostile() -> None:
     found = [*report.applied, *report.remaining]
     for one in found:
         one.fix.origin.append(NASTY)
-    said = [*map(str, plain_text.lines(report, found, verbose=True)), *plain_text.notes(report)]
+    said = [*map(str, plain_text.lines(report, found, verbose=True)), *plain_text.notes(report), *kernels.lines(report)]
     assert len(said) > 2 * len(found)
     for line in said:
         assert_tame(line)

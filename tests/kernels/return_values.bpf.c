@@ -1,5 +1,5 @@
 /* Return probes that read arguments from registers, in each way that people write it: the form before the rewrite.
- * return_values.c calls the function with fd 77 and length 123456; `right` counts what a program gets of that. */
+ * return_values_guest.py calls the function with fd 77 and length 123456; `right` counts what a program gets of that. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
