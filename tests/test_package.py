@@ -85,9 +85,9 @@ def test_one_place_says_where_it_is() -> None:
 
 
 def test_the_manual_pages_are_what_help_says() -> None:
-    """`tests/tools/manpages` writes them."""
     written = runpy.run_path(str(ROOT / "tests" / "tools" / "manpages"))["written"]()
-    assert {path.name: path.read_text() for path in (ROOT / "docs" / "man").iterdir()} == written
+    there = {path.name: path.read_text() for path in (ROOT / "docs" / "man").iterdir()}
+    assert there == written, "run tests/tools/manpages, and hand in what it writes"
 
 
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ebpffix.lsp.messages import Bug
+from ebpffix.lsp.messages import Bug, bug
 
 Answer = Callable[[Any], object]
 
@@ -42,11 +42,7 @@ def main(role: str, descriptor: str) -> None:
             try:
                 said = answer(question)
             except Exception as error:
-                at = error.__traceback__
-                while at and at.tb_next:
-                    at = at.tb_next
-                where = f" at {at.tb_frame.f_globals.get('__name__')}:{at.tb_lineno}" if at else ""
-                said = Bug(f"this is a bug in ebpffix ({type(error).__name__}: {error}{where}); please report it")
+                said = Bug(bug(error))
             pipe.send(said)
 
 

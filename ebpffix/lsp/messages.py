@@ -168,3 +168,12 @@ class Bug:
     """A mistake of ours, in one line."""
 
     text: str
+
+
+def bug(error: Exception) -> str:
+    """That line."""
+    at = error.__traceback__
+    while at and at.tb_next:
+        at = at.tb_next
+    where = f" at {at.tb_frame.f_globals.get('__name__')}:{at.tb_lineno}" if at else ""
+    return f"this is a bug in ebpffix ({type(error).__name__}: {error}{where}); please report it"

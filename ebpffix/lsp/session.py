@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpffix.lsp.documents import Document, folder_of, path_of
-from ebpffix.lsp.messages import Bug, Load, Loaded, Looked, Made, Mend, Mended, Seen, Update
+from ebpffix.lsp.messages import Bug, Load, Loaded, Looked, Made, Mend, Mended, Seen, Update, bug
 from ebpffix.lsp.process import Died, Process
 from ebpffix.lsp.text import Text
 
@@ -141,7 +141,10 @@ class Session:
                 self._fresh = True
             self._wake.clear()
             await asyncio.sleep(_BURST)
-            await self._look()
+            try:
+                await self._look()
+            except Exception as error:  # one text that cannot be shown must not cost all that follow
+                self._once([bug(error)], self._told)
 
     async def _look(self) -> None:
         """Ask about all that changed, and show what comes."""
@@ -196,7 +199,7 @@ class Session:
         except Died:
             return None
         if isinstance(answer, Bug):
-            self._tell(answer.text, True)
+            self._once([answer.text], self._told)
         return answer
 
     async def seen(self, document: Document) -> Seen | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from ebpffix.fix import BCC
 from ebpffix.run.analyse import Job
@@ -22,11 +23,16 @@ from ebpffix.sources.source import Source
 from ebpffix.sources.user_space import UserSpace
 
 if TYPE_CHECKING:
+    from ebpffix.transform import Registered
     from ebpffix.verify.session import Loadable
 
 
 # Alone on a line of a C file: its host puts text there before it compiles, or nothing.
 _PLACEHOLDER = re.compile(rb"^[ \t]*(?:##\w+##|@@\w+@@)[ \t]*(?=\r?$)", re.MULTILINE)
+
+
+# What was found in a text, for which transforms: an editor asks again of those that did not change.
+_triggered: WeakKeyDictionary[Source, tuple[Mapping[str, Registered], frozenset[str]]] = WeakKeyDictionary()
 
 
 def _text_of(path: Path) -> bytes | None:
@@ -91,9 +97,12 @@ class Jobs:
         return program if data is program.whole.data else program.read(data)
 
     def _transforms_in(self, source: Source) -> frozenset[str]:
-        return frozenset(
-            name for name, known in self.settings.transforms.items() if known.facts.trigger.search(source.code)
-        )
+        wanted = self.settings.transforms
+        looked_for, found = _triggered.get(source, (None, frozenset[str]()))
+        if looked_for is not wanted:
+            found = frozenset(name for name, known in wanted.items() if known.facts.trigger.search(source.code))
+            _triggered[source] = wanted, found
+        return found
 
     def affected(self, files: Mapping[Path, bytes], changed: set[Path] | None) -> list[Program]:
         """The programs, as they are by now, that one of these files goes into; None for all."""
