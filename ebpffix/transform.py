@@ -7,7 +7,7 @@ its page, which `ebpffix --explain` prints. Transforms are found through the ent
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from ebpffix.fix import Fix
     from ebpffix.frontend import Unit
+
+
+DEFAULT = "default"  # the group of what runs unless something is selected
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class Transform:
     `structs` gives names too many for a regex: `struct NAME` with one of them is a trigger too. `cures` are the
     refused loads that it is about.
 
+    `group` is what it may be selected by together with others. Those of another group than `DEFAULT` look for nothing
+    unless they are selected.
+
     `imperative` is what a commit with its fixes does, as its subject says it ("" for a transform that only advises).
 
     `shape`, `safe`, `suggested` and `advice` are its row in the table of the README, in Markdown: the pattern, and when
@@ -58,6 +65,7 @@ class Transform:
     dialects: tuple[str, ...]
     triggers: tuple[bytes, ...]
     summary: str
+    group: str = DEFAULT
     imperative: str = ""
     kernel: str = ""
     neighbours: tuple[str, ...] = ()
@@ -120,11 +128,11 @@ class Registered:
 
 
 def load_transforms() -> dict[str, Registered]:
-    """All installed transforms by name, in the order of their pattern.
+    """All installed transforms by name, those of the default group first, in the order of their pattern.
 
     An entry point names one module, or a package of which each module and each sub-package is a transform. Raises
     ValueError, naming the distribution and its entry point, for a module that does not keep the contract, and for a
-    name that is taken.
+    name that is taken, be it by a group.
     """
     from importlib.metadata import entry_points
 
@@ -141,8 +149,19 @@ def load_transforms() -> dict[str, Registered]:
                     f"{origin}: {module.__name__} calls itself {facts.name}, as one of {taken.distribution}"
                 )
             found.append(Registered(facts, find, (module.__doc__ or "").strip(), origin))
-    found.sort(key=lambda r: (r.facts.pattern, r.facts.name))
+    groups = {ALL, *(known.facts.group for known in found)}
+    if both := next((known for known in found if known.facts.name in groups), None):
+        raise ValueError(f"{both.distribution}: a transform is called as a group of them, {both.facts.name}")
+    found.sort(key=lambda r: (r.facts.group != DEFAULT, r.facts.group, r.facts.pattern, r.facts.name))
     return {r.facts.name: r for r in found}
+
+
+def selectable(known: Mapping[str, Registered]) -> dict[str, tuple[str, ...]]:
+    """What can be selected and ignored, and the transforms that it means: each by its name, each group, and all."""
+    groups: dict[str, list[str]] = {}
+    for name, one in known.items():
+        groups.setdefault(one.facts.group, []).append(name)
+    return {**{name: (name,) for name in known}, **{g: tuple(names) for g, names in groups.items()}, ALL: tuple(known)}
 
 
 def _distribution(point: EntryPoint) -> str:

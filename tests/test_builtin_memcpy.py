@@ -47,6 +47,8 @@ def after(body: str) -> str:
         "for (int n = 0; n < 16; n++) a.name[n] = b.name[n], see(&a);",
         "for (int n = 0; n < 16; n++) a.name[n] = a.path[n];",
         "char s[200]; for (u8 n = 0; n < 200; n++) s[n] = 0;",
+        "__attribute__((address_space(1))) struct record *r = (void __attribute__((address_space(1))) *)&a; "
+        "for (int n = 0; n < 16; n++) r->name[n] = b.name[n];",
         "char *p = len ? a.name : b.name; for (int n = 0; n < 16; n++) p[n] = b.path[n];",
         "struct task_struct *t = (void *)bpf_get_current_task(); for (int n = 0; n < 16; n++) a.name[n] = t->comm[n];",
     ],
@@ -111,6 +113,51 @@ def test_a_variable_size_is_held_down_in_64_bits() -> None:
         "\t__u64 size = len;\n\tif (size > sizeof(a.path))\n\t\tsize = sizeof(a.path);\n"
         "\tbpf_probe_read_kernel(a.path, size, b.path);\n"
     )
+
+
+def test_each_size_has_a_variable_of_its_own() -> None:
+    text = after("\tmemcpy(a.path, b.path, len);\n\tmemset(a.name, 0, 4);\n\tmemcpy(a.name, b.name, len);\n")
+    assert "__u64 size = len;" in text and "__u64 size2 = len;" in text
+
+
+def test_nothing_reaches_it() -> None:
+    unused = b"static void unused(char *a, char *b) { memcpy(a, b, 4); }\n"
+    text = program("").replace(b'SEC("kprobe', unused + b'SEC("kprobe')
+    assert findings(text, "builtin-memcpy") == []
+    assert findings(text.replace(b"return i = len;", b"unused(a.name, b.name); return 0;"), "builtin-memcpy")
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("a.name[0] = b.name[0]; a.name[1] = b.name[1]; a.name[2] = b.name[2]; a.name[3] = b.name[3];", True),
+        (
+            "a.name[i] = b.name[i]; i++; a.name[i] = b.name[i]; ++i; a.name[i] = b.name[i]; i++; "
+            "a.name[i] = b.name[i];",
+            True,
+        ),
+        (
+            "a.name[i] = b.name[i]; i++; a.name[i] = b.name[i]; i++; a.name[i] = b.name[i]; a.name[i] = b.name[i];",
+            False,
+        ),
+        ("a.name[i] = b.name[i]; i += 2; a.name[i] = b.name[i]; i += 2; a.name[i] = b.name[i]; i += 2;", False),
+        ("a.name[0] = a.path[0]; a.name[1] = a.path[1]; a.name[2] = a.path[2]; a.name[3] = a.path[3];", False),
+        ("a.name[0] = b.name[1]; a.name[1] = b.name[2]; a.name[2] = b.name[3]; a.name[3] = b.name[4];", False),
+        (
+            "__attribute__((address_space(1))) struct record *r = (void __attribute__((address_space(1))) *)&a; "
+            "r->name[0] = b.name[0]; r->name[1] = b.name[1]; r->name[2] = b.name[2]; r->name[3] = b.name[3];",
+            False,
+        ),
+        ("a.name[14] = b.name[14]; a.name[15] = b.name[15]; a.name[16] = b.name[16]; a.name[17] = b.name[17];", False),
+        (
+            "struct task_struct *t = (void *)bpf_get_current_task(); a.name[0] = t->comm[0]; a.name[1] = t->comm[1]; "
+            "a.name[2] = t->comm[2]; a.name[3] = t->comm[3];",
+            False,
+        ),
+    ],
+)
+def test_written_out(body: str, found: bool) -> None:
+    assert bool(findings(program("\ti = 0; " + body + "\n"), "builtin-memcpy")) is found
 
 
 def test_1024_bytes_is_the_limit() -> None:

@@ -74,20 +74,6 @@ def test_apply_keeps_modes_and_links(tree: Path) -> None:
     assert sorted(p.name for p in (tree / "src").iterdir()) == ["count.bpf.c"]
 
 
-def test_apply_of_a_file_that_cannot_be_written(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ebpffix.app import modes
-    from ebpffix.run.engine import Report
-
-    def refuse(path: Path, data: bytes) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    path = tree / "src" / "count.bpf.c"
-    monkeypatch.setattr(modes, "replace_content", refuse)
-    report = Report([], {path: PROGRAM}, {path: FIXED}, [], [], [], [])
-    assert modes.apply(report, modes.Output()).code == 2
-    assert path.read_bytes() == PROGRAM
-
-
 def test_stdin(tree: Path) -> None:
     done = ebpffix("--apply", "-", "--stdin-filename", "src/count.bpf.c", cwd=tree, text=PROGRAM)
     assert (done.code, done.out.encode()) == (0, FIXED)
@@ -236,11 +222,12 @@ def test_what_cannot_be_written_is_not_called_fixed(tree: Path, monkeypatch: pyt
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ebpffix.app.modes.replace_content", full)
+    monkeypatch.setattr("ebpffix.app.writing.replace_content", full)
     monkeypatch.chdir(tree)
     monkeypatch.setenv("EBPFFIX_CACHE_DIR", str(CACHE))
     done = CliRunner().invoke(command, ["--apply", "."])
     assert done.exit_code == 2
+    assert (tree / "src" / "count.bpf.c").read_bytes() == PROGRAM
     assert "cannot be written: No space left on device" in done.stderr
     assert "0 fixes in 0 files made" in done.stderr
     assert "applied" not in done.stdout and done.stdout.startswith("src/count.bpf.c:20:2: redundant-map-update [safe]")

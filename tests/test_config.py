@@ -18,7 +18,11 @@ from ebpffix.app.config import (
     safe_flags,
 )
 
-TRANSFORMS = ("split-byteorder", "padded-init")
+TRANSFORMS = {
+    "split-byteorder": ("split-byteorder",),
+    "padded-init": ("padded-init",),
+    "group": ("split-byteorder", "padded-init"),
+}
 
 
 @pytest.fixture
@@ -61,6 +65,13 @@ def test_safe_flags(tmp_path: Path) -> None:
         ],
         [],
     )
+
+
+def test_groups_are_the_transforms_in_them(root: Path) -> None:
+    config = load(root, "select = ['padded-init', 'group']\n[per-file-ignores]\n'src/' = ['group']\n")
+    assert config.select == ("padded-init", "split-byteorder")
+    assert config.silences("padded-init", root / "src" / "a.c")
+    assert not config.silences("padded-init", root / "a.c")
 
 
 @pytest.mark.parametrize(

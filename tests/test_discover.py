@@ -307,6 +307,8 @@ def test_a_c_file_without_a_license_that_a_program_includes_is_part_of_it(repo: 
     assert names(found, repo) == ["lone.c", "main.c", "whole.c"]
     parts = {str(h.path.relative_to(repo)): [p.path.name for p in h.programs] for h in found.headers}
     assert parts == {"l7/more.c": ["main.c"], "l7/part.c": ["main.c"]}
+    write(repo, whole_DOT_c=LIBBPF.replace(b'#include "vmlinux.h"\n', b""))
+    assert names(discover([repo]), repo) == ["lone.c", "main.c"], "what includes nothing does not compile"
     for alone in ("l7/part.c", "l7"):
         found = discover([repo / alone])
         assert not found.programs

@@ -74,6 +74,23 @@ def test_snippets_conform(text: str, tmp_path: Path) -> None:
             assert all(step.get("with", {}).keys() <= INPUTS.keys() for step in ours)
 
 
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_our_own_workflows_conform(path: Path) -> None:
+    """They are what they should be, have no rights that a job does not name, and take no action that can change."""
+    done = checked(path, "github-workflows")
+    assert done.returncode == 0, done.stdout
+    assert linted(path.read_text()) == []
+    workflow = yaml.load(path.read_text(), yaml.BaseLoader)
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert "timeout-minutes" in job
+        for step in job["steps"]:
+            assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + "0" * 40))
+
+
 def test_the_checkers_refuse(tmp_path: Path) -> None:
     """A wrong key, and a branch name in a script."""
     workflow = (

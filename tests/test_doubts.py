@@ -151,7 +151,7 @@ def test_a_struct_that_is_nowhere_is_made_up_where_there_is_an_object_of_it() ->
     found = parsed("int f(void) { struct theirs one; return one.x + sizeof(struct theirs); }\n")
     assert not found.missing
     assert found.guessed == {"struct theirs"}
-    assert [error.message for error in found.local] == ["no member named 'x' in 'struct theirs'"]
+    assert not found.local, "with the members that are used"
     assert parsed("struct theirs;\nint f(struct theirs *p) { return p != 0; }\n").guessed == frozenset()
 
 

@@ -231,7 +231,7 @@ def test_a_changed_header_is_seen(tree: Path, cache: Path) -> None:
 
     assert len(go(tree, cache, known(find)).findings) == 1
     (tree / "h.bpf.h").write_text("#error broken\n")
-    assert str(go(tree, cache, known(find)).files[0].status) == "partial"
+    assert "broken" in " ".join(go(tree, cache, known(find)).files[0].notes)
 
 
 @pytest.mark.parametrize("harm", [b"", b"{", b"not a cache"], ids=["empty", "cut", "other"])

@@ -24,7 +24,8 @@ def test_page(name: str) -> None:
     text = page(known)
     assert re.search(r"^(Safe|Suggested|Advice)\b", text, re.MULTILINE), "no paragraph says how sure its fixes are"
     assert re.search(r"^Left alone\b", text, re.MULTILINE), "no paragraph says what stays as it is"
-    assert not known.facts.pattern or text.endswith(f"lesson {known.facts.pattern} in docs/lessons.md")
+    assert not known.facts.pattern or f"lesson {known.facts.pattern} in docs/lessons.md\n" in text
+    assert text.endswith(f"/transforms/{name}/")
     # One heading and one hunk at least for each example: a fixture that changes nothing is none.
     assert text.count("\nExample: ") == len(shown(name)) == len(re.findall(r"^Example: .*\n\n@@", text, re.MULTILINE))
 

@@ -16,6 +16,7 @@ from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import ProgramResult, load, test_run
 from ebpffix.verify.objects import difference, same_object
+from ebpffix.verify.stated_maps import as_made, new_maps, old_maps
 
 CASES = cases()
 LIBBPF = [case for case in CASES if case.dialect != BCC]
@@ -62,6 +63,14 @@ def check(case: Case, before: Built, after: Built) -> None:
     assert before.verdict == expected, f"before:\n{before.why()}"
     if case.fixed:
         assert after.verdict == case.keys.get("after", "accepted"), f"after:\n{after.why()}"
+    if before.made and after.made:  # maps in the old form must be made as they were stated
+        old, new = old_maps(before.made.data), new_maps(after.made.data)
+        assert all(old.get(name, stated) == stated for name, stated in new.items())
+        for program in after.programs:
+            for name, made in program.maps.items():
+                assert as_made(old.get(name, made), made) == made, name
+    if case.transform == "map-types":
+        assert [p.maps for p in before.programs] == [p.maps for p in after.programs]
     for built in (before, after):
         for program in built.programs:
             if program.verdict == "untried":

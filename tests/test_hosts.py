@@ -348,7 +348,7 @@ def test_new_lines_get_literals_of_their_own() -> None:
 # -- runs
 
 
-@pytest.mark.parametrize("name", ["counts.py", "lines.go", "raw.cc", "probe.lua"])
+@pytest.mark.parametrize("name", ["counts.py", "returns.py", "lines.go", "raw.cc", "probe.lua"])
 def test_fixtures(tmp_path: Path, name: str) -> None:
     case = FIXTURES / "hosts" / name
     fixed = case.with_name(f"{case.stem}.fixed{case.suffix}").read_bytes()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ebpffix.sources import build
 from ebpffix.sources.includes import Closure, Tree, is_vmlinux, parse_includes
 from ebpffix.sources.source import Source
 
@@ -110,6 +111,38 @@ def test_missing(tmp_path: Path) -> None:
         ("none/a.h", "p.c", 15, 19),
         ("gone.h", "h.h", 7, 17),
     ]
+
+
+def test_libbpf_is_meant_wherever_its_headers_are_looked_for(tmp_path: Path) -> None:
+    text = b'#include"../gone/bpf_helpers.h"  // a\n#  include <gone/bpf_endian.h>\n#include "gone/other.h"\n'
+    (tmp_path / "p.c").write_bytes(text)
+    read = plain = text
+    for include in close(tmp_path).missing:
+        read, plain = include.replaced_in(read, libbpf=True), include.replaced_in(plain, libbpf=False)
+    assert read.split() == [b"#include<bpf_helpers.h>", b"//", b"a", b"#include<bpf_endian.h>"]
+    assert [len(line) for line in read.split(b"\n")] == [len(line) for line in text.split(b"\n")]
+    assert plain.split() == [b"//", b"a"]
+
+
+def test_the_folders_of_go_generate(tmp_path: Path) -> None:
+    """Those of the line that names the program, within the project; the nearest header otherwise."""
+    program = b'#include "own.h"\n'
+    write(tmp_path, {"near/own.h": "", "far/sub/own.h": "", "x/p.c": program.decode(), "x/q.c": program.decode()})
+    (tmp_path / "link").symlink_to("/etc")
+    lines = [
+        "package x",
+        '//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang -cflags "-O2 -DONE=1 -I ../none" x p.c --'
+        " -I../far/sub -I/etc -I../../.. -I../link -I$HOME -DTWO -D@x -include /etc/passwd",
+        "//go:generate other -I../near p.c",
+        "//go:generate bpf2go y 'no end p.c -- -I../near",
+        " //go:generate bpf2go y p.c -- -I../near",
+    ]
+    write(tmp_path, {"x/gen.go": "\n".join(lines) + "\n"})
+    assert relative(tmp_path, close(tmp_path, "x/p.c").files) == ["far/sub/own.h"]
+    assert relative(tmp_path, close(tmp_path, "x/q.c").files) == ["near/own.h"]
+    assert build.folders(tmp_path / "x/p.c", tmp_path) == (tmp_path / "far/sub",)
+    assert build.defines(tmp_path / "x/p.c", tmp_path) == ("ONE=1", "TWO")
+    assert build.defines(tmp_path / "x/q.c", tmp_path) == ()
 
 
 def test_loops_and_conditions(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ transform has anything to say of the result."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from ebpffix_transforms.kretprobe_args import signature
 from ebpffix_transforms.kretprobe_args.signature import Parameter, Use, meant
-from support import UNSAFE, Case, cases, findings, fixed, transforms
+from support import UNSAFE, Case, cases, ebpffix, findings, fixed, transforms
 
 from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 from ebpffix.kernel import machine
@@ -135,6 +136,31 @@ def test_message_where_the_host_program_attaches() -> None:
         "argument is gone"
     )
     assert "attaches `f` to the return" in fix.reason
+
+
+@pytest.mark.parametrize(
+    ("host", "message", "reason"),
+    [
+        ("", "are read in one program", "if the host program attaches `f` to the return"),
+        ('b.attach_kretprobe(event=name, fn_name="f")', "when the function returns",
+         "`attach_kretprobe` in a.py attaches `f` to the return"),
+        ('b.attach_uretprobe(name="c", sym="puts", fn_name="f")', "when puts returns",
+         "`attach_uretprobe` in a.py attaches `f` to the return"),
+        ('b.attach_kretprobe(event="vfs_read", fn_name="f")', "when vfs_read returns: a new program `kprobe__vfs_read`",
+         "it adds a program"),
+        ('b.attach_kretprobe(event="__x64_sys_read", fn_name="f")', "when __x64_sys_read returns", "a system call's"),
+        ('b.attach_kprobe(event="vfs_read", fn_name="f")', "PT_REGS_RC is read where vfs_read is entered",
+         "`attach_kprobe` in a.py attaches `f` to the entry"),
+        ('b.attach_kprobe(event="a", fn_name="f")\nb.attach_kretprobe(event="a", fn_name="f")',
+         "are read in one program", "if the host program attaches `f` to the return"),
+    ],
+)  # fmt: skip
+def test_the_host_says_how_it_attaches(tmp_path: Path, host: str, message: str, reason: str) -> None:
+    program = "#include <linux/ptrace.h>\nint f(struct pt_regs *ctx) { return PT_REGS_RC(ctx) + PT_REGS_PARM1(ctx); }\n"
+    (tmp_path / "a.py").write_text(f'b = BPF(text="""{program}""")\n{host}\n')
+    done = ebpffix("--select", NAME, "--no-cache", "--output-format", "json", "a.py", cwd=tmp_path)
+    found = json.loads(done.out)["findings"]
+    assert [(message in one["message"], reason in one["reason"]) for one in found] == [(True, True)]
 
 
 def test_position_is_that_of_the_first_read() -> None:

@@ -6,10 +6,13 @@ import pytest
 from support import UNSAFE, findings, fixed
 
 from ebpffix.fix import BCC, LIBBPF, Safety
+from ebpffix.transform import load_transforms
+from ebpffix.verify.explain import cured_by, explain
 
 HEAD = b"""#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 struct record { char name[16]; char path[64]; u32 len; };
+void change(char *text);
 """
 
 
@@ -51,6 +54,20 @@ def test_left_alone(body: str) -> None:
             "if (a.name[0] == 'a' && a.name[1] == 'b' && a.name[2] == '\\0') len++;",
         ),
         ('len = !strncmp(a.name, "ab", 2);', "len = (a.name[0] == 'a' && a.name[1] == 'b');"),
+        (
+            "len = strlen(a.name);",
+            "unsigned int length = 0;\n\twhile (length < sizeof(a.name) && a.name[length])\n\t\tlength++;\n"
+            "\tlen = length;",
+        ),
+        (
+            'char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);',
+            'static const char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);',
+        ),
+        (
+            'static char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);',
+            'static const char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);',
+        ),
+        ("strcpy(a.path, b.name);", "__builtin_memcpy(a.path, b.name, sizeof(b.name));"),
         ('if (!(strcmp(a.name, "a"))) len++;', "if (a.name[0] == 'a' && a.name[1] == '\\0') len++;"),
     ],
 )
@@ -64,11 +81,17 @@ def test_text(before: str, expected: str) -> None:
         ('strcpy(a.name, "seventeen letters");', "make the array larger"),
         ("char *p = a.name; strcpy(p, b.name);", "size of what it writes is not known"),
         ("if (strcpy(a.name, b.name)) len++;", "its result is used"),
-        ('char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);', "static const"),
-        ('static char w[] = "sshd"; len = bpf_strncmp(a.name, 4, w);', "static const"),
+        ('char w[] = "sshd"; w[0] = 0; len = bpf_strncmp(a.name, 4, w);', "static const"),
+        ('char w[] = "sshd", v; len = bpf_strncmp(a.name, 4, w);', "static const"),
+        ("char w[] = {1, 2}; len = bpf_strncmp(a.name, 2, w);", "static const"),
+        ('char w[] = "sshd"; change(w); len = bpf_strncmp(a.name, 4, w);', "static const"),
+        ("char s[8]; if (len) s[0] = 0; len = strlen(s);", "nothing may have been written"),
+        ("len = len && strlen(a.name);", "count in a loop"),
+        ("while (strlen(a.name) > len) len++;", "count in a loop"),
+        ("char *p = a.name; len = strlen(p);", "count in a loop"),
+        ("char big[257] = {}; len = strlen(big);", "count in a loop"),
         ("len = __builtin_memcmp(a.name, b.name, len);", "loop of a constant number"),
         ("len = __builtin_strcmp(a.name, b.name);", "loop of a constant number"),
-        ("len = strlen(a.name);", "with the NUL"),
         ("len = strcmp(a.name, b.name);", "loop of a constant number"),
         ('len = strcmp(a.name, "abc");', "bpf_strncmp from Linux 5.17"),
         ('if (!strcmp(a.name, "a\\n")) len++;', "byte by byte"),
@@ -108,8 +131,25 @@ def test_a_length_is_only_taken_from_the_read_that_made_it() -> None:
     read = "\tchar s[8]; long n = bpf_probe_read_kernel_str(s, sizeof(s), b.path);\n"
     assert after(read + "\tlen = strlen(s);\n") == read + "\tlen = n - 1;\n"
     for between in ("\tn = 3;\n", "\ts[2] = 0;\n", "\tbpf_probe_read_kernel_str(s, 4, b.path);\n"):
-        (fix,) = findings(program(read + between + "\tlen = strlen(s);\n"), "libc-string")
-        assert fix.safety is Safety.ADVICE
+        assert after(read + between + "\tlen = strlen(s);\n").endswith("\tlen = length;\n")
+
+
+def test_each_loop_counts_in_a_variable_of_its_own() -> None:
+    text = after("\tlen = strlen(a.name);\n\tlen += strlen(a.path);\n")
+    assert "len = length;" in text and "len += length2;" in text
+    assert text.count("unsigned int length") == 2
+
+
+def test_a_kernel_without_loops_gets_none() -> None:
+    (fix,) = findings(program("\tlen = strlen(a.name);\n"), "libc-string", kernel=(5, 2))
+    assert fix.safety is Safety.ADVICE
+
+
+def test_nothing_reaches_it() -> None:
+    unused = b"static int unused(char *a, char *b) { return strcmp(a, b); }\n"
+    text = program("").replace(b'SEC("xdp")', unused + b'SEC("xdp")')
+    assert findings(text, "libc-string") == []
+    assert findings(text.replace(b"return len;", b"return unused(a.name, b.name);"), "libc-string")
 
 
 def test_bcc_has_no_read_only_data() -> None:
@@ -117,3 +157,12 @@ def test_bcc_has_no_read_only_data() -> None:
     assert findings(text, "libc-string") == []
     (fix,) = findings(text, "libc-string", dialect=BCC)
     assert (fix.safety, fix.reason) == (Safety.ADVICE, "compare the bytes one by one")
+
+
+@pytest.mark.parametrize("message", ["R3 type=fp expected=map_value", "R3 does not point to a readonly map'"])
+def test_it_cures_what_bpf_strncmp_is_refused_for(message: str) -> None:
+    transforms = [one.facts for one in load_transforms().values()]
+    refusal = explain(message)
+    assert refusal is not None
+    for call, cure in (("bpf_strncmp#182", "libc-string"), ("bpf_map_lookup_elem#1", None)):
+        assert cured_by(refusal.key, f"@libbpf\n9: (85) call {call}\n\n{message}", transforms) == cure

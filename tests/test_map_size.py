@@ -169,7 +169,7 @@ def test_digest_follows_the_neighbours(tmp_path: Path) -> None:
 
 def test_neighbours_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     program = tmp_path / "gone" / "src" / "x.bpf.c"
-    assert not list(neighbours.texts(program, (".c",)))
+    assert not list(neighbours.sources(program, (".c",)))
 
 
 UPDATE = "__u32 k = ctx->di; bpf_map_update_elem(&m, &k, &k, BPF_ANY);"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+
+from ebpffix import site
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -39,7 +44,50 @@ def test_wheel_has_what_runs_and_no_more(built: Path) -> None:
     here |= {f"ebpffix_transforms/{p.relative_to(transforms).as_posix()}" for p in transforms.rglob("*.py")}
     assert here <= names
     tops = {name.split("/")[0] for name in names}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"ebpffix", "ebpffix_transforms", "ebpffix_fixtures"}
+    assert {t for t in tops if not t.endswith((".dist-info", ".data"))} == {
+        "ebpffix",
+        "ebpffix_transforms",
+        "ebpffix_fixtures",
+    }
+
+
+def test_of_the_fixtures_only_those_that_are_shown(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("ebpffix_fixtures/")}
+    shown = {
+        f"ebpffix_fixtures/{path.relative_to(ROOT / 'fixtures').as_posix()}"
+        for path in (ROOT / "fixtures").glob("*/*.c")
+        if "explain=yes" in path.read_text(encoding="latin-1").partition("\n")[0]
+    }
+    assert len(shown) > 10
+    assert shown <= names
+    assert len(names) <= 2 * len(shown)
+
+
+def test_the_index_takes_it(built: Path) -> None:
+    """Its own checker, and what stands in the metadata."""
+    run(sys.executable, "-m", "twine", "check", "--strict", *built.iterdir(), cwd=built)
+    (wheel,) = built.glob("*.whl")
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+    metadata = message_from_bytes(archive.read(name))
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert {line.partition(",")[0] for line in metadata.get_all("Project-URL", [])} >= {"Source", "Documentation"}
+    assert f"({site.SOURCE}/blob/main/docs/editors.md)" in str(metadata.get_payload())
+    assert any(name.endswith("share/man/man1/ebpffix.1") for name in archive.namelist())
+
+
+def test_one_place_says_where_it_is() -> None:
+    """The build cannot import it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert all(url.startswith((site.HOME, site.SOURCE)) for url in project["urls"].values())
+    assert f'SOURCE = "{site.SOURCE}/blob/main/"' in (ROOT / "setup.py").read_text()
+
+
+def test_the_manual_pages_are_what_help_says() -> None:
+    """`tests/tools/manpages` writes them."""
+    written = runpy.run_path(str(ROOT / "tests" / "tools" / "manpages"))["written"]()
+    assert {path.name: path.read_text() for path in (ROOT / "docs" / "man").iterdir()} == written
 
 
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])

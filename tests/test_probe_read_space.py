@@ -65,3 +65,19 @@ def test_target_kernel() -> None:
     assert fix.safety is Safety.SAFE
     assert fix.message == "`bpf_probe_read` does not say whose memory it reads: `bpf_probe_read_kernel`"
     assert FRAME.program(text)[fix.at.start : fix.at.end] == b"bpf_probe_read"
+
+
+@pytest.mark.parametrize(
+    ("condition", "safety"),
+    [
+        ("#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 6, 0)", Safety.SUGGESTED),
+        ("#if 0\n#elif \\\n    LINUX_VERSION_CODE < 0x80000\n#endif\n#if !defined(NO)", Safety.SAFE),
+        ("#if 1 || LINUX_VERSION_CODE\n#ifndef NO\n#endif", Safety.SUGGESTED),
+        ("#if 0 && LINUX_VERSION_CODE\n#else", Safety.SUGGESTED),
+        ("#ifndef NO", Safety.SAFE),
+    ],
+)
+def test_a_branch_for_some_kernels(condition: str, safety: Safety) -> None:
+    """What is there for old kernels alone must not get what only new ones have."""
+    text = f"\n#include <linux/version.h>\n{condition}\nbpf_probe_read(&out, 4, task);\n#endif\n"
+    assert [fix.safety for fix in FRAME.found(text)] == [safety]

@@ -80,6 +80,7 @@ UPDATE = "bpf_map_update_elem(&m, &k, v, BPF_ANY);\n"
         LOOKUP + "void *t = &&out; goto *t; out: k = 0;" + UPDATE,
         LOOKUP + "#define EACH for (; v->n < 3; )\nEACH v->n++;\n" + UPDATE,
         LOOKUP + "if (v->n) bpf_map_update_elem(&keyed, &k, v, BPF_ANY);",
+        "__u32 z = 0, *k = &z; struct val *v = bpf_map_lookup_elem(&m, k); if (!v) return 0;" + UPDATE,
         LOOKUP + "unknown_function();" + UPDATE,
     ],
 )
@@ -156,6 +157,122 @@ def test_key_behind_a_pointer(body: str, safety: str | None) -> None:
 )  # fmt: skip
 def test_functions_called_in_between(callee: str, safety: str | None) -> None:
     assert said(LOOKUP + "h();" + UPDATE, callee + "\n") == ([safety] if safety else [])
+
+
+FOUND = "__u32 k = 1; struct val w = {}, *v = bpf_map_lookup_elem(&m, &k); if (!v) return 0; v->n++;"
+STORE = "static void store(__u32 *k, struct val *v) { bpf_map_update_elem(&m, k, v, BPF_ANY); }\n"
+COPY = "static void store(__u32 k, struct val *v) { v->n++; bpf_map_update_elem(&m, &k, v, BPF_ANY); }\n"
+FIND = "static struct val *find(__u32 *k) { return bpf_map_lookup_elem(&m, k); }\n"
+TOUCH = (
+    "static void touch(void *map, __u32 *k) { struct val *v = bpf_map_lookup_elem(map, k);"
+    " if (v) { v->n++; bpf_map_update_elem(map, k, v, BPF_ANY); } }\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("functions", "body"),
+    [
+        (STORE, FOUND + "store(&k, v); store(&k, &w);"),  # a copy, too
+        (STORE, "__u32 k = 1; struct val *v = bpf_map_lookup_elem(&m, &k); store(&k, v);"),  # not checked
+        (STORE, FOUND + "store(&k, v); v->n++;"),
+        (STORE, FOUND + "struct val *a = v; store(&k, v); a->n++;"),
+        (STORE, FOUND + "k++; store(&k, v);"),
+        (STORE, FOUND + "__u32 j = 2; store(&j, v);"),
+        (STORE, FOUND + "bpf_map_delete_elem(&m, &k); store(&k, v);"),
+        (STORE, FOUND + "store(&k, v + 1);"),
+        (STORE + "static void (*table[])(__u32 *, struct val *) = { store };\n", FOUND + "store(&k, v);"),
+        (STORE.replace("static ", "__attribute__((noinline)) "), FOUND + "store(&k, v);"),  # others may call it
+        (STORE + "#define BOTH(a, b) store(&k, a); store(&k, b)\n", FOUND + "BOTH(v, &w);"),
+        (STORE + "#define BOTH do { store(&k, v); store(&k, &w); } while (0)\n", FOUND + "BOTH;"),
+        (STORE.replace("{ bpf", "{ *k = 3; bpf"), FOUND + "store(&k, v);"),
+        (STORE.replace("{ bpf", "{ for (int i = 0; i < 3; i++) bpf"), FOUND + "store(&k, v);"),
+        (COPY, FOUND + "store((__u16)k, v);"),
+        (COPY, FOUND + "store((__u32)(__u16)k, v);"),
+        (COPY, FOUND + "store(k + 1, v);"),
+        (COPY.replace("__u32 k", "__u16 k"), FOUND + "store(k, v);"),
+        (COPY.replace("v->n++", "k++"), FOUND + "store(k, v);"),
+        (FIND + "MAP(m2, BPF_MAP_TYPE_ARRAY, __u32);\n",
+         "__u32 k = 1; struct val *v = find(&k); if (!v) return 0; bpf_map_update_elem(&m2, &k, v, BPF_ANY);"),
+        (FIND.replace("{ ret", "{ *k &= 7; ret"), FOUND.replace("bpf_map_lookup_elem(&m, &k)", "find(&k)") + UPDATE),
+        (FIND.replace("{ ret", "{ if (*k) return (struct val *)k; ret"), FOUND.replace(
+            "bpf_map_lookup_elem(&m, &k)", "find(&k)") + UPDATE),
+        (TOUCH, ""),  # nobody says which map
+        (TOUCH + "MAP(trie, BPF_MAP_TYPE_LPM_TRIE, __u32);\n", "__u32 k = 1; touch(&m, &k); touch(&trie, &k);"),
+        (TOUCH.replace("v->n++;", "map = &keyed;"), "__u32 k = 1; touch(&m, &k);"),
+    ],
+)  # fmt: skip
+def test_leaves_alone_what_callers_decide(functions: str, body: str) -> None:
+    assert said(body, functions) == []
+
+
+@pytest.mark.parametrize(
+    ("functions", "body", "safety"),
+    [
+        (STORE, FOUND + "store(&k, v);", "safe"),
+        (STORE, FOUND + "if (k) store(&k, v);", "safe"),
+        (STORE.replace("{ bpf", "{ if (v) bpf"), "__u32 k = 1; struct val *v = bpf_map_lookup_elem(&m, &k);"
+         "store(&k, v);", "safe"),
+        (STORE + "static void outer(__u32 *k, struct val *v) { v->n++; store(k, v); }\n", FOUND + "outer(&k, v);",
+         "safe"),
+        (COPY, FOUND + "store(k, v);", "safe"),
+        (FIND, FOUND.replace("bpf_map_lookup_elem(&m, &k)", "find(&k)") + UPDATE, "safe"),
+        (FIND + STORE, FOUND.replace("bpf_map_lookup_elem(&m, &k)", "find(&k)") + "store(&k, v);", "safe"),
+        ("static struct val *find(__u32 *k) { struct val z = {}, *v = bpf_map_lookup_elem(&m, k); if (v) return v;"
+         " bpf_map_update_elem(&m, k, &z, BPF_NOEXIST); return bpf_map_lookup_elem(&m, k); }\n",
+         FOUND.replace("bpf_map_lookup_elem(&m, &k)", "find(&k)") + UPDATE, "safe"),
+        (TOUCH, "__u32 k = 1; touch(&m, &k);", "safe"),
+        (TOUCH + "MAP(lru, BPF_MAP_TYPE_LRU_HASH, __u32);\n", "__u32 k = 1; touch(&m, &k); touch(&lru, &k);",
+         "suggested"),
+    ],
+)  # fmt: skip
+def test_takes_out_what_all_callers_agree_on(functions: str, body: str, safety: str) -> None:
+    assert said(body, functions) == [safety]
+
+
+@pytest.mark.parametrize(
+    ("macro", "use", "left"),
+    [
+        ("do { x; } while (0)", f"M({UPDATE[:-2]})", ""),
+        ("do { if (d) x; } while (0)", f"M({UPDATE[:-2]})", ""),
+        ("do { barrier(); x; } while (0)", f"M(d++; {UPDATE[:-2]})", "M(d++;)"),
+        ("do { barrier(); x; } while (0)", f"M({UPDATE[:-2]})", None),
+        ("do { barrier(); if (d) x; } while (0)", f"M({UPDATE[:-2]})", None),
+        ("do { barrier(); if (d) { x; } } while (0)", f"M({UPDATE[:-2]})", None),
+        ("do { if (d++) x; } while (0)", f"M({UPDATE[:-2]})", None),
+        ("do { x; } while (d)", f"M({UPDATE[:-2]})", None),
+        ("do { barrier(); x; bpf_printk(#x); } while (0)", f"M(d++; {UPDATE[:-2]})", None),
+        ("do { if (d) { barrier(); x; } else { x; } } while (0)", f"M(d++; {UPDATE[:-2]})", None),
+    ],
+)
+def test_in_the_argument_of_a_macro(macro: str, use: str, left: str | None) -> None:
+    text = HEAD + f"#define M(x) {macro}\n" + 'SEC("xdp") int p(struct xdp_md *ctx)\n{\n\tint d = 0;\n' + LOOKUP
+    text += f"\t{use};\n\treturn d;\n}}\n"
+    after = text if left is None else text.replace(f"\t{use};\n", f"\t{left};\n" if left else "")
+    assert fixed(text.encode(), NAME).decode() == after
+
+
+@pytest.mark.parametrize(
+    ("condition", "turned"),
+    [
+        ("d", "!d"),
+        ("!d", "d"),
+        ("!(d)", "d"),
+        ("!(d && k)", "d && k"),
+        ("(d)", "!(d)"),
+        ("d == 3", "d != 3"),
+        ("d & 3", "!(d & 3)"),
+        ("d <= k", "d > k"),
+        ("d && k", "!(d && k)"),
+        ("(d = k)", "!(d = k)"),
+        ("d ? k : 3", "!(d ? k : 3)"),
+        ("bpf_ktime_get_ns()", "!bpf_ktime_get_ns()"),
+    ],
+)
+def test_a_condition_is_turned_round(condition: str, turned: str) -> None:
+    text = HEAD + 'SEC("xdp") int p(struct xdp_md *ctx)\n{\n\t__u32 d = ctx->rx_queue_index;\n' + LOOKUP
+    text += f"\tif ({condition})\n\t\t{UPDATE}\telse\n\t\td++;\n\treturn d;\n}}\n"
+    expected = text.replace(f"({condition})\n\t\t{UPDATE}\telse", f"({turned})")
+    assert fixed(text.encode(), NAME).decode() == expected
 
 
 @pytest.mark.parametrize(

@@ -105,3 +105,11 @@ def test_a_word_of_the_host_alone_on_a_line(tmp_path: Path) -> None:
         "\tu64 *n = counts.lookup(&pid);\n\tif (n)\n\t\tcounts.update(&pid, n);\n\treturn 0;\n}\n"
     )
     assert report(tree(tmp_path, **{"a.c": text}))["a.c"]["status"] == "analysed"
+
+
+def test_notes_on_a_host_name_its_lines(tmp_path: Path) -> None:
+    text = '# a\n# b\nprogram = """\n#include <linux/ptrace.h>\nstruct a { int x char y; };\n%s"""\n'
+    probe = 'int kprobe__f(struct pt_regs *ctx)\n{\n\tchar b[4];\n\tbpf_probe_read(b, 4, "");\n\treturn 0;\n}\n'
+    (tmp_path / "host.py").write_text(text % probe)
+    said = ebpffix("--no-cache", "host.py", cwd=tmp_path).err
+    assert "host.py: partial: line 5: expected ';' at end of declaration list: not understood\n" in said

@@ -85,6 +85,15 @@ def test_inputs(tree: Path, clang: Clang) -> None:
     assert made.inputs == {tree / "main.bpf.c", tree / "sub/one.h", tree / "two #$.h"}
 
 
+def test_headers_that_a_machine_has_elsewhere_or_not_at_all(tmp_path: Path, clang: Clang) -> None:
+    """libbpf's by their bare names, and the C library's, which take BPF for a 32-bit machine that nobody has."""
+    program = tmp_path / "old_kern.c"
+    program.write_bytes(
+        b"#include <sys/types.h>\n#include <linux/bpf.h>\n#include <bpf_helpers.h>\n#define VALUE 1\n" + PLAIN
+    )
+    compiled(program, clang)
+
+
 def test_overlay_of_a_header_reached_through_folders(tree: Path, clang: Clang) -> None:
     main, header = tree / "main.bpf.c", tree / "two #$.h"
     one, two = compiled(main, clang), compiled(main, clang, overlay={header: b"#define VALUE 2\n"})

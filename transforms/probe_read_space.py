@@ -11,10 +11,11 @@ program into an older kernel.
 Safe where each link of the pointer's way is certain and the target kernel is 5.5 or newer: through variables, members,
 all callers of a function and all writers of a map, back to the program's own memory (`_kernel`), the current task, what
 a probed kernel function gets by its prototype, what a system call or a probe in user space gets.
-Suggested where a link is only likely, which the reason names: a structure that only the kernel has behind a pointer
-of unknown origin, a `void *` in the kernel, a map that user space or another program writes too; where the target
-kernel is older than 5.5; in a header that user space includes too. Advice where a caller or a writer cannot be judged,
-where the ways differ, and for a macro of the project that calls the old helper. `-v` and the JSON report show the way.
+Suggested where a link is only likely, which the reason names: a structure that only the kernel has behind a pointer of
+unknown origin, a `void *` in the kernel, a map that user space or another program writes too; where the target kernel
+is older than 5.5, or an `#if` around the call asks for the kernel's version; in a header that user space includes too.
+Advice where a caller or a writer cannot be judged, where the ways differ, and for a macro of the project that calls the
+old helper. `-v` and the JSON report show the way.
 
 Left alone: a call whose other branch (`if`/`else`, `?:`) calls a new helper already: a test for old kernels; code that
 no program reaches.
@@ -52,6 +53,8 @@ TRANSFORM = Transform(
 _OLD = ("bpf_probe_read", "bpf_probe_read_str")
 _NEW = re.compile(r"bpf_probe_read_(?:kernel|user)")
 _SINCE = (5, 5)
+_BRANCH = re.compile(rb"^[ \t]*#[ \t]*(if|ifn?def|elif|else|endif)\b((?:\\\r?\n|[^\n])*)", re.MULTILINE)
+_VERSION = re.compile(rb"\b(?:LINUX_VERSION_CODE|KERNEL_VERSION)\b")
 
 
 def find(unit: Unit) -> Iterator[Fix]:
@@ -81,6 +84,8 @@ def _fix(unit: Unit, call: Node, callee: Node) -> Fix:
         return Fix(callee, message, Safety.ADVICE, reason=proof.unknown, origin=proof.chains)
     better = call.name.replace("bpf_probe_read", "bpf_probe_read_" + space)
     reason = "" if proof.is_certain else f"it is not certain: {proof.doubt}"
+    if _is_for_some_kernels(unit, callee):
+        reason = f"`{better}` came with Linux 5.5, and an `#if` around it asks for the kernel's version"
     if unit.target_kernel < _SINCE:
         reason = f"`{better}` came with Linux 5.5, and the target kernel is older"
     message = f"`{call.name}` does not say whose memory it reads: `{better}`"
@@ -100,6 +105,21 @@ def _is_fallback(call: Node) -> bool:
                 return True
         node = outer
     return False
+
+
+def _is_for_some_kernels(unit: Unit, at: Node) -> bool:
+    """Whether a place is compiled, or not, by the kernel's version."""
+    source = unit.sources[at.path]
+    around: list[bool] = []
+    for match in _BRANCH.finditer(source.uncommented, 0, at.start):
+        asks = _VERSION.search(match[2]) is not None
+        if match[1].startswith(b"if"):
+            around.append(asks)
+        elif around and match[1] == b"endif":
+            around.pop()
+        elif around:
+            around[-1] = around[-1] or asks
+    return any(around)
 
 
 def _is_own(unit: Unit, macro: str) -> bool:

@@ -559,7 +559,7 @@ def _const_parameter(call: Node, argument: Node) -> bool:
     index = next(i for i, a in enumerate(call.arguments) if a is argument)
     if does is not None and Role.READ in does.roles and not does.moves_packets:
         # What it is given beside the memory that it reads says where that goes.
-        return does.role(index) in (Role.READ, Role.CONTEXT, Role.MAP, Role.OBJECT)
+        return does.role(index) in (Role.READ, Role.TEXT, Role.CONTEXT, Role.MAP, Role.OBJECT)
     target, callee = call.declaration, call.callee
     for type_ in (target.type if target else None, callee.type if callee else None):
         parameters = type_.parameters if type_ is not None else None

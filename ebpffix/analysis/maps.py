@@ -1,22 +1,17 @@
-"""What a program says of its maps: which object an expression names, of which type it is, what changes its entries."""
+"""What a program says of its maps: which object an expression names, and of which type it is."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from ebpffix.fix import BCC
-from ebpffix.frontend import MapCall, Node, Unit
-from ebpffix.kernel.helpers import helper
+from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.map_types import BY_NAME, BY_NUMBER, MapType, bcc_type
 
 _DEF_TYPE = re.compile(rb"\.\s*type\s*=\s*BPF_MAP_TYPE_(\w+)")
 _DEF_PINNING = re.compile(rb"\.\s*pinning\s*=")
 # Macros of BCC that have the type as their first argument.
 _BCC_TABLE = re.compile(r"BPF_(?:F_TABLE|TABLE|QUEUESTACK|XDP_REDIRECT_MAP)(_PUBLIC|_SHARED|_PINNED)?\Z")
-
-# What has no body here and can reach no map: helpers and kfuncs without a map, and the compiler's own.
-_HELPERS = ("bpf_", "__bpf_", "__builtin_", "__sync_", "__atomic_")
 
 
 @dataclass(frozen=True)
@@ -53,19 +48,33 @@ def map_decl(expression: Node) -> int:
 
 def describe(unit: Unit, expression: Node) -> Map | None:
     """The map that an expression names; None as for `map_decl`."""
-    decl, target = map_decl(expression), expression.bare.declaration
-    if not decl or target is None:
-        return None
+    target = expression.bare.declaration
+    return described(unit, target) if map_decl(expression) and target is not None else None
+
+
+def described(unit: Unit, target: Node) -> Map:
+    """The map that a declaration defines."""
     number = defined_number(target, "type")
     if number is not None:
-        return Map(decl, target.name, BY_NUMBER.get(number), target.type.member("pinning") is not None)
-    return Map(decl, target.name, *_by_text(unit, target))
+        return Map(target.decl, target.name, BY_NUMBER.get(number), target.type.member("pinning") is not None)
+    return Map(target.decl, target.name, *_by_text(unit, target))
 
 
 def defined_number(variable: Node, name: str) -> int | None:
     """The number that `__uint(name, number)` states in a map's definition; None without it."""
     stated = variable.type.member(name)
     return stated.type.pointee.length if stated is not None and stated.type.is_pointer else None
+
+
+def stated(unit: Unit, variable: Node) -> dict[str, Node]:
+    """The members of a map's definition in BTF by name, where a person wrote it as the variable's own structure:
+    `struct { __uint(type, …); … } m SEC(".maps")`. Empty for all others."""
+    if variable.kind != "VAR_DECL" or defined_number(variable, "type") is None:
+        return {}
+    records = (n for n in unit.declarations if n.kind == "STRUCT_DECL")
+    record = next((n for n in records if (n.path, n.start) == (variable.path, variable.start)), None)
+    members = record.children if record is not None else []
+    return {member.name: member for member in members if member.kind == "FIELD_DECL"}
 
 
 def _by_text(unit: Unit, target: Node) -> tuple[MapType | None, bool]:
@@ -86,58 +95,3 @@ def _by_text(unit: Unit, target: Node) -> tuple[MapType | None, bool]:
     if typed := _DEF_TYPE.search(definition):
         return BY_NAME.get(typed[1].decode().lower()), bool(_DEF_PINNING.search(definition))
     return None, False
-
-
-def deletes(unit: Unit, decl: int) -> bool:
-    """Whether the program's files delete from a map, or from one that cannot be told."""
-    return any("delete" in c.op or c.op == "pop" for c in unit.map_calls if map_decl(c.map) in (0, decl))
-
-
-class MapEffects:
-    """Which calls of a program may change a map's entries, also inside the functions that they lead to."""
-
-    def __init__(self, unit: Unit) -> None:
-        self._calls: dict[int, MapCall] = {id(c.call): c for c in unit.map_calls}
-        self._functions = {f.decl: f for f in unit.functions}
-        self._known: dict[tuple[int, int], bool] = {}
-
-    def call(self, node: Node) -> MapCall | None:
-        """The map operation that a CALL_EXPR is."""
-        return self._calls.get(id(node))
-
-    def changes(self, node: Node, decl: int, *, besides: tuple[Node, ...] = ()) -> bool:
-        """Whether evaluating `node`, these calls aside, may insert into, delete from or update the map `decl`."""
-        for inner in node.find("CALL_EXPR", "DECL_REF_EXPR"):
-            if inner.kind == "DECL_REF_EXPR":
-                # Called, or handed on as a callback.
-                function = self._functions.get(inner.decl)
-                if function is not None and self._function_changes(function, decl):
-                    return True
-            elif not any(inner is b for b in besides) and self._call_changes(inner, decl):
-                return True
-        return False
-
-    def _call_changes(self, node: Node, decl: int) -> bool:
-        operation = self.call(node)
-        if operation is not None:
-            return operation.changes and map_decl(operation.map) in (0, decl)
-        callee = node.callee
-        if callee is None or callee.kind not in ("DECL_REF_EXPR", "MEMBER_REF_EXPR"):
-            return True
-        # Methods of BCC's maps that are no map operation, helpers, and what has a body here, which is looked into.
-        return callee.kind == "DECL_REF_EXPR" and callee.decl not in self._functions and not _harmless(callee)
-
-    def _function_changes(self, function: Node, decl: int) -> bool:
-        key = function.decl, decl
-        if key not in self._known:
-            self._known[key] = False  # for recursion: what else it does decides
-            self._known[key] = function.body is not None and self.changes(function.body, decl)
-        return self._known[key]
-
-
-def _harmless(callee: Node) -> bool:
-    """Whether a function without a body here cannot reach a map of the program: helpers, and in BCC the kernel's."""
-    known = helper(callee.name)
-    if known is not None:
-        return not known.changes_map
-    return callee.name.startswith(_HELPERS) or callee.unit.dialect == BCC

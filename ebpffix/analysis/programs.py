@@ -2,6 +2,7 @@
 
     programs(unit) -> list[Program]                    in order
     program_of(unit, function) -> Program | None       None for a function that is none
+    leading_to(unit, function) -> list[Program]        the programs that come to it
 
 A program of libbpf has a section. In BCC it has a name or a macro that says so, or else it is a function that nothing
 here calls, whose first parameter is a program's context: a host attaches it that is not seen here.
@@ -17,7 +18,7 @@ from ebpffix.fix import BCC
 from ebpffix.frontend import Macro, Node, Unit
 from ebpffix.kernel.program_types import Attach, Kind, Role, of_bcc_macro, of_bcc_name, of_section
 
-__all__ = ["By", "Kind", "Program", "Role", "context", "program_of", "programs"]
+__all__ = ["By", "Kind", "Program", "Role", "context", "leading_to", "program_of", "programs"]
 
 
 class By(Enum):
@@ -67,6 +68,20 @@ def programs(unit: Unit) -> list[Program]:
 def program_of(unit: Unit, function: Node) -> Program | None:
     """The program that a function is; None for one that is none."""
     return _known(unit).get(function.decl)
+
+
+def leading_to(unit: Unit, function: Node) -> list[Program]:
+    """The programs that a function is, or that come to it by calls and callbacks."""
+    found, seen, todo = [], set[int](), [function]
+    while todo:
+        one = todo.pop()
+        if one.decl in seen:
+            continue
+        seen.add(one.decl)
+        if (program := program_of(unit, one)) is not None:
+            found.append(program)
+        todo += [owner for mention in unit.mentions(one) if (owner := mention.function) is not None]
+    return found
 
 
 def _known(unit: Unit) -> dict[int, Program]:

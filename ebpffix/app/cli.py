@@ -54,10 +54,22 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
+def _complete(_context: click.Context, option: click.Parameter, begun: str) -> list[str]:
+    """The names that a shell may complete: of transforms and their groups, or of what --explain knows; of a list its
+    last one."""
+    from ebpffix.repair.registry import load_strategies
+    from ebpffix.transform import load_transforms, selectable
+
+    known = load_transforms()
+    names = [*known, *load_strategies()] if option.name == "explain" else list(selectable(known))
+    before, comma, last = begun.rpartition(",")
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+
 @click.command(
     cls=Grouped, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--diff", is_flag=True, help="Print one diff of all safe fixes; write nothing.")
 @click.option("--apply", is_flag=True, help="Write the safe fixes.")
 @click.option("--unsafe-fixes", is_flag=True, default=None, help="Take the suggested fixes too.")
@@ -79,8 +91,22 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
     "--fetch-kernels", multiple=True, callback=_names, metavar="V,…", help="Download Debian's kernels for it."
 )
 @click.option("--step", is_flag=True, help="With --apply --verify: one fix at a time; undo one that does harm.")
-@click.option("--select", multiple=True, callback=_names, metavar="T,…", help="Only these transforms.")
-@click.option("--ignore", multiple=True, callback=_names, metavar="T,…", help="Not these transforms.")
+@click.option(
+    "--select",
+    multiple=True,
+    callback=_names,
+    shell_complete=_complete,
+    metavar="T,…",
+    help="Only these transforms, or groups (modernise, all).",
+)
+@click.option(
+    "--ignore",
+    multiple=True,
+    callback=_names,
+    shell_complete=_complete,
+    metavar="T,…",
+    help="Not these transforms, or groups.",
+)
 @click.option("--exclude", multiple=True, metavar="P", help="Not these files: patterns as in .gitignore.")
 @click.option("--force-exclude", is_flag=True, help="Leave excluded files out even if they are named.")
 @click.option("--changed-lines", metavar="DIFF", help="Only findings on lines that this diff adds or changes.")
@@ -107,7 +133,12 @@ def _names(_context: click.Context, _option: click.Parameter, values: tuple[str,
 @click.option(
     "--fail-on", type=click.Choice(["safe", "suggested"]), default="suggested", help="What makes the exit 1; both."
 )
-@click.option("--explain", metavar="T", help="Print the page of a transform, or of a strategy of --repair.")
+@click.option(
+    "--explain",
+    metavar="T",
+    shell_complete=_complete,
+    help="Print the page of a transform, or of a strategy of --repair.",
+)
 @click.option("--transforms", "list_transforms", is_flag=True, help="List the transforms.")
 @click.option("--show-files", is_flag=True, help="List the files that would be looked at.")
 @click.option("--show-settings", is_flag=True, help="Print the settings, and the file that they are from.")
@@ -242,7 +273,7 @@ def _list_transforms() -> Said:
     for known in _load_transforms().values():
         facts = known.facts
         origin = "" if known.distribution == BUILT_IN else f" (of {known.distribution})"
-        lines.append(f"{facts.name:22} {', '.join(facts.dialects):12} {facts.summary}{origin}")
+        lines.append(f"{facts.name:22} {facts.group:10} {', '.join(facts.dialects):12} {facts.summary}{origin}")
     return _said("\n".join(lines))
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ebpffix.sources.files import git_root, inside, is_ours, is_pattern, reason, root_of
+from ebpffix.sources.files import git_root, inside, is_ours, is_pattern, on_disk, reason, root_of
 from ebpffix.sources.reach import within
 from ebpffix.sources.reader import DATA, SETTINGS, read_file
 
@@ -79,20 +79,22 @@ class Config:
 
 
 Tell = Callable[[str], object]  # takes a line for the user
+Names = Mapping[str, Sequence[str]]  # what may be written, and the transforms that it means
 
 
 def load_config(
-    paths: Sequence[str | os.PathLike[str]], transforms: Collection[str], tell: Tell, default: Config = Config()
+    paths: Sequence[str | os.PathLike[str]], transforms: Names, tell: Tell, default: Config = Config()
 ) -> Config:
     """The settings for a run over `paths`, from one file: the nearest to the folder that holds all of them.
 
     From there upwards, the first folder with an `ebpffix.toml` or with a pyproject.toml that has `[tool.ebpffix]`
     decides; in the same folder the former wins, and a git tree's root is the last folder looked at. Outside of a git
-    tree a file of another user is passed over, and told. `transforms` are the names that select and ignore may use.
-    What no file says is as in `default`. ConfigError for anything that is not as it should be.
+    tree a file of another user is passed over, and told. `transforms` are the names that select and ignore may use, and
+    what each means (see `transform.selectable`); the settings have the transforms meant. What no file says is as in
+    `default`. ConfigError for anything that is not as it should be.
     """
     absolute = [os.path.abspath(path) for path in paths] or [os.getcwd()]
-    folder = os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute])
+    folder = on_disk(os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in absolute]))
     root = git_root(folder)
     for place in (Path(folder), *Path(folder).parents):
         for name, table in (("ebpffix.toml", ()), ("pyproject.toml", ("tool", "ebpffix"))):
@@ -138,7 +140,7 @@ def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
     return table
 
 
-def _config(settings: dict[str, Any], file: Path, transforms: Collection[str], default: Config) -> Config:
+def _config(settings: dict[str, Any], file: Path, transforms: Names, default: Config) -> Config:
     values: dict[str, Any] = {"file": file}
     for key, value in settings.items():
         read = _KEYS.get(key)
@@ -148,12 +150,14 @@ def _config(settings: dict[str, Any], file: Path, transforms: Collection[str], d
             values[key.replace("-", "_")] = read(value, file.parent)
         except ValueError as error:
             raise ConfigError(f"{file}: {key}: {error}") from None
-    config = replace(default, **values)
     for key in ("select", "ignore"):
-        check_transforms(getattr(config, key), transforms, f"{file}: {key}")
-    for _, names in config.per_file_ignores:
-        check_transforms(names, transforms, f"{file}: per-file-ignores")
-    return config
+        if key in values:
+            values[key] = named(values[key], transforms, f"{file}: {key}")
+    values["per_file_ignores"] = tuple(
+        (pattern, named(names, transforms, f"{file}: per-file-ignores"))
+        for pattern, names in values.get("per_file_ignores", ())
+    )
+    return replace(default, **values)
 
 
 def hint(name: str, known: Collection[str], otherwise: str) -> str:
@@ -162,11 +166,12 @@ def hint(name: str, known: Collection[str], otherwise: str) -> str:
     return f"did you mean {near[0]!r}?" if near else f"{otherwise} {', '.join(known)}"
 
 
-def check_transforms(names: Sequence[str], transforms: Collection[str], where: str) -> None:
-    """ConfigError, beginning with `where`, for the first of `names` that is none of `transforms`."""
+def named(names: Sequence[str], transforms: Names, where: str) -> tuple[str, ...]:
+    """The transforms that `names` mean. ConfigError, beginning with `where`, for the first that means none."""
     for name in names:
         if name not in transforms:
             raise ConfigError(f"{where}: no transform {name!r}; {hint(name, transforms, 'there are')}")
+    return tuple(dict.fromkeys(transform for name in names for transform in transforms[name]))
 
 
 def parse_kernel(text: str) -> tuple[int, int]:

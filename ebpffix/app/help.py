@@ -31,13 +31,19 @@ class Grouped(click.Command):
     """A command whose options stand in groups."""
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        title = next(iter(_GROUPS.values()))
-        for option in self.get_params(context):
-            title = _GROUPS.get(option.name or "", title)
-            record = option.get_help_record(context)
-            if record and isinstance(option, click.Option):
-                groups.setdefault(title, []).append(record)
-        for title, records in groups.items():
+        for title, records in grouped(self, context).items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=36)
+
+
+def grouped(command: click.Command, context: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """(option, what it does) by group, in order; a command without groups has one, without a title."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    title = next(iter(_GROUPS.values())) if isinstance(command, Grouped) else ""
+    for option in command.get_params(context):
+        if isinstance(command, Grouped):
+            title = _GROUPS.get(option.name or "", title)
+        record = option.get_help_record(context)
+        if record and isinstance(option, click.Option):
+            groups.setdefault(title, []).append(record)
+    return groups

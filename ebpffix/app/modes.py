@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpffix.app.said import Said
+from ebpffix.app.writing import unwritten, write_all
 from ebpffix.fix import Safety
 from ebpffix.report import FORMATS, listing, render, text
 from ebpffix.report.line import Line
@@ -109,30 +110,12 @@ def apply(report: Report, output: Output) -> Said:
         return _finish(
             report, output, shown(result, replace(output, colour=False)), bool(_failing(report.remaining, output))
         )
-    failed: dict[Path, str] = {}
-    for path, data in sorted(report.changed.items()):
-        try:
-            replace_content(path, data)
-        except OSError as error:
-            failed[path] = _unwritten(path, error)
-    _take_back(report, failed.keys())
+    failed = write_all(report)
     applied = [line.with_end(" applied", "green") for line in text.lines(report, report.applied)]
     listing = _drawn(applied, output) + _listing(report, output, report.remaining) + _by_kernel(report)[0]
     said = _finish(report, output, listing, bool(_failing(report.remaining, output) or report.dropped))
     said = said.more(_summary(report, "made", report.remaining)) if output.for_people else said
     return Said(2 if failed else said.code, said.out, (*failed.values(), *said.err))
-
-
-def _unwritten(path: Path, error: OSError) -> str:
-    return f"ebpffix: {text.name(path)}: cannot be written: {error.strerror}; it is as it was"
-
-
-def _take_back(report: Report, failed: Set[Path]) -> None:
-    """Count the fixes in files that could not be written among those that remain."""
-    lost = [one for one in report.applied if not failed.isdisjoint(e.path for e in one.fix.edits)]
-    report.applied = [one for one in report.applied if one not in lost]
-    report.remaining = [*report.remaining, *lost]
-    report.changed = {path: data for path, data in report.changed.items() if path not in failed}
 
 
 def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str], object]) -> Said:
@@ -155,7 +138,7 @@ def step(report: Report, output: Output, verifier: Verifier, say: Callable[[str]
             try:
                 replace_content(path, data)
             except OSError as error:
-                return Said(2, err=(_unwritten(path, error),))
+                return Said(2, err=(unwritten(path, error),))
         if proof:
             say(f"    {text.proved(proof)}")
     report.applied = made

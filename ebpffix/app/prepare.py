@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,9 @@ from ebpffix.app.config import (
     CompileCommands,
     Config,
     check_defines,
-    check_transforms,
     find_compile_commands,
     load_config,
+    named,
     parse_kernel,
     patterns,
 )
@@ -29,7 +29,7 @@ from ebpffix.rewriting.found import Found
 from ebpffix.run.settings import Settings
 from ebpffix.sources.discover import Discovery, discover
 from ebpffix.sources.files import git_root, inside, root_of
-from ebpffix.transform import Registered
+from ebpffix.transform import DEFAULT, Registered, selectable
 
 if TYPE_CHECKING:
     from ebpffix.verify.guest.images import Image
@@ -47,12 +47,15 @@ class Work:
     settings: Settings
 
 
-def prepare(flags: Flags, known: Mapping[str, Registered], tell: Tell) -> Work:
-    """The work that was asked for. ConfigError, GitError, OSError and ValueError are one line each for the user."""
+def prepare(
+    flags: Flags, known: Mapping[str, Registered], tell: Tell, texts: Mapping[Path, bytes] | None = None
+) -> Work:
+    """The work that was asked for. `texts` are what files hold instead of what is on the disk, by path behind links.
+    ConfigError, GitError, OSError and ValueError are one line each for the user."""
     cache = None if flags.no_cache else cache_folder(tell)
     images = kernel_images(flags, tell)
     config = _config(flags, known, tell, images)
-    discovery, contents = _discover(flags, config)
+    discovery, contents = _discover(flags, config, texts or {})
     return Work(config, discovery, _settings(flags, config, known, contents, tell, cache, images))
 
 
@@ -73,17 +76,17 @@ def kernel_images(flags: Flags, tell: Tell) -> Sequence[Image]:
     return found
 
 
-def _config(flags: Flags, known: Collection[str], tell: Tell, images: Sequence[Image]) -> Config:
+def _config(flags: Flags, known: Mapping[str, Registered], tell: Tell, images: Sequence[Image]) -> Config:
     """The nearest configuration file with the flags over it. The oldest of the kernels to load in is the target, unless
     another was set."""
     given: dict[str, Any] = {
-        name: getattr(flags, name)
-        for name in ("select", "ignore", "dialect", "define", "unsafe_fixes")
-        if getattr(flags, name)
+        name: getattr(flags, name) for name in ("dialect", "define", "unsafe_fixes") if getattr(flags, name)
     }
     check_defines(flags.define)
+    transforms = selectable(known)
     for name in ("select", "ignore"):
-        check_transforms(getattr(flags, name), known, f"--{name}")
+        if getattr(flags, name):
+            given[name] = named(getattr(flags, name), transforms, f"--{name}")
     if flags.target_kernel:
         given["target_kernel"] = parse_kernel(flags.target_kernel)
     for name in ("vmlinux", "btf", "compile_commands", "baseline"):
@@ -93,9 +96,9 @@ def _config(flags: Flags, known: Collection[str], tell: Tell, images: Sequence[I
         given["include"] = tuple(_existing(folder, "-I") for folder in flags.include)
     if flags.exclude:
         given["exclude"] = patterns(flags.exclude, Path.cwd())
-    named = [flags.stdin_filename if path == STDIN else path for path in flags.paths]
+    paths = [flags.stdin_filename if path == STDIN else path for path in flags.paths]
     default = Config(target_kernel=images[0].version) if images else Config()
-    config = load_config([path for path in named if path], known, tell, default)
+    config = load_config([path for path in paths if path], transforms, tell, default)
     return dataclasses.replace(config, **given)
 
 
@@ -105,8 +108,9 @@ def _existing(name: str, flag: str) -> Path:
     return Path(os.path.abspath(name))
 
 
-def _discover(flags: Flags, config: Config) -> tuple[Discovery, dict[Path, bytes]]:
-    """The files of the run, and the text of standard input under the name that it was given."""
+def _discover(flags: Flags, config: Config, texts: Mapping[Path, bytes]) -> tuple[Discovery, Mapping[Path, bytes]]:
+    """The files of the run, and the texts that take the place of files: that of standard input has the name that it was
+    given."""
     if not flags.stdin:
         paths = flags.paths or (".",)
         found = discover(
@@ -115,13 +119,14 @@ def _discover(flags: Flags, config: Config) -> tuple[Discovery, dict[Path, bytes
             include_dirs=config.include,
             exclude=config.exclude.match,
             force_exclude=flags.force_exclude,
+            texts=texts,
         )
-        return found, {}
+        return found, texts
     path = Path(os.path.abspath(flags.stdin_filename or "stdin.bpf.c"))
-    text = {path: sys.stdin.buffer.read()}
-    if not text[path].strip() or (flags.force_exclude and config.exclude.match(path)):  # an editor's empty buffer
-        return Discovery(), text
-    return Discovery.of_text(path, text[path], config.dialect), text
+    text = sys.stdin.buffer.read()
+    if not text.strip() or (flags.force_exclude and config.exclude.match(path)):  # an editor's empty buffer
+        return Discovery(), {path: text}
+    return Discovery.of_text(path, text, config.dialect), {path: text}
 
 
 def _settings(
@@ -133,7 +138,8 @@ def _settings(
     cache: Path | None,
     images: Sequence[Image],
 ) -> Settings:
-    chosen = {n: t for n, t in known.items() if (not config.select or n in config.select) and n not in config.ignore}
+    selected = config.select or selectable(known).get(DEFAULT, ())
+    chosen = {n: t for n, t in known.items() if n in selected and n not in config.ignore}
     options = Options(
         target_kernel=config.target_kernel,
         include_dirs=config.include,

@@ -33,6 +33,8 @@ TRANSFORMS = frozenset(
     """
     split-byteorder redundant-map-update padded-init builtin-memcpy libc-string kretprobe-args unsafe-deref
     probe-read-result probe-read-space missing-kernel-struct stash-leak stash-key goroutine-key map-size
+    legacy-map map-types section-names bpf-printk unrolled-loop
+    current-task-btf core-read bpf-for fentry perf-to-ringbuf
     """.split()
 )
 # The files that ebpffix edits: C and what it includes, and host programs with C in their strings.

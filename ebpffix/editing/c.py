@@ -5,6 +5,7 @@
         \\t{size} = {room};
     ''', size=b"len", room=b"sizeof(buf)")
     declared(b"struct sock *", b"sk")        b"struct sock *sk"
+    one_line(node.text)                      code as a message quotes it
 
 What `before` and `after` of `ebpffix.editing.statements` take are the lines that `statements` gives.
 """
@@ -41,3 +42,8 @@ def declared(type_: bytes, name: bytes) -> bytes:
     base, bracket, size = type_.partition(b"[")
     blank = b"" if base.endswith(b"*") else b" "
     return base.rstrip() + blank + name + bracket + size
+
+
+def one_line(code: bytes) -> str:
+    """Code as it stands in a message: on one line, with single blanks."""
+    return b" ".join(code.split()).decode("utf-8", "replace")

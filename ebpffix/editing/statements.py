@@ -186,6 +186,14 @@ def local_name(unit: Unit, function: Node, wanted: bytes, given: Collection[byte
     return numbered(wanted, taken)
 
 
+def nth_local(unit: Unit, function: Node, wanted: bytes, number: int) -> bytes:
+    """A `local_name` for the number-th (from 1) of the fixes that each put such a local into a function."""
+    given: list[bytes] = []
+    for _ in range(number):
+        given.append(local_name(unit, function, wanted, given))
+    return given[-1]
+
+
 def numbered(wanted: bytes, taken: Collection[bytes]) -> bytes:
     """`wanted`, or with the first number behind it that makes it none of `taken`."""
     name, number = wanted, 1

@@ -99,6 +99,9 @@ class Environment:
         if dialect == BCC:
             return self._bcc(dirs, flags, reach)
         folders, header, notes = self._folders(dirs, vmlinux, wants_vmlinux=wants_vmlinux or like_the_kernel)
+        if named := build.folders(source.path, reach.home):
+            names = ", ".join(str(folder.relative_to(reach.home)) for folder in named)
+            notes = (*notes, f"headers are looked for in {names}, as a line of `go generate` says")
         fixed = (*self._fixed(flags), *(_KERNEL_STYLE if like_the_kernel else ()))
         args = (*fixed, *_split(flags)[0], *_include(folders), *_LIBBPF_DIRS)
         defines = build.defines(source.path, reach.home)
@@ -222,7 +225,10 @@ class Environment:
             with contextlib.suppress(OSError):
                 self.options.cache.mkdir(parents=True, exist_ok=True)
                 return self.options.cache
-        scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
+        try:
+            scratch = tempfile.TemporaryDirectory(prefix="ebpffix-")
+        except OSError:
+            raise NoTypes("no folder can be written for a while; set $TMPDIR or $EBPFFIX_CACHE_DIR to one") from None
         self._scratch = scratch  # removed with the Environment
         return Path(scratch.name)
 

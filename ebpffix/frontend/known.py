@@ -22,21 +22,25 @@ _DECLARED = re.compile(
     re.MULTILINE,
 )
 _HELPER = re.compile(rb"^EBPFFIX_HELPER\(\d+, ([^,]+), (\w+), ([^()]*)\)$", re.MULTILINE)
-_WORD = re.compile(rb"[A-Za-z_]\w*")
+_STRUCT = re.compile(rb"struct \w+")
+_WORD = re.compile(rb"(?<!struct )\b[A-Za-z_]\w*")
 
 
 @cache
 def _texts() -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
-    errors = [BUNDLED / "system" / "asm-generic" / name for name in ("errno-base.h", "errno.h")]
-    for path in (BUNDLED / "known" / "names.txt", *errors, *(BUNDLED / "libbpf" / "bpf" / name for name in _LIBBPF)):
+    errors = BUNDLED / "system" / "linux" / "errno.h"
+    for path in (BUNDLED / "known" / "names.txt", errors, *(BUNDLED / "libbpf" / "bpf" / name for name in _LIBBPF)):
         text = path.read_bytes()
         for match in _DECLARED.finditer(text):
             # What these two have is different for each machine, and made of each other.
             whole = b"#include <bpf/%s>" % path.name.encode() if path.name in _WHOLE else match[0]
             found.setdefault(match[match.lastindex or 0], whole)
         for result, name, arguments in _HELPER.findall(text):
-            found[b"bpf_" + name] = b"static %s (*bpf_%s)(%s) __attribute__((unused));" % (result, name, arguments)
+            # A struct that is first named among parameters is another one in each list of them.
+            structs = b"".join(b"%s;\n" % tag for tag in _STRUCT.findall(arguments))
+            text = b"%sstatic %s (*bpf_%s)(%s) __attribute__((unused));" % (structs, result, name, arguments)
+            found[b"bpf_" + name] = text
     return found
 
 

@@ -20,11 +20,13 @@ OWN = "ebpffix_own_"  # before a name that both the program and the kernel's typ
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """What libclang says: `offset` is a byte of `file`, where a person wrote it; `directive`: an #error says it."""
+    """What libclang says: `offset` is a byte of `file`, where a person wrote it, and `line` its line (1-based);
+    `directive`: an #error says it."""
 
     message: str
     file: str
     offset: int
+    line: int
     directive: bool = False
 
 
@@ -39,6 +41,7 @@ class Declaration:
 REDEFINED = re.compile(
     r"(?:redefinition of|conflicting types for|(?:non-)?static declaration of) (?:enumerator )?'(\w+)'"
 )
+OTHER_TAG = re.compile(r"use of '\w+' with tag type that does not match previous declaration")
 TYPEDEF_REDEFINED = re.compile(r"typedef redefinition")
 NOT_THE_PROJECT = ("/usr/", str(BUNDLED))
 _UNKNOWN_TYPE = re.compile(r"unknown type name '(\w+)'")
@@ -48,11 +51,16 @@ _NO_MEMBER = re.compile(r"no member named '(\w+)'")
 _NO_MACRO = re.compile(r"function-like macro '(\w+)' is not defined")
 # An object of a struct that is nowhere. Behind a pointer it may stay so: its members' names are enough.
 _NO_STRUCT = re.compile(
-    r"(?:variable|field|array) has incomplete (?:element )?type '(?:const )?((?:struct|union) \w+)"
-    r"|tentative definition has type '((?:struct|union) \w+)"
+    r"(?:variable|field|array) has incomplete (?:element )?type '(?:const )?((?:struct|union|enum) \w+)"
+    r"|tentative definition has type '((?:struct|union|enum) \w+)|argument type '(enum \w+)' is incomplete"
 )
+_MEMBER = re.compile(
+    r"(?:no member named|field designator) '(\w+)' (?:in|does not refer to any field in type)"
+    r" '((?:(?:struct|union) )?\w+)'"
+)
+_NO_SIZE = re.compile(r"(?:invalid application of 'sizeof' to an|offsetof of) incomplete type '((?:struct|union) \w+)'")
 # What a word says that stands where none is known: the error is about what comes behind it.
-_SYNTAX = re.compile(r"expected |type specifier|a parameter list without types")
+_SYNTAX = re.compile(r"expected (?!\d)|type specifier|a parameter list without types")
 _DECLARES = re.compile(rb"[ \t]*(?:(?:const|static|volatile)\s+)*([A-Za-z_]\w*)(?:\s+|\s*\*+\s*)[A-Za-z_]\w*\s*[;=,\[]")
 _AT_FILE_SCOPE = re.compile(rb"([A-Za-z_]\w*)[ \t]*\(")
 _TAKES_TYPE = re.compile(
@@ -60,6 +68,9 @@ _TAKES_TYPE = re.compile(
     rb"|(?:__)?[us](?:8|16|32|64)|u?int\d+_t)[\s*]*[,)]"
 )
 _NAME = re.compile(rb"[A-Za-z_]\w*")
+_MEMBERS_END = b" }"
+# A macro that is a string, by those around it: `SEC("kprobe/" CALL(open))`.
+_BESIDE_STRING = re.compile(rb""""[^"\n]*"\s*([A-Z_]\w+)[ \t]*(\()?|\b([A-Z_]\w+)[ \t]*(?=")""")
 
 
 def declare(
@@ -67,11 +78,16 @@ def declare(
     errors: Sequence[Diagnostic],
     tags: Collection[bytes],
     texts: Mapping[str, bytes],
-    done: Collection[str],
+    made_up: Mapping[str, Declaration],
+    never: Collection[str],
+    *,
+    kernel_types: bool,
 ) -> dict[str, Declaration]:
     """A declaration for each name that the errors say nobody declared, `tags` aside. First the types: without the type
-    of a variable clang does not know the variable either. `texts` are the project's files, by name; `done` is what was
-    declared in vain or not."""
+    of a variable clang does not know the variable either. `texts` are the project's files, by name; `made_up` is what
+    was declared so far, in vain or not, and `never` what must not be. With all `kernel_types` there a struct that is
+    nowhere is the project's: a generated one, say."""
+    done = {*made_up, *never}
     types: dict[str, Declaration] = {}
     for error in errors:
         if own := _own_name(source, error):
@@ -79,7 +95,7 @@ def declare(
                 continue
             # The program has a thing of its own where the kernel's types have one too: it keeps it, under a name apart.
             types[own] = Declaration(b"#define %s %s%s" % (own.encode(), OWN.encode(), own.encode()))
-        elif declared := _declare_struct(error) or _declare_type(source, error):
+        elif declared := _declare_struct(error, kernel_types) or _declare_type(source, error):
             types[declared[0]] = declared[1]
     types = {name: one for name, one in types.items() if name not in done}
     if types or tags:
@@ -92,7 +108,26 @@ def declare(
             values[name] = _known(name) or Declaration(_value(source, error, name.encode()), guessed=True)
         elif not name and (macro := _macro(source, error, texts, done)):
             values.setdefault(*macro)
-    return {name: one for name, one in values.items() if name not in done}
+    new = {name: one for name, one in values.items() if name not in done}
+    return new or _with_members(errors, texts, made_up)
+
+
+def _with_members(
+    errors: Sequence[Diagnostic], texts: Mapping[str, bytes], made_up: Mapping[str, Declaration]
+) -> dict[str, Declaration]:
+    """The structs that were made up, with the members that the program uses: a list of them would be lost otherwise."""
+    found: dict[str, Declaration] = {}
+    for error in errors:
+        match = _MEMBER.match(error.message)
+        name = next((n for n in (match[2], f"struct {match[2]}") if n in made_up), "") if match else ""
+        one = found.get(name) or made_up.get(name)
+        if match and one and one.guessed and _MEMBERS_END in one.text:
+            member, text = match[1].encode(), texts.get(error.file, b"")
+            many = re.compile(rb"%s\s*\[" % member).match(text, error.offset)
+            declared = b" long long %s%s;" % (member, b"[64]" if many else b"")
+            if not re.search(rb" %s[;[]" % member, one.text):
+                found[name] = Declaration(one.text.replace(_MEMBERS_END, declared + _MEMBERS_END), guessed=True)
+    return found
 
 
 def _known(name: str) -> Declaration | None:
@@ -100,12 +135,14 @@ def _known(name: str) -> Declaration | None:
     return Declaration(text) if text else None
 
 
-def _declare_struct(error: Diagnostic) -> tuple[str, Declaration] | None:
-    match = _NO_STRUCT.match(error.message)
+def _declare_struct(error: Diagnostic, kernel_types: bool) -> tuple[str, Declaration] | None:
+    match = _NO_STRUCT.match(error.message) or (kernel_types and _NO_SIZE.match(error.message))
     if not match or error.file.startswith(NOT_THE_PROJECT):
         return None
     name = str(match[match.lastindex or 0])
-    made_up = Declaration(b"%s { long long made_up[2]; };" % name.encode(), guessed=True)
+    if name.startswith("enum "):
+        return name, Declaration(b"%s { %s_made_up };" % (name.encode(), name[5:].encode()), guessed=True)
+    made_up = Declaration(b"%s { long long made_up[2];%s;" % (name.encode(), _MEMBERS_END), guessed=True)
     return name, _known(name) or made_up
 
 
@@ -123,7 +160,9 @@ def _declare_type(source: Source, error: Diagnostic) -> tuple[str, Declaration] 
     if (meaning := _known(name)) and (is_type or not known.is_macro(name)):
         return name, meaning
     if is_type:
-        return name, Declaration(b"typedef struct { long long made_up[2]; } %s;" % name.encode(), guessed=True)
+        return name, Declaration(
+            b"typedef struct { long long made_up[2];%s %s;" % (_MEMBERS_END, name.encode()), guessed=True
+        )
     return None
 
 
@@ -152,6 +191,10 @@ def _macro(
         return None
     text = source if error.file == str(source.path) else Source(Path(error.file), texts[error.file])
     start, end = text.line_start(error.offset), text.line_end(error.offset)
+    for beside in _BESIDE_STRING.finditer(text.uncommented, start, end):
+        word = beside[1] or beside[3]
+        if word.decode() not in done and not any(_bodies(word, texts)):
+            return word.decode(), Declaration(b'#define %s%s ""' % (word, b"(...)" if beside[2] else b""), guessed=True)
     words = _NAME.findall(text.code, start, end)
     for word in (*words, *(inner for name in words for body in _bodies(name, texts) for inner in _NAME.findall(body))):
         name = word.decode()
@@ -216,8 +259,10 @@ def _value(source: Source, error: Diagnostic, name: bytes) -> bytes:
         # One that takes a type can only be a macro.
         called = error.file == str(source.path) and _TAKES_TYPE.match(source.code, error.offset + len(name))
         return (b"#define %s(...) (*(long long *)0)" if called else b"long long %s();") % name
+    # Constants in case labels must differ from each other.
+    constant = b"enum { %s = %d };" % (name, 0x1000 + sum(name) * 31 + len(name))
     if error.file != str(source.path):
-        return b"enum { %s = 1 };" % name
+        return constant
     code, offset = source.code, error.offset
     if not re.search(
         rb"(?<![\w$])%s\b" % re.escape(name), code
@@ -234,5 +279,4 @@ def _value(source: Source, error: Diagnostic, name: bytes) -> bytes:
         return b"extern void *%s;" % name
     if after[:1] == b"[" or (before.endswith(b"&") and not before.endswith(b"&&")):
         return b"extern long long %s[1];" % name
-    # Constants in case labels must differ from each other.
-    return b"enum { %s = %d };" % (name, 0x1000 + sum(name) * 31 + len(name))
+    return constant

@@ -19,15 +19,16 @@ from ebpffix.frontend import clang
 from ebpffix.frontend.environment import Setup
 from ebpffix.frontend.made_up import (
     NOT_THE_PROJECT,
+    OTHER_TAG,
     OWN,
     REDEFINED,
-    TYPEDEF_REDEFINED,
     UNDECLARED,
     Declaration,
     Diagnostic,
     declare,
     withheld_by,
 )
+from ebpffix.sources.includes import is_vmlinux
 from ebpffix.sources.reach import Reach
 from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
@@ -44,8 +45,12 @@ _OWN_TOO = re.compile(rf".*(?:no member named|redefinition of(?: enumerator)?) '
 _LOCAL = re.compile(
     r"no member named '|incomplete definition of type '|arithmetic on a pointer to an incomplete type "
     r"|indirection requires pointer operand|subscripted value is not|invalid operands to binary expression"
-    r"|member reference (?:base )?type '|invalid argument type '"
+    r"|member reference (?:base )?type '|invalid argument type '|too (?:many|few) arguments to function call"
+    r"|(?:expression|array type '[^']*') is not assignable"
+    r"|(?:assigning to|passing|initializing) '.*' (?:from|to|with) .*incompatible type"
+    r"|.* changes address space of pointer"
 )
+_OTHER_KIND = re.compile(r"redefinition of '(\w+)' as different kind of symbol")
 _HIDDEN = re.compile(r"declaration of '((?:struct|union) \w+)' will not be visible outside of this function")
 _CONDITION = re.compile(rb"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif)\b([^\n]*)", re.MULTILINE)
 _NO_ARENA = "-U__BPF_FEATURE_ADDR_SPACE_CAST"
@@ -65,7 +70,7 @@ class OutOfReach(Exception):
 @dataclass(frozen=True)
 class Parsed:
     """A translation unit, its errors, the names that were made up to get there (of `guessed` nobody knows what they
-    are), and what the file still lacks, one phrase each, without repeats. `local` are errors of one expression: it is
+    are), and `lost`, the errors that cost more than one expression. `local` are those of one: it is
     unknown, and all around it is in the tree. `looser` counts what a compiler of today refuses and libclang lets pass.
     `renamed` are the things of the program that libclang knows by another name, since the kernel's types have that name
     too: what libclang calls each, and what it is called.
@@ -75,11 +80,16 @@ class Parsed:
     errors: tuple[Diagnostic, ...]
     made_up: frozenset[str]
     guessed: frozenset[str]
-    missing: tuple[str, ...]
+    lost: tuple[Diagnostic, ...]
     local: tuple[Diagnostic, ...] = ()
     looser: int = 0
     assumed: tuple[str, ...] = ()  # macros that the build must have given
     renamed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the file still lacks, one phrase each, without repeats."""
+        return tuple(dict.fromkeys(error.message for error in self.lost))
 
 
 def parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], *, pch: Path | None) -> Parsed:
@@ -118,10 +128,11 @@ def _with_or_without(source: Source, setup: Setup, virtual: Mapping[str, bytes],
 
 def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path | None) -> Parsed:
     made_up: dict[str, Declaration] = {}
-    together: set[str] = set()  # what cannot be set apart: the name is everywhere
+    together: set[str] = set()  # what is not made up again, nor set apart: the name is everywhere
     tags: set[bytes] = set()
     taken: list[str] = []  # macros of the build that were tried
     assumed: list[str] = []
+    kernel_types = any(map(is_vmlinux, setup.prefix))
     flags = list(setup.args)
     if pch:
         flags += ["-include-pch", str(pch)]
@@ -143,7 +154,7 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
         if name := setup.reach.outside(name for name in clang.files_read(tu) if name not in ours):
             raise OutOfReach(name)
         errors = _errors(tu)
-        if best is None or is_stale or len(errors) < len(best[1]):
+        if best is None or is_stale or _cost(errors) < _cost(best[1]):
             best, worse, is_stale = (tu, errors, dict(made_up)), 0, False
         else:
             worse += 1
@@ -153,8 +164,13 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
             continue
         if _NO_ARENA not in flags and any(_ARENA in error.message for error in errors):
             # With pointers of another address space only a compiler that casts them itself takes the program: many
-            # headers ask for it, and have a way without.
+            # headers ask for it, and have a way without; those that have none are read best with it.
             flags.append(_NO_ARENA)
+            continue
+        if wrong := {m[1] for e in errors if (m := _OTHER_KIND.match(e.message)) and m[1] in made_up} - together:
+            # What stood where a type may stand was no type.
+            together |= wrong
+            made_up = {name: one for name, one in made_up.items() if name not in wrong}
             is_stale = True
             continue
         both = {match[1] for error in errors if (match := _OWN_TOO.match(error.message))}
@@ -165,7 +181,7 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
             continue
         texts = texts or _own_texts(source, virtual, tu, setup.reach) if errors else texts
         new_tags = _own_tags(errors, texts) - tags
-        new = declare(source, errors, new_tags, texts, made_up.keys() | together)
+        new = declare(source, errors, new_tags, texts, made_up, together, kernel_types=kernel_types)
         if errors:
             new |= {name: one for name, one in _hidden(tu).items() if name not in made_up}
         if withheld := next((m for m in withheld_by(new, texts) if m not in taken), None):
@@ -187,20 +203,26 @@ def _parse(source: Source, setup: Setup, virtual: Mapping[str, bytes], pch: Path
     assert best is not None
     tu, errors, declared = best
     own = {OWN + name: name for name, one in declared.items() if OWN.encode() in one.text}
-    errors = tuple(error for error in errors if not _harmless(error, together))
+    errors = tuple(error for error in errors if not _harmless(error, together, setup.reach))
     shown = _shown(errors, virtual, tu, setup.reach)
-    lost = (e.message for e in shown if not _LOCAL.match(e.message) and not e.message.startswith(_LIBRARY))
+    lost = tuple(e for e in shown if not _LOCAL.match(e.message) and not e.message.startswith(_LIBRARY))
     return Parsed(
         tu,
         errors,
         frozenset(declared),
         frozenset(name for name, one in declared.items() if one.guessed),
-        tuple(dict.fromkeys(lost)),
+        lost,
         tuple(error for error in shown if _LOCAL.match(error.message)),
         _looser(tu),
         tuple(assumed),
         own | {_apart(tag).decode(): tag.decode() for tag in tags},
     )
+
+
+def _cost(errors: Sequence[Diagnostic]) -> tuple[int, int]:
+    """How bad errors are: what is lost counts before what is only unknown, of which there is more to see once a
+    statement is read."""
+    return sum(not _LOCAL.match(error.message) for error in errors), len(errors)
 
 
 def _names(errors: Sequence[Diagnostic]) -> Set[str]:
@@ -231,13 +253,18 @@ def _own_tags(errors: Sequence[Diagnostic], texts: Mapping[str, bytes]) -> set[b
     """The structs, unions and enums of the program's own that the kernel's types have too."""
     found = set()
     for error in errors:
-        text = texts.get(error.file)
-        match = _TAG_AT_END.search(text, max(0, error.offset - 200), error.offset) if text is not None else None
-        if match and (name := _NAME.match(text or b"", error.offset)) and REDEFINED.match(error.message):
-            found.add(name[0])
+        text = texts.get(error.file, b"")
+        match = None
+        if REDEFINED.match(error.message) and _TAG_AT_END.search(text, max(0, error.offset - 200), error.offset):
+            match = _NAME.match(text, error.offset)
+        elif OTHER_TAG.match(error.message):
+            match = _TAGGED.match(text, error.offset)
+        if match:
+            found.add(match[match.lastindex or 0])
     return found
 
 
+_TAGGED = re.compile(rb"(?:struct|union|enum)\s+(\w+)")
 _TAG_AT_END = re.compile(_TAG + rb"\Z")
 
 
@@ -255,13 +282,13 @@ def _with_own_tags(
     return {**virtual, **{name: tag.sub(lambda m: m[1] + m[2] + _apart(m[3]), text) for name, text in texts.items()}}
 
 
-def _harmless(error: Diagnostic, together: Set[str]) -> bool:
-    """Whether an error costs the program nothing: the type is there, from the kernel's side. Not so for a function of
-    C's: there is none in eBPF."""
+def _harmless(error: Diagnostic, together: Set[str], reach: Reach) -> bool:
+    """Whether an error costs the program nothing: it has the type already, or the text that is lost is not the
+    project's. What a system's header would have declared is missed where the program uses it, if it does."""
     twice = REDEFINED.match(error.message)
-    if twice and twice[1] in together:
+    if twice is not None and twice[1] in together:
         return True
-    return (twice or TYPEDEF_REDEFINED.match(error.message)) is not None and error.file.startswith(NOT_THE_PROJECT)
+    return error.file.startswith(NOT_THE_PROJECT) and not reach.owns(error.file)
 
 
 def _shown(errors: Sequence[Diagnostic], virtual: Mapping[str, bytes], tu: Any, reach: Reach) -> tuple[Diagnostic, ...]:
@@ -290,7 +317,7 @@ def _errors(tu: Any) -> tuple[Diagnostic, ...]:
             place = diagnostic.location
             name = place.file.name if place.file else ""
             directive = diagnostic.category_name == "User-Defined Issue"
-            found.append(Diagnostic(diagnostic.spelling, name, place.offset, directive))
+            found.append(Diagnostic(diagnostic.spelling, name, place.offset, place.line, directive))
     return tuple(found)
 
 

@@ -74,6 +74,7 @@ class Unit:
     sources: Mapping[Path, Source]
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()  # headers that user-space C includes too
+    shared_with_programs: frozenset[Path] = frozenset()  # headers that several programs of the run include
     btf_path: Path | None = None  # BTF given or found, for transforms that need layouts of kernel structs
     user_space: UserSpace = field(default_factory=UserSpace)  # what the project does beside the program
     notes: list[str] = field(default_factory=list)
@@ -384,7 +385,18 @@ class Unit:
 
     def neighbours(self, *suffixes: str) -> Iterator[bytes]:
         """The contents of the files next to the program whose names end so; see `Transform.neighbours`."""
-        return neighbours.texts(self.path, suffixes)
+        return (source.data for source in neighbours.sources(self.path, suffixes))
+
+    def place_beside(self, pattern: re.Pattern[bytes], *suffixes: str) -> str:
+        """Where the user space of this program (`neighbours.is_about`) first has a pattern, as a person finds it:
+        "loader.c:41"; "" if none has it. Comments of C count as none."""
+        for source in neighbours.sources(self.path, suffixes):
+            if not neighbours.is_about(source, self.path):
+                continue
+            for match in pattern.finditer(source.data):
+                if not any(start <= match.start() < end for start, end in source.comments):
+                    return f"{os.path.relpath(source.path, self.path.parent)}:{source.line(match.start())}"
+        return ""
 
     # -- edits
 

@@ -22,6 +22,7 @@ class Returns(Enum):
     NUMBER = "number"
     ERROR = "error"  # 0, or a negative error
     LENGTH = "length"  # bytes or entries, or a negative error
+    CODE = "code"  # another number that is not negative, or a negative error; all of it fits into 32 bits
     ACTION = "action"  # what the program is to return
     NOTHING = "nothing"
     KERNEL = "kernel"  # an address of the kernel, as a number: the verifier lets nobody read there
@@ -39,6 +40,11 @@ class Returns(Enum):
         return self not in _NUMBERS
 
     @property
+    def may_be_error(self) -> bool:
+        """Whether a negative number says that it failed."""
+        return self in (Returns.ERROR, Returns.LENGTH, Returns.CODE)
+
+    @property
     def is_map_value(self) -> bool:
         return self in (Returns.VALUE, Returns.VALUE_OR_NULL)
 
@@ -47,7 +53,9 @@ class Returns(Enum):
         return self.value.endswith("?")
 
 
-_NUMBERS = (*(Returns.NUMBER, Returns.ERROR, Returns.LENGTH, Returns.ACTION, Returns.NOTHING, Returns.KERNEL),)
+_NUMBERS = (
+    *(Returns.NUMBER, Returns.ERROR, Returns.LENGTH, Returns.CODE, Returns.ACTION, Returns.NOTHING, Returns.KERNEL),
+)
 
 
 class Role(Enum):
@@ -145,6 +153,12 @@ class Helper:
         return self.name.startswith("bpf_probe_read")
 
     @property
+    def fills(self) -> int | None:
+        """The argument whose memory it fills with as many bytes as it returns; None for all else."""
+        index = self.where(Role.WRITTEN, Role.TEXT_WRITTEN) if self.returns is Returns.LENGTH else None
+        return index if index is not None and self.size_of(index) is not None else None
+
+    @property
     def reads_string(self) -> bool:
         """Whether it is a probe read that ends at the first NUL and returns how much it read."""
         return self.is_probe_read and self.returns is Returns.LENGTH
@@ -183,11 +197,11 @@ _HELPERS = """
 4.6  error      skb_set_tunnel_opt ctx in size
 4.8  error      skb_change_proto ctx - - ; moves
 4.8  error      skb_change_type ctx -
-4.8  number     skb_under_cgroup ctx map -
+4.8  code       skb_under_cgroup ctx map -
 4.8  number     get_hash_recalc ctx
 4.8  kernel     get_current_task
 4.8  error      probe_write_user user in size
-4.9  number     current_task_under_cgroup map -
+4.9  code       current_task_under_cgroup map -
 4.9  error      skb_change_tail ctx - - ; moves
 4.9  error      skb_pull_data ctx - ; moves
 4.9  number     csum_update ctx -
@@ -209,7 +223,7 @@ _HELPERS = """
 4.15 error      perf_prog_read_value ctx out size
 4.15 error      getsockopt ctx - - out size
 4.16 error      override_return ctx -
-4.16 number     sock_ops_cb_flags_set ctx -
+4.16 code       sock_ops_cb_flags_set ctx -
 4.17 action     msg_redirect_map ctx map - -
 4.17 error      msg_apply_bytes ctx -
 4.17 error      msg_cork_bytes ctx -
@@ -219,7 +233,7 @@ _HELPERS = """
 4.18 error      skb_get_xfrm_state ctx - out size -
 4.18 length     get_stack ctx out size -
 4.18 error      skb_load_bytes_relative ctx - out size -
-4.18 number     fib_lookup ctx inout size -
+4.18 code       fib_lookup ctx inout size -
 4.18 error      sock_hash_update ctx map key flags ; changes
 4.18 action     msg_redirect_hash ctx map key -
 4.18 action     sk_redirect_hash ctx map key -
@@ -285,7 +299,7 @@ _HELPERS = """
 5.8  nothing    ringbuf_submit release -
 5.8  nothing    ringbuf_discard release -
 5.8  number     ringbuf_query map -
-5.8  number     csum_level ctx -
+5.8  code       csum_level ctx -
 5.9  object?    skc_to_tcp6_sock object
 5.9  object?    skc_to_tcp_sock object
 5.9  object?    skc_to_tcp_timewait_sock object
@@ -313,7 +327,7 @@ _HELPERS = """
 5.11 number     ktime_get_coarse_ns
 5.11 length     ima_inode_hash object out size
 5.11 object?    sock_from_file object
-5.12 number     check_mtu ctx - inout - -
+5.12 code       check_mtu ctx - inout - -
 5.13 length     for_each_map_elem map callback given - ; gives 3
 5.13 length     snprintf text-out size text in size
 5.14 error      sys_bpf - inout size
@@ -322,7 +336,7 @@ _HELPERS = """
 5.15 error      timer_init timer map -
 5.15 error      timer_set_callback timer callback
 5.15 error      timer_start timer - -
-5.15 number     timer_cancel timer
+5.15 code       timer_cancel timer
 5.15 number     get_func_ip ctx
 5.15 number     get_attach_cookie ctx
 5.15 object     task_pt_regs object
@@ -387,7 +401,7 @@ _METHODS = """
 4.4  error      perf_submit ctx in size
 4.4  error      perf_submit_skb ctx - in size
 4.6  length     get_stackid ctx -
-4.9  number     check_current_task -
+4.9  code       check_current_task -
 4.14 action     redirect_map - -
 4.14 error      sock_map_update ctx key flags ; changes
 4.14 action     sk_redirect_map ctx - -

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.helpers import helper
+from ebpffix.repair.model import Refusal
 from ebpffix.verify.logs import SourceLine
 from ebpffix.verify.trace import Step
 
@@ -107,3 +108,12 @@ def call_at(unit: Unit, step: Step | None, name: str) -> Node | None:
     wanted = helper(name)
     methods = (c for c in calls if wanted and wanted.operation and c.helper and c.helper.operation == wanted.operation)
     return next((c for c in calls if c.name == name), None) or next(methods, None)
+
+
+def named_argument(refusal: Refusal) -> tuple[Node, int] | None:
+    """The helper's call at which the verifier stopped, and the argument that its message names, by the number of the
+    register that holds it (R1 is the first); None where it stopped at no call or names no argument of it."""
+    step = refusal.step
+    call = call_at(refusal.unit, step, step.call) if step and step.call else None
+    register = next(iter(refusal.registers), 0)
+    return (call, register) if call is not None and 1 <= register <= len(call.arguments) else None

@@ -6,14 +6,17 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 
+from ebpffix import site
+from ebpffix.repair import strategies
 from ebpffix.repair.registry import Known
 from ebpffix.rewriting.patch import unified
-from ebpffix.transform import Registered
+from ebpffix.transform import BUILT_IN, Registered
 
 _FIXTURES = "ebpffix_fixtures"
 _SHOWN = re.compile(rb"\A(?://|/\*) fixture: dialect=(\S+) expect=(\S+) [^\r\n]*\bexplain=yes")
 _EXPECTED = re.compile(rb" // expect: [^\r\n]*")  # for the fixture's test
 _LESSONS = "docs/lessons.md"
+_BEGINS = re.compile(r"^(What it does:|Why:|Safe|Suggested|Advice|Left alone|Limits:|Kernels:)(?![\w-])", re.MULTILINE)
 
 
 def page(known: Registered) -> str:
@@ -28,13 +31,37 @@ def page(known: Registered) -> str:
         parts += ["", f"Example: {title}", "", diff.rstrip("\n")]
     if facts.pattern:
         parts += ["", f"Where it comes from, and what each kernel says: lesson {facts.pattern} in {_LESSONS}"]
+    if url(known):
+        parts += ["", f"In the web: {url(known)}"]
     return "\n".join(parts)
+
+
+def url(known: Registered) -> str:
+    """Where the page is in the web; "" for a transform of somebody else, whose page is not ours."""
+    return site.transform(known.facts.name) if known.distribution == BUILT_IN else ""
+
+
+def markdown(known: Registered) -> str:
+    """The page as Markdown, without a title."""
+    parts = [_paragraphs(known.page)]
+    if known.facts.kernel:
+        parts.append(f"**Kernels:** {known.facts.kernel}")
+    parts += [f"**Example:** {title}\n\n```diff\n{diff}```" for title, diff in examples(known.facts.name)]
+    return "\n\n".join(parts)
+
+
+def _paragraphs(page: str) -> str:
+    """A docstring as Markdown: what begins with one of its usual words is a paragraph of its own."""
+    return _BEGINS.sub(r"\n**\1**", page)
 
 
 def strategy_page(known: Known) -> str:
     """The page of a strategy of `--repair`, as text for a terminal."""
     head = f"{known.facts.name} (a strategy of --repair)"
-    return "\n".join([head, "=" * len(head), "", known.page, "", f"Where the verifier says: {known.facts.when}"])
+    parts = [head, "=" * len(head), "", known.page, "", f"Where the verifier says: {known.facts.when}"]
+    if known.propose.__module__.startswith(f"{strategies.__name__}."):
+        parts += ["", f"In the web: {site.strategy(known.facts.name)}"]
+    return "\n".join(parts)
 
 
 def examples(transform: str) -> Iterator[tuple[str, str]]:

@@ -50,27 +50,21 @@ def _rule(name: str, known: Registered | None) -> dict[str, Any]:
     pascal = "".join(part.capitalize() for part in re.split(r"\W+", name))
     rule: dict[str, Any] = {"id": name, "name": pascal}
     if known:
-        from ebpffix.report.explain import page
+        from ebpffix.report.explain import markdown, page, url
 
         rule |= {
             "shortDescription": {"text": _sentence(known.page.split("\n\n")[0] or known.facts.summary)},
             "fullDescription": {"text": _sentence(known.facts.summary)},
-            "help": {"text": page(known), "markdown": _markdown(known)},
+            "help": {"text": page(known), "markdown": markdown(known)},
             "defaultConfiguration": {"level": "warning"},
         }
+        rule |= {"helpUri": url(known)} if url(known) else {}
     return rule
 
 
 def _sentence(text: str) -> str:
     text = " ".join(text.split())
     return text if text.endswith(".") else f"{text}."
-
-
-def _markdown(known: Registered) -> str:
-    from ebpffix.report.explain import examples
-
-    diffs = (f"\n\n**{name}**\n\n```diff\n{diff}```" for name, diff in examples(known.facts.name))
-    return known.page + "".join(diffs)
 
 
 def _invocation(report: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ebpffix.shown import visible
 from ebpffix.sources.source import Source
 
 if TYPE_CHECKING:
-    from ebpffix.verify.proof import ProgramProof, Proof
+    from ebpffix.verify.proof import MapProof, ProgramProof, Proof
 
 COLOURS = {Safety.SAFE: "green", Safety.SUGGESTED: "yellow", Safety.ADVICE: "cyan"}
 
@@ -52,8 +52,15 @@ def lines(report: Report, found: Sequence[Found], *, verbose: bool = False) -> I
 
 def proved(proof: Proof) -> str:
     """A proof in one line: the verdict, what became of each program, and with what that was found."""
-    programs = ", ".join(map(_program, proof.programs)) or proof.reason
-    return visible(f"{proof.verdict}{': ' if programs else ''}{programs} (kernel {proof.kernel}, {proof.compiler})")
+    found = [", ".join(map(_program, proof.programs)) or proof.reason, *map(_map, proof.maps)]
+    told = "; ".join(filter(None, found))
+    return visible(f"{proof.verdict}{': ' if told else ''}{told} (kernel {proof.kernel}, {proof.compiler})")
+
+
+def _map(map_: MapProof) -> str:
+    if map_.before == map_.after:
+        return f"{map_.name} is the same map: {map_.after}"
+    return f"{map_.name} was {map_.before}; it is {map_.after} now"
 
 
 def _program(program: ProgramProof) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from ebpffix.fix import Fix, Span
 from ebpffix.frontend import LoadError, Unit
 from ebpffix.frontend.environment import Setup
+from ebpffix.frontend.made_up import Diagnostic
 from ebpffix.frontend.parse import OutOfReach, parse
 from ebpffix.run.doubts import Doubts
 from ebpffix.sources.source import Source
@@ -45,6 +46,7 @@ class Job:
     transforms: tuple[str, ...]  # those that have something to look for in the sources
     target_kernel: tuple[int, int] = (5, 10)
     shared_with_user_space: frozenset[Path] = frozenset()
+    shared_with_programs: frozenset[Path] = frozenset()
     btf: Path | None = None
     user_space: UserSpace = field(default_factory=UserSpace)
 
@@ -71,6 +73,7 @@ def unit_of(job: Job, pch: Path | None) -> Unit:
         sources={path: source if path == job.path else Source(path, data) for path, data in job.sources.items()},
         target_kernel=job.target_kernel,
         shared_with_user_space=job.shared_with_user_space,
+        shared_with_programs=job.shared_with_programs,
         btf_path=job.btf,
         user_space=job.user_space,
     )
@@ -96,12 +99,13 @@ def analyse(job: Job, transforms: Mapping[str, Registered], pch: Path | None) ->
     if unit.parsed.assumed:
         macros = ", ".join(f"`{name}`" for name in unit.parsed.assumed)
         result.notes.append(f"{macros} taken as defined, by what the project's headers and build files say")
-    if unit.missing:
-        result.notes.append("not understood: " + "; ".join(unit.missing[:5]))
-    result.notes += _unknown(unit)
+    result.notes += [f"{what}: not understood" for what in _places(unit, unit.parsed.lost)][:_MOST]
+    result.notes += [f"{what}: fixes beside it are only suggested" for what in _places(unit, unit.parsed.local)]
     unseen = _unseen(unit, wanted)
     result.notes += [_told(unit, path, why, lines) for (path, why), lines in unseen.items()]
-    if result.status is Status.ANALYSED and (unit.missing or any(why == _LOST for _, why in unseen)):
+    # What follows an #error is read all the same.
+    lost = any(not error.directive for error in unit.parsed.lost)
+    if result.status is Status.ANALYSED and (lost or any(why == _LOST for _, why in unseen)):
         result.status = Status.PARTIAL
     return result
 
@@ -121,7 +125,7 @@ def _plain(fix: Fix) -> Fix:
 
 
 _LOST = "not understood by libclang"
-_LINES = 8  # that a note names
+_LINES, _MOST = 8, 5  # that a note names; notes on what was not understood
 
 
 def _unseen(unit: Unit, transforms: Sequence[Registered]) -> dict[tuple[Path, str], list[int]]:
@@ -152,15 +156,13 @@ def _out_of_sight(unit: Unit, path: Path) -> Iterator[tuple[int, int, str]]:
         yield 0, len(data), _LOST
 
 
-def _unknown(unit: Unit) -> Iterator[str]:
-    """What is not known of single expressions: one line for each thing that libclang says."""
+def _places(unit: Unit, errors: Sequence[Diagnostic]) -> Iterator[str]:
+    """One line for each thing that libclang says, and where."""
     places: dict[tuple[Path, str], list[int]] = {}
-    for error in unit.parsed.local:
-        path = unit.file(error.file)
-        if path in unit.sources:
-            places.setdefault((path, error.message), []).append(unit.sources[path].line(error.offset))
+    for error in errors:
+        places.setdefault((unit.file(error.file), error.message), []).append(error.line)
     for (path, message), lines in places.items():
-        yield _at(unit, path, sorted(set(lines)), f"{message}: fixes beside it are only suggested")
+        yield _at(unit, path, sorted(set(lines)), message)
 
 
 def _told(unit: Unit, path: Path, why: str, lines: list[int]) -> str:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ebpffix
 from ebpffix.fix import Edit, Fix, Safety, Span
@@ -30,6 +30,17 @@ from ebpffix.sources.reader import DATA, read_file
 from ebpffix.write import put
 
 _KEEP = 30 * 86400  # seconds for which an entry that nobody asked for stays
+
+
+class Results(Protocol):
+    """Where results are kept, under names that `key_of` makes."""
+
+    def get(self, key: str, job: Job) -> Result | None: ...
+
+    def put(self, key: str, result: Result) -> None: ...
+
+    def prune(self) -> None:
+        """Remove what is too much; asked once a pass."""
 
 
 class ResultCache:
@@ -144,7 +155,8 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
     setup = job.setup
     parts: list[object] = [job.path, job.dialect, setup.args, setup.prefix, setup.notes, job.transforms, job.btf]
     parts += [setup.defines, setup.reach, job.user_space]
-    parts += [job.target_kernel, sorted(job.shared_with_user_space), _machine(job.btf)]
+    parts += [job.target_kernel, sorted(job.shared_with_user_space), sorted(job.shared_with_programs)]
+    parts += [_machine(job.btf)]
     state = blake2b(repr(parts).encode(), digest_size=20)
     state.update(tool + setup.digest)
     for header in headers:
@@ -158,9 +170,11 @@ def key_of(job: Job, headers: Iterable[bytes], tool: bytes) -> str:
     return state.hexdigest()
 
 
-def tool_digest(modules: Iterable[str]) -> bytes:
+@functools.cache
+def tool_digest(modules: tuple[str, ...]) -> bytes:
     """What tells this ebpffix from another: what its files hold, and the transforms' modules; all of the package where
-    a transform is one, for it has rooms of its own. Where they lie, and since when, changes nothing."""
+    a transform is one, for it has rooms of its own. Where they lie, and since when, changes nothing; nor does what
+    happens to them while they run."""
     folders = {str(Path(ebpffix.__file__).parent)}
     files: set[str] = set()
     for name in modules:

@@ -5,6 +5,7 @@ Here the two loops close: `fixpoint` gets a function that analyses again, and wh
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,12 @@ from ebpffix.fix import Safety
 from ebpffix.rewriting.fixpoint import Analysis, fixpoint
 from ebpffix.rewriting.found import Applied, Found, Identity, apply_all
 from ebpffix.run.analyse import Result, Status
-from ebpffix.run.cache import ResultCache
+from ebpffix.run.cache import ResultCache, Results
 from ebpffix.run.findings import Findings
 from ebpffix.run.jobs import Jobs
 from ebpffix.run.settings import Settings
 from ebpffix.run.status import File, files_of
+from ebpffix.run.warm import Warm
 from ebpffix.run.worker import Worker
 from ebpffix.sources.discover import Discovery
 from ebpffix.sources.program import Program
@@ -53,14 +55,24 @@ class Report:
         return sorted(found, key=lambda f: (f.fix.at.path, f.fix.at.start, f.fix.at.end, f.transform))
 
 
-def run(discovery: Discovery, settings: Settings, progress: Progress = lambda done, of: None) -> Report:
+def run(
+    discovery: Discovery,
+    settings: Settings,
+    progress: Progress = lambda done, of: None,
+    warm: Warm | None = None,
+) -> Report:
     """Analyse all, and make the fixes that the settings take, in memory. `progress` is told how many
-    programs of how many are done, anew in each pass."""
+    programs of how many are done, anew in each pass. `warm` is what was kept of earlier runs."""
     jobs = Jobs(discovery, settings)
     if settings.verifier and jobs.programs:
         settings.verifier.start()  # kernels boot while programs are analysed
-    with Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from) as worker:
-        analyser = _Analyser(jobs, worker, progress)
+    with contextlib.ExitStack() as stack:
+        if warm:
+            analyser = _Analyser(jobs, warm.worker, progress, warm.results)
+        else:
+            worker = Worker(settings.transforms, settings.jobs, settings.cache, settings.precompile_from)
+            results = ResultCache(settings.cache / "results") if settings.cache else None
+            analyser = _Analyser(jobs, stack.enter_context(worker), progress, results)
         taken = (Safety.SAFE, Safety.SUGGESTED) if settings.unsafe else (Safety.SAFE,)
         outcome = fixpoint(
             jobs.before,
@@ -111,13 +123,12 @@ def _prove(report: Report, verifier: Verifier) -> None:
 class _Analyser:
     """The analysis that `fixpoint` asks for. `results` are those of the first pass, by program."""
 
-    def __init__(self, jobs: Jobs, worker: Worker, progress: Progress) -> None:
+    def __init__(self, jobs: Jobs, worker: Worker, progress: Progress, cache: Results | None) -> None:
         self.jobs = jobs
         self.worker = worker
         self.progress = progress
         self.findings = Findings(jobs)
-        cache = jobs.settings.cache
-        self.cache = ResultCache(cache / "results") if cache else None
+        self.cache = cache
         self.results: dict[Path, Result] = {}
 
     def __call__(self, files: Mapping[Path, bytes], changed: set[Path] | None) -> Analysis:

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 _PLACEHOLDER = re.compile(rb"^[ \t]*(?:##\w+##|@@\w+@@)[ \t]*(?=\r?$)", re.MULTILINE)
 
 
+def _text_of(path: Path) -> bytes | None:
+    """What a file holds; None for one that was there when files were looked for, and is gone."""
+    try:
+        return read_file(path)
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A job, and what it was made of."""
@@ -48,12 +56,15 @@ class Jobs:
     def __init__(self, discovery: Discovery, settings: Settings) -> None:
         self.discovery = discovery
         self.settings = settings
+        paths = [header.path for header in discovery.headers]
+        texts = {path: data for path in paths if (data := settings.contents.get(path, _text_of(path))) is not None}
+        discovery.headers = [header for header in discovery.headers if header.path in texts]
         self.headers = {header.path: header for header in discovery.headers}
         self._neighbours = neighbours.Digests()
         self._own: dict[Path, list[Path]] = {}  # the files of the run that go into each program
         programs = list(self._all_programs())
         self.before: dict[Path, bytes] = {program.file: program.whole.data for program in programs}
-        self.before |= {path: read_file(path) for path in self.headers}
+        self.before |= texts
         self.before |= settings.contents
         self.programs: dict[Path, Program] = {}
         self.triggered = {path: self._transforms_in(Source(path, self.before[path])) for path in self.headers}
@@ -135,6 +146,7 @@ class Jobs:
             names,
             environment.options.target_kernel,
             frozenset(path for path in sources if path in self.shared),
+            frozenset(path for path in headers if len(self.headers[path].programs) > 1),
             environment.btf_path,
             self._beside(program, names, sources),
         )
@@ -144,7 +156,7 @@ class Jobs:
         """What the project does beside a program, where a transform wants to know."""
         if not any(self.settings.transforms[name].facts.user_space for name in names):
             return UserSpace()
-        return self.discovery.beside(program.root, sources)
+        return self.discovery.beside(program, sources)
 
     def loadable(self, edited: set[Path]) -> list[Loadable]:
         """The programs that any of these files goes into, with the arguments for a real compiler."""
@@ -203,8 +215,9 @@ class Jobs:
             name = str(include.file)
             text = virtual.get(name)
             if text is None:
-                text = sources.get(include.file) or files.get(include.file) or read_file(include.file)
-            virtual[name] = include.blanked_in(text)
+                text = sources.get(include.file) or files.get(include.file) or _text_of(include.file)
+            if text is not None:
+                virtual[name] = include.replaced_in(text, libbpf=program.dialect != BCC)
         return virtual
 
     def _unresolved(self, program: Program, closure: Closure) -> list[Include]:
@@ -229,4 +242,4 @@ class Jobs:
 
     @cached_property
     def _tool(self) -> bytes:
-        return tool_digest(known.find.__module__ for known in self.settings.transforms.values())
+        return tool_digest(tuple(known.find.__module__ for known in self.settings.transforms.values()))

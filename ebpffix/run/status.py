@@ -59,7 +59,7 @@ def _ignores(
 
 def _program_file(jobs: Jobs, all_results: Mapping[Path, Result], path: Path, programs: Sequence[Program]) -> File:
     """A program's file, or one with several in it: as the one that was understood worst."""
-    source = Source(path, jobs.before.get(path) or read_file(path))
+    source = Source(path, jobs.before[path] if path in jobs.before else read_file(path))
     dialect = programs[0].dialect if programs else BCC
     results = [(program, result) for program in programs if (result := all_results.get(program.path))]
     unread = jobs.discovery.unread.get(path, [])

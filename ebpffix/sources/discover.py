@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ebpffix.fix import LIBBPF
 from ebpffix.sources import user_space
 from ebpffix.sources.dialect import dialect_of
 from ebpffix.sources.files import HOSTS, Listing, git_root, inside, list_files, reason
-from ebpffix.sources.includes import Closure, Tree, is_vmlinux
+from ebpffix.sources.includes import Closure, Tree, is_vmlinux, parse_includes
 from ebpffix.sources.program import FileProgram, Header, Program
 from ebpffix.sources.source import Source
 from ebpffix.sources.user_space import UserSpace
@@ -51,14 +51,47 @@ class Discovery:
             return cls(skipped=[path])
         return cls(programs=found.programs, unread=unread, _projects={root: _Project(root, dialect, ())})
 
+    def around(self, paths: Set[Path]) -> Discovery:
+        """The part that hangs together with these files: programs, the headers that they include, the other programs
+        that include these, and so on."""
+        near = set(paths)
+        while True:
+            headers = [h for h in self.headers if h.path in near or any(p.file in near for p in h.programs)]
+            programs = [p for p in self.programs if p.file in near or any(_includes(p, h) for h in headers)]
+            more = (
+                {h.path for h in headers} | {p.file for p in programs} | {p.file for h in headers for p in h.programs}
+            )
+            if more <= near:
+                break
+            near |= more
+        unread = {path: notes for path, notes in self.unread.items() if path in near}
+        return replace(self, programs=programs, headers=headers, errors=[], skipped=[], unread=unread)
+
+    def with_text(self, path: Path, text: bytes) -> Discovery | None:
+        """The same with another text for one of its files, and nothing else looked at again; None where that may not be
+        enough: the text includes other files than before, or is no eBPF C any more."""
+        project = next((p for p in self._projects.values() if path in p.texts), None)
+        now = project.replaced(path, text) if project else None
+        if now is None:
+            return None
+        programs = {p.path: p for p in self.programs if p.file != path} | {p.path: p for p in now.programs}
+
+        def as_now(known: Sequence[Program]) -> tuple[Program, ...]:
+            return tuple(programs.get(p.path, p) for p in known if p.file != path or p.path in programs)
+
+        headers = [replace(header, programs=as_now(header.programs)) for header in self.headers]
+        unread = {other: notes for other, notes in self.unread.items() if other != path}
+        unread |= {path: now.unread} if now.unread else {}
+        return replace(self, programs=[programs[name] for name in sorted(programs)], headers=headers, unread=unread)
+
     def tree(self, root: Path) -> Tree:
         """The project with this root (that of a program or header), for the closures of its programs."""
         return self._projects[root].tree
 
-    def beside(self, root: Path, sources: Iterable[Path]) -> UserSpace:
-        """What the user space of the project with this root, and its other programs, do with the programs that are made
-        of these files. The first question reads the project's files once."""
-        return self._projects[root].written.beside(sources)
+    def beside(self, program: Program, sources: Iterable[Path]) -> UserSpace:
+        """What the user space of its project, and the project's other programs, do with a program that is made of these
+        files. The first question reads the project's files once."""
+        return self._projects[program.root].written.beside(program.file, sources)
 
     def shared_with_user_space(self, header: Header) -> bool:
         """Does C or C++ of the same project that is no eBPF program include it, directly or not?
@@ -80,6 +113,17 @@ class _Found:
 _HINTS = (b"BPF_", b"bpf_", b"_PROBE", b"probe__", b"pt_regs", b".perf_submit", b"cursor_advance", b"SEC(")
 
 
+def _outside_view(source: Source, found: _Found) -> tuple[object, ...]:
+    """What a text is to other files: whether it is eBPF C, and such that can be loaded alone, and what it includes."""
+    texts = [source, *(p.source for p in found.programs if not p.on_disk)]
+    names = [[(i.name, i.angled) for i in parse_includes(text)] for text in texts]
+    return bool(found.programs or found.unread), [_is_part(program) for program in found.programs], names
+
+
+def _includes(program: Program, header: Header) -> bool:
+    return any(one.path == program.path for one in header.programs)
+
+
 def _programs_of(source: Source, root: Path, dialect: str) -> _Found:
     """The eBPF programs of a file, read in a dialect ("auto": their own)."""
     if source.path.suffix in HOSTS:
@@ -95,8 +139,11 @@ def _programs_of(source: Source, root: Path, dialect: str) -> _Found:
 class _Project:
     """The C files of one root, each read and judged once."""
 
-    def __init__(self, root: Path, dialect: str, include_dirs: Sequence[Path]) -> None:
+    def __init__(
+        self, root: Path, dialect: str, include_dirs: Sequence[Path], texts: Mapping[Path, bytes] | None = None
+    ) -> None:
         self.root = root
+        self.texts = dict(texts or {})
         self._dialect = dialect
         self._include_dirs = include_dirs
         self._judged: dict[str, _Found] = {}
@@ -107,22 +154,38 @@ class _Project:
 
     @cached_property
     def tree(self) -> Tree:
-        return Tree(self.root, lambda: self.listing.files)
+        return Tree(self.root, lambda: self.listing.files, self.texts)
 
     def programs_in(self, path: str) -> _Found:
         """The eBPF programs in the file `path`. OSError passes through."""
         if path not in self._judged:
-            self._judged[path] = (
-                _programs_of(Source.read(Path(path)), self.root, self._dialect) if _may(path) else _Found()
-            )
+            self._judged[path] = self.judge(self.read(path)) if _may(path) else _Found()
         return self._judged[path]
+
+    def judge(self, source: Source) -> _Found:
+        return _programs_of(source, self.root, self._dialect)
+
+    def replaced(self, path: Path, text: bytes) -> _Found | None:
+        """What is in a file whose text is another one from now on; None if that may change what is in others."""
+        before, source = self.read(str(path)), Source(path, text)
+        old = self.programs_in(str(path))
+        new = self.judge(source) if _may(str(path)) else _Found()
+        if _outside_view(before, old) != _outside_view(source, new):
+            return None
+        self.texts[path], self._judged[str(path)] = text, new
+        return new
+
+    def read(self, path: str) -> Source:
+        text = self.texts.get(Path(path))
+        return Source.read(Path(path)) if text is None else Source(Path(path), text)
 
     @cached_property
     def written(self) -> user_space.Project:
         return user_space.Project(self.listing.files)
 
     def closure(self, source: Source) -> Closure:
-        return self.tree.closure(source, self._include_dirs)
+        open_ = {path: Source(path, text) for path, text in self.texts.items()}
+        return self.tree.closure(source, self._include_dirs, open_)
 
     @cached_property
     def programs(self) -> list[Program]:
@@ -136,7 +199,7 @@ class _Project:
         for path in self.listing.files:
             if path.endswith(_USER_SPACE) and not (path.endswith(".c") and self._quietly(path)):
                 try:
-                    found.update(self.closure(Source.read(Path(path))).files)
+                    found.update(self.closure(self.read(path)).files)
                 except OSError:
                     continue
         return frozenset(found)
@@ -155,14 +218,16 @@ def discover(
     include_dirs: Sequence[Path] = (),
     exclude: Callable[[Path], bool] | None = None,
     force_exclude: bool = False,
+    texts: Mapping[Path, bytes] | None = None,
 ) -> Discovery:
     """Find the eBPF programs in `paths`, and the headers in `paths` that they include.
 
     A file that is named is taken even if it is ignored, and unless `force_exclude` even if it is excluded, but not if
     it is no eBPF C. `dialect` ("auto",
-    "bcc", "libbpf") says how programs are read, not which files are programs. `include_dirs` are those of -I.
+    "bcc", "libbpf") says how programs are read, not which files are programs. `include_dirs` are those of -I. `texts`
+    are what files hold instead of what is on the disk, which may not have them: by path, behind all links.
     """
-    search = _Search(dialect, include_dirs, exclude, force_exclude)
+    search = _Search(dialect, include_dirs, exclude, force_exclude, texts or {})
     for path in paths:
         search.add(os.fspath(path))
     return search.result()
@@ -172,9 +237,15 @@ class _Search:
     """One run of `discover`: what the paths so far have brought."""
 
     def __init__(
-        self, dialect: str, include_dirs: Sequence[Path], exclude: Callable[[Path], bool] | None, force_exclude: bool
+        self,
+        dialect: str,
+        include_dirs: Sequence[Path],
+        exclude: Callable[[Path], bool] | None,
+        force_exclude: bool,
+        texts: Mapping[Path, bytes],
     ) -> None:
         self._force_exclude = force_exclude
+        self._texts = texts
         self._dialect = dialect
         self._include_dirs = include_dirs
         self._exclude = exclude
@@ -186,6 +257,9 @@ class _Search:
         self._errors: list[str] = []
 
     def add(self, given: str) -> None:
+        if Path(given) in self._texts:
+            self._add_named_unless_excluded(given, given)
+            return
         try:
             mode = os.stat(given).st_mode
         except OSError as error:
@@ -198,7 +272,11 @@ class _Search:
             self._errors.append(f"{given}: not a regular file; use - to read standard input")
         elif os.path.islink(given) and not inside(path, str(_home_of(given))):
             self._errors.append(f"{given}: a link out of its tree; name the file that it leads to, {path}")
-        elif not (self._force_exclude and self._exclude and self._exclude(Path(path))):
+        else:
+            self._add_named_unless_excluded(path, given)
+
+    def _add_named_unless_excluded(self, path: str, given: str) -> None:
+        if not (self._force_exclude and self._exclude and self._exclude(Path(path))):
             self._add_named(path, given)
 
     def _add_named(self, path: str, given: str) -> None:
@@ -243,7 +321,7 @@ class _Search:
             return _Found()
 
     def _project(self, root: Path) -> _Project:
-        return self._projects.setdefault(root, _Project(root, self._dialect, self._include_dirs))
+        return self._projects.setdefault(root, _Project(root, self._dialect, self._include_dirs, self._texts))
 
     def result(self) -> Discovery:
         including = self._including(self._programs.values())
@@ -279,8 +357,11 @@ class _Search:
 
 
 def _is_part(program: Program) -> bool:
-    """Whether a C file may be meant to be included only: libbpf loads nothing that has no license."""
-    return program.dialect == LIBBPF and not _LICENSE.search(program.source.data)
+    """Whether a C file may be meant to be included only: libbpf loads nothing that has no license, and nothing compiles
+    that includes nothing."""
+    if program.dialect != LIBBPF:
+        return False
+    return not _LICENSE.search(program.source.data) or not parse_includes(program.source)
 
 
 _LICENSE = re.compile(rb'"license"|^BPF_LICENSE\b', re.MULTILINE)

@@ -38,12 +38,19 @@ def root_of(path: str | os.PathLike[str]) -> Path:
 
 def git_root(folder: str) -> str | None:
     """The nearest folder from `folder` upwards that has an entry `.git`, of those above it only one that `is_ours`."""
-    place = folder
+    place = folder = on_disk(folder)
     while not os.path.exists(entry := os.path.join(place, ".git")) or not (place == folder or is_ours(entry, folder)):
         if place == os.path.dirname(place):
             return None
         place = os.path.dirname(place)
     return place
+
+
+def on_disk(folder: str) -> str:
+    """The folder, or the nearest one above it that is there: a file may be named before it is written."""
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def is_ours(path: str, folder: str) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.kernel import machine
+from ebpffix.sources import build
 from ebpffix.sources.files import inside, list_files, root_of
 from ebpffix.sources.reader import read_file
 from ebpffix.sources.source import Source
@@ -59,10 +60,16 @@ class Include:
     offset: int
     length: int
 
-    def blanked_in(self, data: bytes) -> bytes:
-        """`data`, the content of `file`, with spaces for the directive: same length, same lines."""
+    def replaced_in(self, data: bytes, *, libbpf: bool) -> bytes:
+        """`data`, the content of `file`, without the directive, which no file answers to: same length, same lines.
+
+        With `libbpf`, its headers are meant wherever they are looked for: a build brings a copy of them, or it is a
+        submodule that was not fetched.
+        """
+        bare = os.path.basename(self.name)
+        instead = b"#include<%s>" % bare.encode() if libbpf and _BARE.fullmatch(bare) else b""
         end = self.offset + self.length
-        return data[: self.offset] + b" " * self.length + data[end:]
+        return data[: self.offset] + instead.ljust(self.length) + data[end:]
 
 
 @dataclass(frozen=True)
@@ -134,12 +141,16 @@ def _commented(source: Source, offset: int) -> bool:
 class Tree:
     """The files of one root, and the headers among them that were read so far.
 
-    `files` gives their absolute paths, once and only if an include needs them; without it the root is listed. All
-    closures of a Tree are to be asked with the same include folders.
+    `files` gives their absolute paths, once and only if an include needs them; without it the root is listed. `texts`
+    are files that are there though the disk may not have them. All closures of a Tree are to be asked with the same
+    include folders.
     """
 
-    def __init__(self, root: Path, files: Callable[[], Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, root: Path, files: Callable[[], Sequence[str]] | None = None, texts: Collection[Path] = ()
+    ) -> None:
         self.root = root
+        self._texts = frozenset(map(str, texts))
         self._root = str(root)
         self._home = str(root_of(root))  # without a git tree: more than what is listed
         self._real_home = os.path.realpath(self._home)
@@ -166,7 +177,7 @@ class Tree:
         """Follow the includes of `program`. `sources` are texts that take the place of files on disk."""
         found = Closure()
         given = [os.path.abspath(folder) for folder in include_dirs]
-        dirs: list[str] = []
+        dirs = [str(folder) for folder in build.folders(program.path, self.root)]
         seen = {str(program.path)}
         queue = list(parse_includes(program))
         unresolved: list[Include] = []
@@ -235,7 +246,7 @@ class Tree:
         save into the folders of -I?"""
         found = self._exists.get(path)
         if found is None:
-            found = os.path.isfile(path) and (
+            found = (path in self._texts or os.path.isfile(path)) and (
                 inside(os.path.realpath(path), self._real_home)
                 if inside(path, self._home)
                 else any(inside(path, folder) for folder in given)

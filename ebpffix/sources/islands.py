@@ -250,7 +250,7 @@ class Island:
         return after, first_byte(self.decoded, offset)
 
 
-_LINE = re.compile(r"\Aline (\d+)\b")
+_LINES = re.compile(r"\Alines? \d+(?:, \d+)*\b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,7 +303,10 @@ class StringProgram:
         return text.start, text.end - 1
 
     def placed_note(self, note: str) -> str:
-        return _LINE.sub(lambda match: f"line {self.island.line(int(match[1]))}", note)
+        def placed(lines: re.Match[str]) -> str:
+            return re.sub(r"\d+", lambda line: str(self.island.line(int(line[0]))), lines[0])
+
+        return _LINES.sub(placed, note)
 
     def placed_message(self, message: str) -> str:
         if not message.startswith(f"{self.path}:"):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
 from ebpffix.sources.reader import read_file
+from ebpffix.sources.source import Source
 
 _PROGRAMS = (".bpf.c", ".bpf.h")
 _MOST_BYTES = 1 << 20  # of one file: what is larger was generated
@@ -34,20 +36,36 @@ def _listing(folder: Path) -> list[tuple[str, str, os.stat_result]]:
         return []
 
 
-def texts(program: Path, suffixes: tuple[str, ...]) -> Iterator[bytes]:
-    """The contents of the files next to a program whose names end so, BPF programs aside. Unreadable ones are left
-    out."""
+def sources(program: Path, suffixes: tuple[str, ...]) -> Iterator[Source]:
+    """The files next to a program whose names end so, BPF programs aside. Unreadable ones are left out."""
     for path, seen in _files(program.parent, suffixes):
         if path != str(program) and seen.st_size <= _MOST_BYTES:
             try:
-                yield read_file(path, _MOST_BYTES)
+                yield Source(Path(path), read_file(path, _MOST_BYTES))
             except OSError:
                 continue
 
 
+_KINDS = re.compile(r"(?:[._-](?:bpf|ebpf|kern|kernel|prog|user|main|loader))*(?:\.\w+)?\Z")
+
+
+def is_about(source: Source, program: Path) -> bool:
+    """Whether a file is the user space of this very program, not of another in its folder: they are called alike
+    (`flows.c` and `flows.bpf.c`, `xdp1_user.c` and `xdp1_kern.c`), or it names the program's source, object or
+    skeleton."""
+    name = _KINDS.sub("", program.name)
+    if _KINDS.sub("", source.path.name) == name:
+        return True
+    stem, base = (re.escape(n).encode() for n in (program.name.partition(".")[0], name))
+    named = (
+        rb"(?<![\w.-])(?:%s|%s)(?:[._-](?:bpf|ebpf|kern|kernel|prog))*(?:\.(?:o|c|elf|skel)\b|_?_(?:open|load)|_bpf\b)"
+    )
+    return re.search(named % (stem, base), source.data) is not None
+
+
 @functools.cache
 def _content(path: str, size: int, _time: int) -> bytes:
-    """A digest of what `texts` reads of a file, whose size and time only say that it is still the same."""
+    """A digest of what `sources` reads of a file, whose size and time only say that it is still the same."""
     try:
         return blake2b(read_file(path, _MOST_BYTES), digest_size=16).digest()
     except OSError:
@@ -55,7 +73,7 @@ def _content(path: str, size: int, _time: int) -> bytes:
 
 
 class Digests:
-    """What changes when `texts` may. Of one run: a folder is looked at once, however many programs it holds."""
+    """What changes when `sources` may. Of one run: a folder is looked at once, however many programs it holds."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Path, tuple[str, ...]], bytes] = {}

@@ -49,7 +49,7 @@ class Reach:
 
     def outside(self, names: Iterable[str]) -> str | None:
         """The first of these files that must not be read."""
-        return next((name for name in names if not _holds(self, name)), None)
+        return next((name for name in names if not _holds(self, name, _identity(name))), None)
 
     def shown(self) -> list[str]:
         """The folders and files that hold all of it, for a process that is to see nothing else: the project's without
@@ -74,8 +74,17 @@ def _is_shown(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False) or (not entry.name.startswith(".") and entry.is_file())
 
 
+def _identity(name: str) -> tuple[int, int]:
+    """What a name leads to: another file once a link is another, which in a process that lives long may be."""
+    try:
+        seen = os.stat(name)
+    except OSError:
+        return 0, 0
+    return seen.st_dev, seen.st_ino
+
+
 @cache  # a program's headers are mostly another's too
-def _holds(reach: Reach, name: str) -> bool:
+def _holds(reach: Reach, name: str, _identity: tuple[int, int]) -> bool:
     if reach.owns(name) or is_system(name):
         return True
     real = os.path.realpath(name)

@@ -1,5 +1,5 @@
 """What a project's user space does with its eBPF programs, by the text of its files: whose maps it writes, what it
-attaches to functions of user space; and which maps each eBPF program writes.
+attaches to which functions; and which maps each eBPF program writes.
 
 Names are compared without case and underscores, for generated code changes both (`socks_by_id`, `SocksById`). All that
 may be a write counts as one.
@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ebpffix.sources.attaching import Attachment, attachments
 from ebpffix.sources.reader import read_start
 
 _LANGUAGES = (".c", ".cc", ".cpp", ".cxx", ".go", ".py", ".rs", ".lua")
@@ -37,6 +38,8 @@ _ON = re.compile(rb"(\w{1,60})\s{0,40}(?:\.|->)\s{0,40}\w{0,40}\Z")
 _PROGRAM = re.compile(
     rb"\b(\w{1,60})\s{0,8}(?:,\s{0,8}\w{1,60}\s{0,8})?:?=[^;\n=]{0,60}[pP]rogram\w{0,40}\([^;\n\"]{0,60}\"(\w{1,60})\""
 )
+# A program by the name of its file: as it is compiled, loaded, or included.
+_FILE = re.compile(rb"(?<![\w-])([\w-]{1,80})(?:\.e?bpf|\.skel)?\.(?:c|o|h)\b")
 _WORD = re.compile(rb"[A-Za-z_]\w+")
 _BPF_WRITE = re.compile(rb"bpf_map_(?:update|push)_elem\s*\(\s*&\s*(\w+)")
 
@@ -50,11 +53,12 @@ def squeezed(name: str | bytes) -> str:
 class UserSpace:
     """`writes` are maps that user space may write, `attaches` words that stand where something is attached to a
     function of user space, `programs` maps that other programs of the project write; all squeezed and sorted.
-    `is_whole` says whether all files were looked at."""
+    `attached` is what the host of this program attaches. `is_whole` says whether all files were looked at."""
 
     writes: tuple[str, ...] = ()
     attaches: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    attached: tuple[Attachment, ...] = ()
     is_whole: bool = True
 
     def may_write(self, name: str) -> bool:
@@ -65,6 +69,10 @@ class UserSpace:
         """Whether a program of this name may be attached to a function of user space."""
         return squeezed(name) in self.attaches
 
+    def attachments_of(self, name: str) -> list[Attachment]:
+        """What the host says of a program of this name."""
+        return [one for one in self.attached if squeezed(one.program) == squeezed(name)]
+
 
 @dataclass
 class Project:
@@ -74,18 +82,34 @@ class Project:
     _writes: set[str] = field(default_factory=set)
     _attaches: set[str] = field(default_factory=set)
     _programs: dict[Path, frozenset[str]] = field(default_factory=dict)
+    _attached: dict[Path, tuple[Attachment, ...]] = field(default_factory=dict)
+    _named: dict[Path, frozenset[str]] = field(default_factory=dict)  # programs by the name of their file
     _is_whole: bool = True
     _is_read: bool = False
 
-    def beside(self, sources: Iterable[Path]) -> UserSpace:
-        """What is done beside a program that is made of these files."""
+    def beside(self, file: Path, sources: Iterable[Path]) -> UserSpace:
+        """What is done beside a program in `file` that is made of these sources."""
         if not self._is_read:
             self._read()
         own = set(sources)
         others = frozenset[str]().union(*(names for path, names in self._programs.items() if path not in own))
         return UserSpace(
-            tuple(sorted(self._writes)), tuple(sorted(self._attaches)), tuple(sorted(others)), self._is_whole
+            tuple(sorted(self._writes)),
+            tuple(sorted(self._attaches)),
+            tuple(sorted(others)),
+            self._attached_by_host(file, own),
+            self._is_whole,
         )
+
+    def _attached_by_host(self, file: Path, own: set[Path]) -> tuple[Attachment, ...]:
+        """What the host attaches of the programs of a file: the file itself where the programs are strings of it, else
+        those that name the file, and without one those in its folder and the one above."""
+        if file not in own:
+            return self._attached.get(file, ())
+        hosts = self._attached.keys() - own
+        naming = {host for host in hosts if file.name.partition(".")[0] in self._named[host]}
+        near = {host for host in hosts if host.parent in (file.parent, file.parent.parent)}
+        return tuple(sorted(one for host in naming or near for one in self._attached[host]))
 
     def _read(self) -> None:
         self._is_read = True
@@ -113,3 +137,7 @@ class Project:
             on = _ON.search(data, max(0, match.start() - 160), match.start())
             words = [*_WORD.findall(match[1]), *(on.groups() if on else ())]
             self._attaches.update(map(squeezed, (*words, *(name for word in words for name in held.get(word, ())))))
+        if known := attachments(data):
+            file = Path(path)
+            self._attached[file] = tuple(replace(one, file=file.name) for one in known)
+            self._named[file] = frozenset(name.decode() for name in _FILE.findall(data))

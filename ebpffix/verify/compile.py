@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ebpffix.kernel import machine
 from ebpffix.sources.files import root_of
 from ebpffix.sources.reach import Reach
 from ebpffix.verify import CannotVerify
+from ebpffix.verify.map_faults import Map
 from ebpffix.verify.process import Finished, confined, is_foreign, private_folder, run
 
 OLDEST = 12  # the first clang whose objects today's libbpf takes without loss
@@ -47,9 +48,11 @@ class Object:
 
 @dataclass(frozen=True)
 class CompileError:
-    """What clang said, line by line; each error comes as `path:line:column: error: …`, its source line and a caret."""
+    """What clang said, line by line; each error comes as `path:line:column: error: …`, its source line and a caret.
+    `maps` are those that the program defines in the old form, where only that form's structure is missing."""
 
     lines: tuple[str, ...]
+    maps: Mapping[str, Map] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
@@ -145,7 +148,7 @@ def _reach(path: Path, args: Sequence[str]) -> Reach:
 def _clang(
     path: Path, folder: Path, clang: Clang, args: Sequence[str], reach: Reach, timeout: float, language: str = "c"
 ) -> Finished:
-    argv = [clang.path, "-O2", "-g", *_defaults(args), *args, "-target", "bpf"]
+    argv = [clang.path, "-O2", "-g", *_defaults(args, folder), *args, "-target", "bpf"]
     argv += ["-w", "-fno-color-diagnostics", "-ferror-limit=20", "-MD", "-MT", "x", "-MF", str(folder / "deps")]
     argv += ["-x", language, "-c", os.path.abspath(path), "-o", str(folder / "object")]
     # Wherever it stands, clang takes it for the name of a file with more arguments, such as the name of a plugin.
@@ -155,13 +158,17 @@ def _clang(
     return run(argv, folder=folder, timeout=timeout, env={"TMPDIR": str(folder)})
 
 
-def _defaults(args: Sequence[str]) -> Iterator[str]:
+def _defaults(args: Sequence[str], folder: Path) -> Iterator[str]:
     if (here := machine.here()) and not any("__TARGET_ARCH_" in a for a in args):
         yield f"-D__TARGET_ARCH_{here.target}"
     # Debian keeps <asm/types.h> in a folder that clang searches for the host's target only.
-    folder = f"/usr/include/{platform.machine()}-linux-gnu"
-    if os.path.isdir(folder):
-        yield from ("-idirafter", folder)
+    yield from ("-idirafter", f"/usr/include/{platform.machine()}-linux-gnu")
+    # Many programs include libbpf's headers by their bare names.
+    yield from ("-idirafter", "/usr/include/bpf")
+    # The C library takes BPF for a 32-bit x86, and looks for a list of its gaps there that few machines have.
+    (folder / "gnu").mkdir(exist_ok=True)
+    (folder / "gnu" / "stubs-32.h").touch()
+    yield from ("-idirafter", str(folder))
 
 
 def _overlay(folder: Path, contents: Mapping[Path, bytes], spellings: Iterable[Path]) -> list[str]:

@@ -67,6 +67,14 @@ def library() -> ctypes.CDLL:
     return lib
 
 
+class MapInfo(ctypes.Structure):
+    """The beginning of the kernel's `struct bpf_map_info`."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint32) for name in ("type", "id", "key_size", "value_size", "max_entries", "map_flags")
+    )
+
+
 class Opened:
     """An object of which one program alone will be loaded."""
 
@@ -100,6 +108,18 @@ class Opened:
         facts = [getattr(self.lib, f"bpf_map__{name}") for name in names]
         return {name: tuple(fact(each) for fact in facts) for name, each in self.maps.items()}
 
+    def made(self) -> dict[str, tuple[int, int, int, int, int]]:
+        """The same of the maps that were made, as the kernel has them."""
+        found, info = {}, MapInfo()
+        for name, each in self.maps.items():
+            size = ctypes.c_uint32(ctypes.sizeof(info))
+            descriptor = self.lib.bpf_map__fd(each)
+            if descriptor >= 0 and not self.lib.bpf_obj_get_info_by_fd(
+                descriptor, ctypes.byref(info), ctypes.byref(size)
+            ):
+                found[name] = (info.type, info.key_size, info.value_size, info.max_entries, info.map_flags)
+        return found
+
     def map_bytes(self) -> int:
         """What the kernel takes for the maps as soon as they are made."""
         cpus = int(self.lib.libbpf_num_possible_cpus())
@@ -122,7 +142,7 @@ def load(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:
     lib.bpf_program__set_log_level(opened.program, ctypes.c_uint32(request["log_level"]))
     number, log = opened.load(request["log_size"] or LOG)
     answer = {"errno": number, "log": log, "insns": lib.bpf_program__insn_cnt(opened.program)}
-    return {**answer, "maps": maps} if number else answer
+    return {**answer, "maps": maps if number else opened.made()}
 
 
 def test_runs(lib: ctypes.CDLL, data: bytes, request: Answer, name: str) -> Answer:

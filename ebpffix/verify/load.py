@@ -18,9 +18,10 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ebpffix.kernel.sections import known_as
 from ebpffix.verify import CannotVerify
 from ebpffix.verify.child import pack, start, strerror, unpack
 from ebpffix.verify.compile import Object
@@ -41,7 +42,8 @@ class ProgramResult:
     `insns` counts the instructions that were handed to the kernel, subprograms included; None when it never came so
     far. `log` is the verifier's, or libbpf's words for a map that cannot be made; empty for an accepted program.
     `reason` says why a program is untried, what is wrong with that map, or what another kernel lacks that refuses it.
-    `kernel` is the release of another kernel than the one that runs, which is "".
+    `kernel` is the release of another kernel than the one that runs, which is "". `maps` are those that were made for
+    an accepted program, by name, as the kernel has them.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ProgramResult:
     log: str = ""
     reason: str = ""
     kernel: str = ""
+    maps: Mapping[str, Map] = field(default_factory=dict)
 
 
 class Place(Protocol):
@@ -115,13 +118,14 @@ def load(
         answer = answers.get(name, {"failed": ended, "said": ""})
         verdict, reason = judge(answer, section, cap_bpf)
         log = numbered(without_addresses(answer.get("log", "")), made.data, name)
-        wrong_map = verdict == "rejected" and _MAP.search(answer["said"]) if reason else None
+        if verdict == "rejected" and reason:
+            words = _OLD_FORM.search(answer["said"]) or _MAP.search(answer["said"])
+            log = f"libbpf: {words[0]}\n{reason}\n"  # type: ignore[index]  # judge found it
         if verdict == "untried" and place and _tells_of_the_kernel(answer):
             verdict = "rejected"
-        if wrong_map:
-            log = f"libbpf: {wrong_map[0]}\n{reason}\n"
+        maps = {m: Map(*facts) for m, facts in answer.get("maps", {}).items()} if verdict == "accepted" else {}
         kernel = place.kernel if place else ""
-        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason, kernel))
+        results.append(ProgramResult(name, section, verdict, answer.get("insns"), log, reason, kernel, maps))
     return results
 
 
@@ -222,6 +226,12 @@ _STATISTICS = re.compile(
     r"^(?:processed \d+ insns|verification time|stack depth|libbpf: |max_states_per_insn).*$", re.MULTILINE
 )
 _MAP = re.compile(r"map '([^']*)': failed to create: (.*?)(?:\(-?\d+\))?$", re.MULTILINE)
+# Maps in the old form: in the section `maps`, or in one each as only other loaders than libbpf know them.
+_OLD_MAPS = re.compile(
+    r"legacy map definitions in '.*' section are not supported.*|bad map relo against '.*' in section 'maps/.*"
+)
+_NO_TYPE = "missing BPF prog type"
+_OLD_FORM = re.compile(rf"{_OLD_MAPS.pattern}|{_NO_TYPE}.*")
 _NOISE = re.compile(
     r"elf: skipping|BEGIN PROG LOAD LOG|END PROG LOAD LOG|failed to load object|failed to load: "
     r"|failed to iterate BTF objects"  # those of modules, which only CAP_SYS_ADMIN may list
@@ -233,6 +243,8 @@ def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdi
     said = [line.removeprefix("libbpf: ") for line in answer.get("said", "").splitlines()]
     said = [line for line in said if not _NOISE.search(line)]
     if "failed" in answer:
+        if any(_OLD_MAPS.search(line) for line in said):
+            return "rejected", "its maps are defined in the form that libbpf 1.0 and later refuse"
         return "untried", "; ".join([answer["failed"], *said[:1]])
     if answer["errno"] == 0:
         return "accepted", ""
@@ -245,6 +257,8 @@ def judge(answer: Mapping[str, Any], section: str, cap_bpf: bool) -> tuple[Verdi
         return "untried", f"this kernel lacks something that it needs: {line.strip()}"
     if wrong := _wrong_map(answer, said):
         return "rejected", wrong
+    if (now := known_as(section)) and any(_NO_TYPE in line for line in said):
+        return "rejected", f"libbpf from 1.0 on knows no section {section}, only {now}"
     return "untried", _machine(answer["errno"], said, section, cap_bpf)
 
 
@@ -284,7 +298,7 @@ def _machine(number: int, said: Sequence[str], section: str, cap_bpf: bool) -> s
     match = _MAP.search(text)
     if match:
         return f"its map {match[1]} cannot be made here: {match[2]}"
-    if "missing BPF prog type" in text:
+    if _NO_TYPE in text:
         return f"libbpf does not know the section {section}"
     if said and "program load failed" not in text:
         return said[0]

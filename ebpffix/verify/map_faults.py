@@ -25,6 +25,16 @@ class Map(NamedTuple):
     flags: int
 
 
+def described(made: Map) -> str:
+    """A map in words: "hash, keys of 4 and values of 8 bytes, 1024 entries, flags 0x1"."""
+    kind = BY_NUMBER.get(made.type)
+    parts = [kind.words if kind is not None else f"type {made.type}"]
+    if made.key or made.value:
+        parts.append(f"keys of {made.key} and values of {made.value} bytes")
+    parts.append(f"{made.entries} entries")
+    return ", ".join(parts + [f"flags {made.flags:#x}"] * bool(made.flags))
+
+
 def fault(made: Map, page: int) -> str:
     """Why no kernel makes the map, "" if its definition does not tell; `page` is the machine's, in bytes."""
     kind = BY_NUMBER.get(made.type)

@@ -112,6 +112,8 @@ def _within(marks: Sequence[tuple[Any, ...]], start: int, size: int) -> list[tup
 
 _ALIASES = (Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG)
 _NAMED = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.FWD, Kind.TYPEDEF, Kind.ENUM64)
+_VARIABLE = "variable"
+VARIABLE = f".maps {_VARIABLE} "  # what begins the name of the part that a map's definition is
 _DEEP = 200  # types within each other; no program has so many
 
 
@@ -133,7 +135,7 @@ class _Types:
                 for variable, size in zip(words[::3], words[2::3], strict=True):
                     depth = 2 if name == ".maps" else 0
                     linkage = btf.words(variable)[2:]
-                    found[f"{name} variable {btf.name(variable)}"] = (
+                    found[f"{name} {_VARIABLE} {btf.name(variable)}"] = (
                         self.text(btf.target(variable), depth), size, linkage,
                     )  # fmt: skip
             elif kind is Kind.FUNC:

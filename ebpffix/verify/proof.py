@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import methodcaller
@@ -18,7 +18,10 @@ from typing import Generic, Literal, Protocol, TypeVar
 from ebpffix.verify.compile import CompileError
 from ebpffix.verify.load import ProgramResult, kernel_release
 from ebpffix.verify.load import Verdict as Loaded
+from ebpffix.verify.map_faults import Map, described
+from ebpffix.verify.objects import VARIABLE
 from ebpffix.verify.process import end_all
+from ebpffix.verify.stated_maps import as_made
 
 Verdict = Literal["fixed", "same-object", "still-accepted", "still-rejected", "worse", "untried"]
 F = TypeVar("F")
@@ -28,12 +31,15 @@ Key = tuple[str, str]  # a program's name, and the kernel that it was loaded in
 @dataclass(frozen=True)
 class Compiled:
     """One program file, compiled. `parts` are equal for two texts that are the same to the kernel; what belongs to one
-    program alone is under "program NAME". `inputs` are the real paths of the files that went in, `object` is the file
-    that came out, where there is one."""
+    program alone is under "program NAME". `inputs` are the real paths of the files that went in, `maps` those that
+    are defined in the form that libbpf 1.0 refuses, `new_maps` the others. `object` is the file that came out, where
+    there is one."""
 
     parts: Mapping[str, object]
     inputs: frozenset[Path]
     load: Callable[[], Sequence[ProgramResult]]
+    maps: Mapping[str, Map] = field(default_factory=dict)
+    new_maps: Mapping[str, Map] = field(default_factory=dict)
     object: bytes = b""
 
 
@@ -69,6 +75,16 @@ class ProgramProof:
 
 
 @dataclass(frozen=True)
+class MapProof:
+    """One map that a fix defines anew, in words: as the kernel made it before (or, in the old form, as it was to be
+    made) and as it made it after."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class Proof:
     """What was found of one fix; a fix that is "worse" is to be dropped. `reason` says why it is untried, or worse."""
 
@@ -77,6 +93,7 @@ class Proof:
     compiler: str
     programs: tuple[ProgramProof, ...] = ()
     reason: str = ""
+    maps: tuple[MapProof, ...] = ()
 
 
 SPENT = "the CPU time for proofs was used up"
@@ -127,6 +144,7 @@ class _Share:
     target: Target
     programs: tuple[ProgramProof, ...] = ()
     reason: str = ""
+    maps: tuple[MapProof, ...] = ()
 
 
 @dataclass
@@ -215,10 +233,31 @@ class _Trials(Generic[F]):
         rest = mine - {number}
         uncompiled = isinstance(self.compiled(frozenset()), CompileError)
         if not uncompiled or not rest or isinstance(self.compiled(rest), CompileError):
-            return _Share(self.target, tuple(self.proof(p, mine) for p in self._changed(number, mine)))
-        # Others make it compile: this one is judged by what it changes on top of them.
-        changed = self.touched(rest, mine)
-        return _Share(self.target, tuple(self.proof(p, mine, rest) for p in changed))
+            proofs = tuple(self.proof(p, mine) for p in self._changed(number, mine))
+        else:
+            # Others make it compile: this one is judged by what it changes on top of them.
+            proofs = tuple(self.proof(p, mine, rest) for p in self.touched(rest, mine))
+        return _Share(self.target, proofs, maps=tuple(self._map_proofs(number, mine)))
+
+    def _map_proofs(self, number: int, mine: frozenset[int]) -> Iterator[MapProof]:
+        """The maps that one fix defines anew, with all that are kept made."""
+        was, now = self._definitions(frozenset()), self._definitions(frozenset({number}))
+        before, after = self._maps(frozenset()), self._maps(mine)
+        for name in was:
+            if was[name] != now.get(name) and name in before and name in after:
+                yield MapProof(name, described(as_made(before[name], after[name])), described(after[name]))
+
+    def _definitions(self, chosen: frozenset[int]) -> dict[str, object]:
+        """What defines each map, by name. Of what does not compile only maps in the old form are known."""
+        made = self.compiled(chosen)
+        parts = made.parts if isinstance(made, Compiled) else {}
+        new = {name.removeprefix(VARIABLE): part for name, part in parts.items() if name.startswith(VARIABLE)}
+        return {**new, **made.maps}
+
+    def _maps(self, chosen: frozenset[int]) -> dict[str, Map]:
+        """The maps by name, as the kernel made them; those of the old form as they were to be made."""
+        loaded = self.loaded(chosen).values()
+        return {**self.compiled(chosen).maps, **{n: made for result in loaded for n, made in result.maps.items()}}
 
     def _changed(self, number: int, mine: frozenset[int]) -> list[Key]:
         """The programs that one fix changes; by itself if that compiles, else as the last of all."""
@@ -236,9 +275,13 @@ class _Trials(Generic[F]):
             return ""
         old, new = self.loaded(frozenset()), self.loaded(chosen)
         for key, result in new.items():
-            was = old[key].verdict if key in old else "accepted"  # a program that a fix adds must load
-            if result.verdict == "rejected" and was == "accepted" and isinstance(before, Compiled):
+            verdict = old[key].verdict if key in old else "accepted"  # a program that a fix adds must load
+            if result.verdict == "rejected" and verdict == "accepted" and isinstance(before, Compiled):
                 return f"{result.name} is refused{f' by Linux {result.kernel}' if result.kernel else ''}"
+        for name, stated in after.new_maps.items():
+            was = before.maps.get(name, stated)
+            if was.type == stated.type and was != stated:  # who makes it one of another type means to
+                return f"the map {name} is another one: {described(was)}, now {described(stated)}"
         gone = next((name for name, kernel in old if (name, kernel) not in new), "")
         return f"{gone} is gone" if gone else ""
 
@@ -274,6 +317,7 @@ class _Trials(Generic[F]):
 def _verdict(shares: Sequence[_Share], otherwise: str) -> Proof:
     """What is to be said of a fix that is kept, over all targets that it goes into; `otherwise` if there are none."""
     programs = tuple(p for s in shares for p in s.programs)
+    maps = tuple(dict.fromkeys(m for s in shares for m in s.maps))
     compiler, kernel = (shares[0].target.compiler, shares[0].target.kernel) if shares else ("", kernel_release())
     pairs = {(p.before, p.after) for p in programs}
     reason = ""
@@ -291,4 +335,4 @@ def _verdict(shares: Sequence[_Share], otherwise: str) -> Proof:
         verdict = "same-object"
     else:
         reason = shares[0].reason if shares else otherwise
-    return Proof(verdict, kernel, compiler, programs, reason)
+    return Proof(verdict, kernel, compiler, programs, reason, maps)

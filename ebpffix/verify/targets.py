@@ -12,9 +12,13 @@ from ebpffix.sources.reader import read_file
 from ebpffix.verify.bcc import Bcc
 from ebpffix.verify.compile import Clang, CompileError, Object, compile_libbpf
 from ebpffix.verify.load import Place, ProgramResult, kernel_release, load_in
+from ebpffix.verify.map_faults import Map
 from ebpffix.verify.objects import NotAnObject, parts
 from ebpffix.verify.proof import Compiled, Target
+from ebpffix.verify.stated_maps import new_maps, old_maps
 
+_NO_STRUCTURE = "incomplete type 'struct bpf_map_def'"
+_STRUCTURE = b"struct bpf_map_def { unsigned int type, key_size, value_size, max_entries, map_flags; };\n"
 LEAST = " with CAP_BPF alone"  # what such a load adds to the program's name
 
 
@@ -39,13 +43,24 @@ class LibbpfTarget:
         return ", ".join(place.kernel if place else kernel_release() for place in self.places)
 
     def compile(self, overlay: Mapping[Path, bytes]) -> Compiled | CompileError:
-        made = compile_libbpf(self.path, clang=self.clang, args=self.args, overlay=overlay, reach=self.reach)
+        made = self._compiled(overlay)
         if isinstance(made, CompileError):
-            return made
+            return replace(made, maps=self._stated(overlay)) if _NO_STRUCTURE in str(made) else made
         try:
-            return Compiled(parts(made.data), made.inputs, lambda: self._load(made), made.data)
+            stated = old_maps(made.data), new_maps(made.data)
+            return Compiled(parts(made.data), made.inputs, lambda: self._load(made), *stated, object=made.data)
         except NotAnObject as error:
             return CompileError((f"{self.path}: error: {error}",))
+
+    def _compiled(self, overlay: Mapping[Path, bytes]) -> Object | CompileError:
+        return compile_libbpf(self.path, clang=self.clang, args=self.args, overlay=overlay, reach=self.reach)
+
+    def _stated(self, overlay: Mapping[Path, bytes]) -> Mapping[str, Map]:
+        """The maps in the old form of a program whose headers, those of libbpf 1.0, have its structure no more."""
+        text = overlay.get(self.path)
+        text = read_file(self.path) if text is None else text
+        made = self._compiled({**overlay, self.path: _STRUCTURE + text})
+        return {} if isinstance(made, CompileError) else old_maps(made.data)
 
     def _load(self, made: Object) -> list[ProgramResult]:
         least = _least(load_in(made, self.places, cap_bpf=True)) if self.cap_bpf else []

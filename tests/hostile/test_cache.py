@@ -191,7 +191,7 @@ def test_a_reinstall_changes_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         module = ModuleType("my_transform")
         module.__file__ = str(path)
         monkeypatch.setitem(sys.modules, "my_transform", module)
-        digests.append(tool_digest(["my_transform"]))
+        digests.append(tool_digest.__wrapped__(("my_transform",)))
     assert digests[0] == digests[1] != digests[2]
 
 

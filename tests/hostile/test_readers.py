@@ -222,7 +222,7 @@ def test_user_space_is_read_as_all_else_is(attack: Attack) -> None:
     (tree / "out.c").symlink_to(attack.home / "out.c")
     (attack.home / "out.c").write_text("skel->maps.foreign; x[0] = 1;")
     files = [str(tree / name) for name in ("link.py", "long.c", "out.c", "own.c", "pipe")]
-    assert user_space.Project(files).beside(()).writes == ("mine",)
+    assert user_space.Project(files).beside(tree / "one.bpf.c", ()).writes == ("mine",)
 
 
 def test_settings_cost_time_that_grows_with_them(attack: Attack) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ebpffix.analysis.flow import Flow
-from ebpffix.analysis.provenance import Space, prove
 from ebpffix.editing.settle import NoEdit
 from ebpffix.editing.statements import delete_statement, has_comment, statement_end
 from ebpffix.fix import Edit
 from ebpffix.frontend import Node, Unit
 from ebpffix.kernel.inline_copy import is_inline
+
+from .memory import apart, holds, is_own, is_plain
 
 _BYTES = frozenset(("CHAR_S", "CHAR_U", "SCHAR", "UCHAR"))
 _PRAGMA = re.compile(rb"^[ \t]*#[ \t]*pragma\b[^\n]*(?:unroll|loop)[^\n]*\n\s*\Z", re.MULTILINE)
@@ -45,14 +46,14 @@ def byte_loop(unit: Unit, loop: Node, flow: Flow) -> ByteLoop | None:
         return None
     first, test, step, body = loop.children
     counter, statement = _counter(first), _only_statement(body)
-    if counter is None or statement is None or not _counts(step, counter):
+    if counter is None or statement is None or not counts(step, counter):
         return None
     limit = _limit(test, counter)
     if limit is None or not (statement.kind == "BINARY_OPERATOR" and statement.operator == "="):
         return None
     count = limit.constant
     target = _element(statement.children[0], counter)
-    if target is None or count is None or count <= 0 or not is_inline(count) or not _holds(target, count):
+    if target is None or count is None or count <= 0 or not is_inline(count) or not holds(target, count):
         return None
     if count > 127 and counter.type.size == 1:  # a counter of one byte would wrap
         return None
@@ -61,10 +62,10 @@ def byte_loop(unit: Unit, loop: Node, flow: Flow) -> ByteLoop | None:
     text, outside = unit.text(limit), None if first.kind == "DECL_STMT" else counter
     source = _element(statement.children[1], counter)
     if source is not None:
-        apart = _apart(unit, target, source) and _holds(source, count)
-        return ByteLoop(loop, target, source, b"", text, outside) if apart else None
+        one_copy = apart(unit, target, source) and holds(source, count)
+        return ByteLoop(loop, target, source, b"", text, outside) if one_copy else None
     fill = statement.children[1]
-    if fill.constant is None or not _is_bpf(unit, target):
+    if fill.constant is None or not is_own(unit, target):
         return None
     return ByteLoop(loop, target, None, b"0" if fill.constant == 0 else unit.text(fill), text, outside)
 
@@ -116,35 +117,30 @@ def _undeclared(unit: Unit, declarations: list[Node]) -> Edit:
 
 def _counter(first: Node) -> Node | None:
     """The variable that a loop's first part sets to 0."""
-    if first.kind == "DECL_STMT":
-        if len(first.children) != 1 or first.children[0].kind != "VAR_DECL" or not first.children[0].children:
-            return None
-        variable, value = first.children[0], first.children[0].children[-1]
-    elif first.kind == "BINARY_OPERATOR" and first.operator == "=":
-        variable, value = first.children[0].bare, first.children[1]
-    else:
+    declares = first.kind == "DECL_STMT" and len(first.children) == 1
+    variable, value = (first.children[0] if declares else first).assignment or (None, None)
+    if variable is None or value is None or variable.kind not in ("VAR_DECL", "DECL_REF_EXPR"):
         return None
-    plain = variable.kind in ("VAR_DECL", "DECL_REF_EXPR") and not variable.type.is_volatile
-    return variable if plain and value.constant == 0 else None
+    return variable if value.constant == 0 and not variable.type.is_volatile else None
 
 
-def _counts(step: Node, counter: Node) -> bool:
-    """Whether a loop's last part adds one to the counter."""
-    if step.kind == "UNARY_OPERATOR" and step.operator in ("++", "++post"):
-        return step.children[0].bare.decl == counter.decl
-    if step.kind == "COMPOUND_ASSIGNMENT_OPERATOR" and step.operator == "+=":
-        return step.children[0].bare.decl == counter.decl and step.children[1].constant == 1
+def counts(step: Node, counter: Node) -> bool:
+    """Whether an expression adds one to the counter, and does nothing else."""
+    match step:
+        case Node("UNARY_OPERATOR", "++" | "++post", [variable]):
+            return variable.decl == counter.decl
+        case Node("COMPOUND_ASSIGNMENT_OPERATOR", "+=", [variable, amount]):
+            return variable.decl == counter.decl and amount.constant == 1
     return False
 
 
 def _limit(test: Node, counter: Node) -> Node | None:
     """The N of `i < N`."""
-    test = test.bare
-    if test.kind != "BINARY_OPERATOR" or test.operator not in ("<", "!="):
-        return None
-    left, right = test.children
-    name = left.uncast
-    return right if name.kind == "DECL_REF_EXPR" and name.decl == counter.decl else None
+    match test.bare:
+        case Node("BINARY_OPERATOR", "<" | "!=", [left, right]):
+            name = left.uncast
+            return right if name.kind == "DECL_REF_EXPR" and name.decl == counter.decl else None
+    return None
 
 
 def _only_statement(body: Node) -> Node | None:
@@ -161,38 +157,8 @@ def _element(node: Node, counter: Node) -> Node | None:
     base, index = node.children[0].bare, node.children[1].uncast
     if index.kind != "DECL_REF_EXPR" or index.decl != counter.decl or node.type.is_volatile:
         return None
-    # A call in it, or an assignment, would be made once instead of often.
-    if any(n.kind not in ("DECL_REF_EXPR", "MEMBER_REF_EXPR", "UNEXPOSED_EXPR", "PAREN_EXPR") for n in base.walk()):
-        return None
-    return None if any(n.decl == counter.decl for n in base.walk() if n.kind == "DECL_REF_EXPR") else base
-
-
-def _holds(node: Node, count: int) -> bool:
-    """Whether an array has that many bytes; what a pointer points at is as long as the loop takes it to be."""
-    length = node.type.length
-    return length is None or length >= count
-
-
-def _is_bpf(unit: Unit, node: Node) -> bool:
-    proof = prove(unit, node)
-    return proof.is_bpf and proof.is_certain and proof.space not in (Space.CTX, Space.UNKNOWN)
-
-
-def _apart(unit: Unit, target: Node, source: Node) -> bool:
-    """Whether two pieces of memory certainly do not overlap."""
-    if not (_is_bpf(unit, target) and _is_bpf(unit, source)):
-        return False
-    if prove(unit, target).space is not prove(unit, source).space:
-        return True
-    objects = _object(target), _object(source)
-    return None not in objects and objects[0] != objects[1]
-
-
-def _object(node: Node) -> int | None:
-    """The variable of which an array is a part, not through a pointer."""
-    while node.kind == "MEMBER_REF_EXPR" and node.children and not node.arrow:
-        node = node.children[0].bare
-    return node.decl if node.kind == "DECL_REF_EXPR" and not node.type.is_pointer else None
+    named = (n.decl for n in base.find("DECL_REF_EXPR"))
+    return base if is_plain(base) and counter.decl not in named else None
 
 
 def _used_after(flow: Flow, loop: Node, counter: Node, own: bool) -> bool:

@@ -161,14 +161,16 @@ class _Follower:
             return replace(place, pointer=True)
         return place
 
-    def in_member_ref_expr(self, parent: Node, node: Node, place: _Place) -> _Place | None:
+    def in_member_ref_expr(self, parent: Node, node: Node, place: _Place) -> _Place | list[Event] | None:
+        if _is_read(node, place):
+            return []
         field = parent.field
         if field is None or field.offset is None or not (field.is_bitfield or field.type.is_complete):
             return None
         return _Place(place.offset + field.offset, field.bits, False)
 
     def in_array_subscript_expr(self, parent: Node, node: Node, place: _Place) -> _Place | list[Event]:
-        if node is not parent.children[0]:
+        if node is not parent.children[0] or _is_read(node, place):
             return []
         index, size = constant(parent.children[1]), 8 * parent.type.size
         if index is None or index < 0 or not parent.type.is_complete:
@@ -278,6 +280,11 @@ def constant(node: Node) -> int | None:
         type_ = node.children[0].type
         return type_.size if type_.is_complete else None
     return None
+
+
+def _is_read(node: Node, place: _Place) -> bool:
+    """Whether a pointer in the object is followed: what it leads to is other memory."""
+    return not place.pointer and node.type.is_pointer
 
 
 def _unevaluated(node: Node) -> bool:

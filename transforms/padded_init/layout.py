@@ -78,10 +78,14 @@ def zeroed_bits(type_: Type) -> int:
 
 
 def repeated(bits: int, array: Type) -> int:
-    """The bits of an array each of whose elements has `bits`."""
-    step, found = 8 * array.pointee.size, 0
-    for index in range(array.length or 0):
-        found |= bits << (index * step)
+    """The bits of an array each of whose elements has `bits`, by doubling: buffers have half a million elements."""
+    step, found, done = 8 * array.pointee.size, 0, 0
+    for digit in f"{array.length or 0:b}":
+        found |= found << done * step
+        done *= 2
+        if digit == "1":
+            found |= bits << done * step
+            done += 1
     return found
 
 

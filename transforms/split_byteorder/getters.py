@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ebpffix.analysis.provenance import prove
+from ebpffix.analysis.provenance import is_reached, prove
 from ebpffix.fix import Fix, Safety
 from ebpffix.frontend import Node, Unit
 
@@ -62,6 +62,8 @@ def own_words(unit: Unit) -> Iterator[Fix]:
     for call in unit.calls:
         row = _ROWS.get(call.name)
         if row is None or len(call.arguments) != 1 or not _is_of_the_kernel(unit, call):
+            continue
+        if not is_reached(unit, call.function):
             continue
         given = call.arguments[0].bare
         is_member = call.outer is not None and call.outer.arrow

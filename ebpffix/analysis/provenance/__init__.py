@@ -5,6 +5,8 @@
     prove_place(unit, node) -> Proof    of the memory that an lvalue such as `p->m` lies in
     pointer(node) -> Node | None        the pointer that an access goes through last
     is_load(node) -> bool               whether the program reads the memory there
+    maps(unit, node) -> frozenset[int] | None    the maps that an expression may stand for
+    entries(unit) -> Entries            which entry of which map a pointer is
 
 A pointer is followed through variables, members, parameters (all callers), results, maps (all writers) and explicit
 reads, to where the address was made: the program's own memory, a helper, what the program is given. A type is no
@@ -21,21 +23,29 @@ from __future__ import annotations
 
 from ebpffix.analysis.provenance.access import is_evaluated, is_load, is_written, pointer
 from ebpffix.analysis.provenance.attached import HOSTS
+from ebpffix.analysis.provenance.entries import LOOKUPS, Entries, Leg, Name, Way
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Proof, Space, unknown
-from ebpffix.analysis.provenance.tracer import Tracer
+from ebpffix.analysis.provenance.tracer import DEPTH, Tracer
 from ebpffix.frontend import Node, Unit
 
 __all__ = [
     "HOSTS",
+    "LOOKUPS",
+    "Entries",
     "Kind",
+    "Leg",
     "Link",
+    "Name",
     "Origin",
     "Proof",
     "Space",
+    "Way",
+    "entries",
     "is_evaluated",
     "is_load",
     "is_reached",
     "is_written",
+    "maps",
     "pointer",
     "prove",
     "prove_place",
@@ -55,6 +65,17 @@ def prove_place(unit: Unit, node: Node) -> Proof:
 def is_reached(unit: Unit, function: Node | None) -> bool:
     """Whether a program of the unit is a function or may come to it, by calls or through a pointer."""
     return function is None or _tracer(unit).calls.is_reached(function)
+
+
+def maps(unit: Unit, node: Node) -> frozenset[int] | None:
+    """The maps (by `Node.decl`) that an expression may stand for, seen from all that call its function; None where they
+    cannot be told."""
+    return _tracer(unit).maps.named(node, DEPTH)
+
+
+def entries(unit: Unit) -> Entries:
+    """Which entry of which map a pointer is, in the functions of a unit."""
+    return Entries(_tracer(unit))
 
 
 def _tracer(unit: Unit) -> Tracer:

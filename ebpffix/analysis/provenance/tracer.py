@@ -15,7 +15,7 @@ from ebpffix.analysis.provenance.shape import is_address, is_null, last_value, s
 from ebpffix.analysis.provenance.stores import Stores
 from ebpffix.frontend import Node, Type, Unit
 
-_DEPTH = 40  # steps of following; deeper is unknown
+DEPTH = 40  # steps of following; deeper is unknown
 _ROUNDS = 4  # of a variable that is set from itself
 _PARAMETER = re.compile(r"PT_REGS_PARM[1-6]\Z")
 _ITSELF = frozenset((Kind.SET, Kind.GIVEN, Kind.RETURNED, Kind.NUMBER))  # links that hand an argument on as it is
@@ -65,7 +65,7 @@ class Tracer:
 
     # -- expressions
 
-    def value(self, node: Node, depth: int = _DEPTH) -> Ways:
+    def value(self, node: Node, depth: int = DEPTH) -> Ways:
         """Whose memory the value of an expression may point at; no way at all for NULL."""
         if depth == 0:
             return unknown("the chain is too long")
@@ -98,7 +98,7 @@ class Tracer:
             return found
         return join([tuple(_as_kernel(way, name) if way.may_be_typed else way for way in found)])
 
-    def place(self, node: Node, depth: int = _DEPTH) -> Ways:
+    def place(self, node: Node, depth: int = DEPTH) -> Ways:
         """In whose memory an lvalue may lie."""
         if depth == 0:
             return unknown("the chain is too long")

@@ -26,11 +26,10 @@ STRATEGY = Strategy(
 
 def propose(refusal: Refusal) -> Iterator[Candidate]:
     """The argument that the message names by its register."""
-    step = refusal.step
-    call = locate.call_at(refusal.unit, step, step.call) if step and step.call else None
-    register = refusal.registers[0] if refusal.registers else 0
-    if call is None or not 1 <= register <= len(call.arguments):
+    named = locate.named_argument(refusal)
+    if named is None:
         return
+    call, register = named
     argument = call.arguments[register - 1]
     if "type=fp expected=map_value" in refusal.message:
         yield from _constant(refusal, call, argument)

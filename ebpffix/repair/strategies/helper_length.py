@@ -31,11 +31,10 @@ STRATEGY = Strategy(
 
 def propose(refusal: Refusal) -> Iterator[Candidate]:
     """Limits for the argument that the message names, by its register."""
-    step = refusal.step
-    call = locate.call_at(refusal.unit, step, step.call) if step and step.call else None
-    register = refusal.registers[0] if refusal.registers else 0
-    if call is None or not 1 <= register <= len(call.arguments):
+    named = locate.named_argument(refusal)
+    if named is None:
         return
+    call, register = named
     argument = call.arguments[register - 1]
     if argument.bare.type.is_pointer or argument.bare.type.kind.endswith("ARRAY"):
         yield from _offset(refusal, call, register)

@@ -28,10 +28,9 @@ _POINTER = re.compile(rb"__type\s*\(\s*value\s*,\s*((?:struct|union)\s+\w+)\s*(\
 
 def propose(refusal: Refusal) -> Iterator[Candidate]:
     """The constant length of the call, the variable that is too narrow, the map's value."""
-    step = refusal.step
-    call = locate.call_at(refusal.unit, step, step.call) if step and step.call else None
-    register = refusal.registers[0] if refusal.registers else 0
-    if call is not None and 1 <= register <= len(call.arguments):
+    named = locate.named_argument(refusal)
+    if named is not None:
+        call, register = named
         yield from _length(refusal, call, register)
         if _MAP_CALL.match(call.name) and register in (2, 3):
             yield from _wider(refusal, call, register)

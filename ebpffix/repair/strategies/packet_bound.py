@@ -37,8 +37,7 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
     statement = locate.statement_at(refusal.unit, step)
     if step is None or statement is None:
         return
-    if step.call:
-        yield from _argument(refusal, step.call)
+    yield from _argument(refusal)
     nodes = locate.expressions(refusal.unit, step, *packet.ACCESS)
     for access in packet.accesses(refusal.unit, nodes):
         yield from _guarded(refusal, statement, access.node, access.past, access.whole)
@@ -46,12 +45,12 @@ def propose(refusal: Refusal) -> Iterator[Candidate]:
     yield from _wider(refusal)
 
 
-def _argument(refusal: Refusal, name: str) -> Iterator[Candidate]:
+def _argument(refusal: Refusal) -> Iterator[Candidate]:
     """A helper reads or writes the packet: its length argument says how much."""
-    call = locate.call_at(refusal.unit, refusal.step, name)
-    register = refusal.registers[0] if refusal.registers else 0
-    if call is None or not 1 <= register < len(call.arguments):
+    named = locate.named_argument(refusal)
+    if named is None or named[1] == len(named[0].arguments):
         return
+    call, register = named
     pointer, length = call.arguments[register - 1], call.arguments[register]
     past = b"(void *)" + pointer.uncast.text + b" + " + length.text
     yield from _guarded(refusal, call.statement, call, past, True)

@@ -137,8 +137,8 @@ extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __weak __ksym;
 
 #ifndef bpf_for_each
 #define bpf_for_each(type, cur, args...)                                                                         \
-    for (struct bpf_iter_##type ____it, *____made = (bpf_iter_##type##_new(&____it, ##args), &____it);            \
-         ____made && ((cur) = bpf_iter_##type##_next(&____it));)
+    for (struct bpf_iter_##type ___it, *____made = (bpf_iter_##type##_new(&___it, ##args), &___it);              \
+         ____made && ((cur) = bpf_iter_##type##_next(&___it));) /* some programs ask for it by that name */
 #endif
 #ifndef bpf_for
 #define bpf_for(i, start, end) for ((i) = (start); (i) < (end); (i)++)
