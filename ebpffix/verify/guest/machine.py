@@ -39,6 +39,7 @@ _QEMU = "qemu-system-x86_64"
 _MEMORY = 1024  # MB
 _BOOT = 120  # seconds; an emulated machine on a busy one
 _SLOWER = 6  # how much longer an emulated processor may take
+_SPARE = 20  # seconds above those of the programs: a loader ends one in time by itself
 _DEATHS = 3  # a machine that ended so often is not started again
 _LINE = 256  # bytes that a line of the guest may have
 _KERNEL_LINE = "console=ttyS0 quiet panic=-1 oops=panic no_timer_check tsc=reliable"
@@ -109,14 +110,15 @@ class Guest:
             self.boot()
         if not self._ready:
             try:
-                release = self._line(self._until)
-            except (_Ended, TimeoutError) as ended:
+                if self._line(self._until) != self.kernel:
+                    raise _Ended
+            except (_Ended, OSError) as ended:
                 why = "did not boot" if isinstance(ended, TimeoutError) else "ended while it booted"
                 said = self._last_words()
                 self.close()
                 self._deaths = _DEATHS
                 raise CannotVerify(f"Linux {self.kernel} {why}{said}", "try another image") from None
-            self._ready = release == self.kernel
+            self._ready = True
 
     def ask(self, request: Mapping[str, Any], data: bytes, seconds: float) -> Sequence[Mapping[str, Any]]:
         """The answers of a loader, as `libbpf_child` has them, to a request with an object; fewer where the machine
@@ -141,12 +143,12 @@ class Guest:
         self._memory[: len(given)] = given
         try:
             self._port.sendall(b"%d\n" % len(given))
-            length = self._line(time.monotonic() + seconds * slower)
+            length = self._line(time.monotonic() + seconds * slower + _SPARE)
             said = self._memory[: int(length)] if length.isdecimal() else b""
             if (answers := believed(said, request["programs"], request["log_size"] or LOG)) is None:
                 raise _Ended
             return answers
-        except (_Ended, TimeoutError, OSError):
+        except (_Ended, OSError):
             self.close()
             self._deaths += 1
             return None
