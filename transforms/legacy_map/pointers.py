@@ -9,6 +9,10 @@ from ebpffix.editing.settle import NoEdit
 from ebpffix.fix import Edit, Fix, Safety, Span
 from ebpffix.frontend import Node, Type, Unit
 
+from .definition import section_of
+
+_NEW = re.compile(rb'"\.maps"')
+
 
 def check_members(unit: Unit, variable: Node) -> None:
     """NoEdit where the program reads a member of a map, which the new form does not have."""
@@ -21,9 +25,15 @@ def check_members(unit: Unit, variable: Node) -> None:
         raise NoEdit("the program reads members of maps through pointers")
 
 
+_OLD = frozenset(("bpf_map_def", "bpf_elf_map"))
+
+
 def pointers(unit: Unit, variables: Sequence[Node]) -> Iterator[Fix]:
-    """One finding for each file that keeps the address of one of these maps in a pointer to its structure."""
-    kept = {v.type.name for v in variables for use in _uses(unit, v) if v.type.name in map(_record, _targets(use))}
+    """One finding for each file that keeps the address of a map, one of these or one in the new form, in a pointer to
+    the old structure."""
+    new = [d for d in unit.declarations if d.kind == "VAR_DECL" and _NEW.search(section_of(d))]
+    old = _OLD | {variable.type.name for variable in variables}
+    kept = {_record(to) for v in (*variables, *new) for use in _uses(unit, v) for to in _targets(use)} & old
     for record in kept:
         pointer = re.compile(rb"\bstruct\s+%s(?=\s*\*)" % record.encode())
         for path, source in unit.sources.items():
