@@ -38,6 +38,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from ebpffix.analysis.provenance import HOSTS, Proof, is_load, is_reached, is_written, pointer, prove_place
+from ebpffix.editing.c import one_line
 from ebpffix.editing.chain import ACCESS
 from ebpffix.editing.kernel_read import CORE, KernelRead, is_bitfield, with_header
 from ebpffix.editing.settle import NoEdit
@@ -113,7 +114,7 @@ class _Access:
 
     @cached_property
     def _what(self) -> str:
-        return b" ".join(self.node.text.split()).decode("utf-8", "replace")
+        return one_line(self.node.text)
 
     @cached_property
     def _doubt(self) -> str:

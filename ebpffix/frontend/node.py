@@ -228,6 +228,10 @@ class Node:
         """Of a function: its parameters."""
         return [c for c in self.children if c.kind == "PARM_DECL"] if self.kind == "FUNCTION_DECL" else []
 
+    def parameter_index(self, decl: int) -> int | None:
+        """Of a function: which of its parameters has this `decl`, from 0; None for none."""
+        return next((index for index, parameter in enumerate(self.parameters) if parameter.decl == decl), None)
+
     @property
     def initialiser(self) -> Node | None:
         """Of a variable's declaration: the expression that it is set to; None without one."""

@@ -53,8 +53,8 @@ class Returns(Enum):
         return self.value.endswith("?")
 
 
-_NUMBERS = (
-    *(Returns.NUMBER, Returns.ERROR, Returns.LENGTH, Returns.CODE, Returns.ACTION, Returns.NOTHING, Returns.KERNEL),
+_NUMBERS = frozenset(
+    (Returns.NUMBER, Returns.ERROR, Returns.LENGTH, Returns.CODE, Returns.ACTION, Returns.NOTHING, Returns.KERNEL)
 )
 
 

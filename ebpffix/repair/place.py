@@ -34,20 +34,6 @@ _GUARDS = re.compile(rb"end\b|![ \t]*\w|NULL|<[ \t]*0|>=?[ \t]*(?:sizeof|[A-Z])"
 _LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 
 
-def program_of(unit: Unit, function: Node) -> list[Node]:
-    """The programs that a function is part of: itself, or those that call it."""
-    found, todo, seen = [], [function], set()
-    while todo:
-        each = todo.pop(0)
-        if each.decl in seen:
-            continue
-        seen.add(each.decl)
-        if unit.program_section(each):
-            found.append(each)
-        todo += [f for m in unit.mentions(each) if (f := m.function) is not None]
-    return found
-
-
 def failing_value(unit: Unit, function: Node) -> bytes | None:
     """What a guard in this function returns: b"" in a function without a value, None where nothing fits."""
     result = function.type.result

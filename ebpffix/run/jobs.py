@@ -63,7 +63,9 @@ class Jobs:
         self.discovery = discovery
         self.settings = settings
         paths = [header.path for header in discovery.headers]
-        texts = {path: data for path in paths if (data := settings.contents.get(path, _text_of(path))) is not None}
+        given = settings.contents
+        read = ((path, given[path] if path in given else _text_of(path)) for path in paths)
+        texts = {path: data for path, data in read if data is not None}
         discovery.headers = [header for header in discovery.headers if header.path in texts]
         self.headers = {header.path: header for header in discovery.headers}
         self._neighbours = neighbours.Digests()

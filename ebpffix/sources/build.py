@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def defines(program: Path, root: Path) -> tuple[str, ...]:
     """
     found: dict[str, str] = {}
     for folder in _upwards(program.parent, root):
-        for name, value in (*_macros(_generate(program, folder)), *_defined_in(str(folder))):
+        for name, value in (*_macros(os.fsencode(" ".join(_generate(program, folder)))), *_defined_in(str(folder))):
             found.setdefault(name, value)
     return tuple(f"{name}={value}" if value else name for name, value in list(found.items())[:_MOST])
 
@@ -87,9 +87,8 @@ def _split(line: str) -> tuple[str, ...]:
         return ()
 
 
-def _macros(words: Iterable[str]) -> Iterator[tuple[str, str]]:
-    joined = b" ".join(os.fsencode(word) for word in words)
-    for match in _DEFINE.finditer(joined):
+def _macros(text: bytes) -> Iterator[tuple[str, str]]:
+    for match in _DEFINE.finditer(text):
         if not _NOT_BPF.match(match[1]):
             yield match[1].decode(), (match[2] or b"").replace(b"\\", b"").decode()
 
@@ -123,6 +122,6 @@ def _defined_in(folder: str) -> tuple[tuple[str, str], ...]:
         if name in _NAMES or name.endswith(_ENDINGS):
             with contextlib.suppress(OSError):
                 text = _COMMENT.sub(b"", read_file(os.path.join(folder, name), SETTINGS, within=folder))
-                for macro, value in _macros([os.fsdecode(text)]):
+                for macro, value in _macros(text):
                     found.setdefault(macro, value)
     return tuple(found.items())

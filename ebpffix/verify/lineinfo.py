@@ -34,26 +34,19 @@ def line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
     object for BPF.
     """
     try:
-        return _line_of(_read(data), program, instruction)
+        lines = _lines(_read(data), program)
     except (NotElf, BtfError) as error:
         raise ValueError(f"no ELF object that can be read: {error}") from None
+    return lines[instruction] if 0 <= instruction < len(lines) else None
 
 
-def table(data: bytes, program: str) -> list[SourceLine]:
+def table(data: bytes, program: str) -> list[SourceLine | None]:
     """The source line, with its column, of each instruction of the function `program`, by number. Empty where there is
     none, and for what cannot be read."""
     try:
-        elf = _read(data)
-        rows = _rows(elf, program)
-        function = next((f for f in elf.functions if f.name == program), None)
+        return _lines(_read(data), program)
     except (NotElf, BtfError):
         return []
-    found: list[SourceLine] = []
-    if function is None or not rows or rows[0][0]:
-        return found
-    for (first, line), (behind, _) in zip(rows, [*rows[1:], (function.size // _INSTRUCTION, None)], strict=True):
-        found += [line] * (behind - first)
-    return found
 
 
 _QUOTED = re.compile(r"^; ?(.*)\n(?=(\d+): \()", re.MULTILINE)
@@ -74,30 +67,25 @@ def numbered(log: str, data: bytes, program: str) -> str:
     return _QUOTED.sub(placed, log) if lines else log
 
 
-def _line_of(elf: Elf, program: str, instruction: int) -> SourceLine | None:
-    function = next((f for f in elf.functions if f.name == program), None)
-    if function is None or not 0 <= instruction * _INSTRUCTION < function.size:
-        return None
-    before = [line for first, line in _rows(elf, program) if first <= instruction]
-    return before[-1] if before else None
-
-
-def _rows(elf: Elf, program: str) -> list[tuple[int, SourceLine]]:
-    """The line table of a function: the first instruction, by its number in it, of each line."""
+def _lines(elf: Elf, program: str) -> list[SourceLine | None]:
     function = next((f for f in elf.functions if f.name == program), None)
     body = elf.body(elf.section(".BTF"))
     if function is None or not body:
         return []
     btf, section = Btf(Path(".BTF"), body), elf.place(function.section)
-    rows = sorted(row for name, row in extended(elf, LINES) if btf.string(name) == section)
-    return [
-        (
-            (at - function.value) // _INSTRUCTION,
-            SourceLine(btf.text(file), number >> 10, btf.text(text).strip(), number & 0x3FF),
-        )
-        for at, file, text, number in rows
+    starts = {
+        (at - function.value) // _INSTRUCTION: (file, text, number)
+        for at, file, text, number in sorted(row for name, row in extended(elf, LINES) if btf.string(name) == section)
         if function.value <= at < function.value + function.size
-    ]
+    }
+    lines: list[SourceLine | None] = []
+    line = None
+    for instruction in range(function.size // _INSTRUCTION if starts else 0):
+        if instruction in starts:
+            file, text, number = starts[instruction]
+            line = SourceLine(btf.text(file), number >> 10, btf.text(text).strip(), number & 0x3FF)
+        lines.append(line)
+    return lines
 
 
 def _read(data: bytes) -> Elf:

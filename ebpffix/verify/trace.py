@@ -240,7 +240,7 @@ def _value(states: str, name: str, frame: int) -> str:
     return re.sub(r"^(?:inv|scalar)(?=\d)", "", match[1])
 
 
-def with_columns(trace: Trace, lines: Sequence[SourceLine]) -> Trace:
+def with_columns(trace: Trace, lines: Sequence[SourceLine | None]) -> Trace:
     """The path with what the object's line table knows of each instruction beside what the log says: the column."""
 
     def told(step: Step) -> Step:

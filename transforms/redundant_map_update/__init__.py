@@ -39,6 +39,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from ebpffix.analysis.provenance import entries
+from ebpffix.editing.c import one_line
 from ebpffix.editing.settle import Made, NoEdit, settle
 from ebpffix.fix import BCC, LIBBPF, Fix, Safety
 from ebpffix.frontend import Node, Unit
@@ -81,7 +82,7 @@ def find(unit: Unit) -> Iterator[Fix]:
 
 
 def _message(update: WriteBack) -> str:
-    call, name = _text(update.update.call), update.pointer.name
+    call, name = one_line(update.update.call.text), update.pointer.name
     message = f"`{call}` writes back the entry that lookup returned; writes through `{name}` are in the map"
     if all(one.array for one in update.maps):
         return message
@@ -92,19 +93,17 @@ def _without(update: WriteBack) -> Made:
     edits = removal(update.unit, update.update.call)
     if (other := missed(update)) is not None:
         name = update.pointer.name
-        raise NoEdit(f"`{name}` was looked up under `{_text(other)}` first: is the entry meant to be stored there?")
+        raise NoEdit(
+            f"`{name}` was looked up under `{one_line(other.text)}` first: is the entry meant to be stored there?"
+        )
     return Made(edits, doubt=doubt(update))
 
 
 def _look_alike(update: WriteBack, key: Node) -> Fix:
     return Fix(
         at=update.update.call,
-        message=f"`{update.pointer.name}` is the entry of `{_text(key)}` and was changed there, but the update "
-        f"stores it under `{_text(update.key)}`; is one of the keys a typing error?",
+        message=f"`{update.pointer.name}` is the entry of `{one_line(key.text)}` and was changed there, but the update "
+        f"stores it under `{one_line(update.key.text)}`; is one of the keys a typing error?",
         safety=Safety.ADVICE,
         reason="with two keys the update is not redundant: it copies one entry to another",
     )
-
-
-def _text(node: Node) -> str:
-    return " ".join(node.text.decode("utf-8", "replace").split())

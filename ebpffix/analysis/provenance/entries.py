@@ -180,7 +180,7 @@ class Entries:
     def _handed(self, leg: Leg, depth: int) -> list[Way] | None:
         """The ways by which a function is handed an entry: those of all its callers."""
         function, found = leg.flow.function, list[Way]()
-        index = next((i for i, p in enumerate(function.parameters) if p.decl == leg.pointer), None)
+        index = function.parameter_index(leg.pointer)
         calls = self._callers(function) if index is not None else None
         for call in calls or ():
             value = call.arguments[index].uncast if index is not None and index < len(call.arguments) else None
@@ -227,7 +227,7 @@ def _argument(name: Name, function: Node, call: Node) -> Name | None:
         return name
     address = None if name.itself else name.node.address_of
     local = address or name.node.uncast
-    index = next((i for i, p in enumerate(function.parameters) if p.decl == local.decl), None)
+    index = function.parameter_index(local.decl)
     if local.kind != "DECL_REF_EXPR" or index is None or index >= len(call.arguments):
         return None
     argument, is_key = call.arguments[index], name.itself or address is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ebpffix.analysis.maps import describe, map_decl
 from ebpffix.analysis.provenance.origin import Kind, Link, Origin, Space, Ways, join, unknown
-from ebpffix.analysis.provenance.shape import is_null, short, without_address
+from ebpffix.analysis.provenance.shape import is_null, short
 from ebpffix.analysis.provenance.stores import Path, Store
 from ebpffix.fix import BCC
 from ebpffix.frontend import MapCall, Node, Type
@@ -53,11 +53,11 @@ class Maps:
             for s in self.stores.to_variable(node.decl, function)
         ]
         if target.kind == "PARM_DECL":
-            index = next(i for i, p in enumerate(function.parameters) if p.decl == node.decl)
+            index = function.parameter_index(node.decl)
             calls = self.stores.callers.get(function.decl, [])
-            found += [self.named(c.arguments[index], depth - 1) if len(c.arguments) > index else None for c in calls]
-            if not calls or len(calls) != len(self.unit.mentions(function)):
+            if index is None or not calls or len(calls) != len(self.unit.mentions(function)):
                 return None
+            found += [self.named(c.arguments[index], depth - 1) if len(c.arguments) > index else None for c in calls]
         return _union(found)
 
     def content(self, where: Origin, path: Path, type_: Type, depth: int, at: Node) -> Ways:
@@ -108,7 +108,7 @@ class Maps:
     def _callback_stores(self, decl: int, depth: int) -> list[Store]:
         found: list[Store] = []
         for call in self.unit.calls_of("bpf_for_each_map_elem"):
-            maps = self.named(without_address(call.arguments[0]), depth) if call.arguments else None
+            maps = self.named(call.arguments[0], depth) if call.arguments else None
             if maps is not None and decl not in maps:
                 continue
             function = self.stores.functions.get(call.arguments[1].uncast.decl) if len(call.arguments) > 1 else None

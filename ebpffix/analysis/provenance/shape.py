@@ -8,12 +8,6 @@ from collections.abc import Iterable
 from ebpffix.frontend import Node, Type
 
 
-def without_address(node: Node) -> Node:
-    """`x` of `&x`, any other expression as it is; casts aside."""
-    bare = node.uncast
-    return bare.children[0].bare if bare.kind == "UNARY_OPERATOR" and bare.operator == "&" else bare
-
-
 def last_value(node: Node) -> Node | None:
     """The expression whose value a statement expression has."""
     block = node.children[0] if node.children else None
@@ -81,7 +75,7 @@ def is_marked_user(declaration: bytes) -> bool:
     return _USER.search(declaration) is not None
 
 
-def short(node: Node) -> str:
-    """Its text for a message, on one line."""
+def short(node: Node, most: int = 60) -> str:
+    """Its text for a message, on one line, in at most so many characters."""
     text = " ".join(node.text.decode("utf-8", "replace").split())
-    return text if len(text) <= 60 else text[:57] + "…"
+    return text if len(text) <= most else text[: most - 3] + "…"

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from ebpffix.analysis.flow import Effect, Use, use
 from ebpffix.analysis.provenance.access import is_evaluated
-from ebpffix.analysis.provenance.shape import is_marked_user
+from ebpffix.analysis.provenance.shape import is_marked_user, short
 from ebpffix.analysis.values import callers
 from ebpffix.frontend import Node, Type, Unit
 from ebpffix.kernel.helpers import Helper, Role, helper
@@ -71,8 +71,7 @@ def _stores_none(name: str, index: int) -> bool:
 @dataclass(frozen=True)
 class Field:
     """A member: its declaration, its name, the structure that it belongs to by name, the very structure or union that
-    declares it, whether that is a union, its type, its offset in bits in what declares it, and whether its declaration
-    marks it as an address of user space."""
+    declares it, whether that is a union, its type, its offset in bits in what declares it, and its declaration."""
 
     decl: int
     name: str
@@ -81,7 +80,12 @@ class Field:
     in_union: bool
     type: Type | None = field_(default=None, compare=False)  # None where clang does not know it
     offset: int | None = field_(default=None, compare=False)  # likewise
-    is_user: bool = field_(default=False, compare=False)
+    declared: Node | None = field_(default=None, compare=False, repr=False)  # likewise
+
+    @property
+    def is_user(self) -> bool:
+        """Whether its declaration marks it as an address of user space."""
+        return self.declared is not None and is_marked_user(self.declared.text)
 
 
 Path = tuple[Field, ...]
@@ -108,9 +112,8 @@ def field(node: Node) -> Field:
     """The member that a MEMBER_REF_EXPR or MEMBER_REF names."""
     record, parent, in_union = node.owner or ("", 0, False)
     type_ = node.type if node.kind == "MEMBER_REF_EXPR" else None
-    known, declared = node.field, node.declaration
-    is_user = declared is not None and is_marked_user(declared.text)
-    return Field(node.decl, node.name, record, parent, in_union, type_, known.offset if known else None, is_user)
+    offset = node.field.offset if node.field else None
+    return Field(node.decl, node.name, record, parent, in_union, type_, offset, node.declaration)
 
 
 def path_of(node: Node) -> tuple[Node, Path]:
@@ -274,7 +277,7 @@ class Stores:
             for call in self.callers.get(function.decl, ()):
                 yield from self._from_result(call, path, above)
         elif outer.kind not in ("COMPOUND_STMT", "IF_STMT", "WHILE_STMT", "FOR_STMT", "DO_STMT", "SWITCH_STMT"):
-            yield Store(path, outer, why=f"its address is kept in `{_short(outer)}`")
+            yield Store(path, outer, why=f"its address is kept in `{short(outer, 50)}`")
 
     def from_result(self, call: Node) -> list[Store]:
         """The stores to what the pointer points at that a call returns."""
@@ -296,7 +299,7 @@ class Stores:
             if target.kind == "DECL_REF_EXPR" and target.decl in self.homes:
                 yield from self._stores(target.decl, True, function, path, above)
             else:
-                yield Store(path, outer, why=f"its address is kept in `{_short(outer)}`")
+                yield Store(path, outer, why=f"its address is kept in `{short(outer, 50)}`")
         elif outer.kind == "RETURN_STMT":
             if (function.decl, True) not in above:
                 for caller in self.callers.get(function.decl, ()):
@@ -344,8 +347,3 @@ def _evaluated(node: Node) -> Iterator[Node]:
     yield node
     for child in node.children:
         yield from _evaluated(child)
-
-
-def _short(node: Node) -> str:
-    text = " ".join(node.text.decode("utf-8", "replace").split())
-    return text if len(text) <= 50 else text[:47] + "…"

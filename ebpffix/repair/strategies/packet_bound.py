@@ -91,7 +91,7 @@ def _in_callers(refusal: Refusal, base: Node) -> Iterator[Candidate]:
     unit, function, target = refusal.unit, base.function, base.uncast.declaration
     if function is None or target is None or target.kind != "PARM_DECL" or packet.end_of(unit, base) is not None:
         return
-    number = next((n for n, p in enumerate(function.parameters) if p.decl == target.decl), None)
+    number = function.parameter_index(target.decl)
     size = base.type.pointee.size
     for mention in unit.mentions(function):
         call = mention.outer

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,13 +96,9 @@ def _newest(name: str, known: Iterable[Image]) -> Image:
 
 def _images(paths: Iterable[Path]) -> list[Image]:
     """Those of the files that are kernels, and may be read."""
-    return list(_readable(paths))
-
-
-def _readable(paths: Iterable[Path]) -> Iterator[Image]:
+    found = []
     for path in paths:
         if path.is_file() and os.access(path, os.R_OK):
-            try:
-                yield read(path)
-            except NoKernel:
-                continue
+            with contextlib.suppress(NoKernel):
+                found.append(read(path))
+    return found
