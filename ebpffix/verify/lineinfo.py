@@ -7,6 +7,9 @@ rest: programs that were refused before their first instruction, and kernels tha
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ebpffix.kernel.btf import Btf, BtfError
@@ -34,19 +37,32 @@ def line_of(data: bytes, program: str, instruction: int) -> SourceLine | None:
     object for BPF.
     """
     try:
-        lines = _lines(_read(data), program)
+        return _table(_read(data), program).at(instruction)
     except (NotElf, BtfError) as error:
         raise ValueError(f"no ELF object that can be read: {error}") from None
-    return lines[instruction] if 0 <= instruction < len(lines) else None
 
 
-def table(data: bytes, program: str) -> list[SourceLine | None]:
-    """The source line, with its column, of each instruction of the function `program`, by number. Empty where there is
-    none, and for what cannot be read."""
+@dataclass(frozen=True)
+class Table:
+    """The source lines of a function's instructions: `lines` with their columns, `starts` the first instruction of
+    each, in order; `count` are all."""
+
+    starts: Sequence[int] = ()
+    lines: Sequence[SourceLine] = ()
+    count: int = 0
+
+    def at(self, instruction: int) -> SourceLine | None:
+        """The line of an instruction, by its number from 0; None where it has none."""
+        row = bisect_right(self.starts, instruction) - 1 if instruction < self.count else -1
+        return self.lines[row] if row >= 0 else None
+
+
+def table(data: bytes, program: str) -> Table:
+    """The source lines of the function `program`. Empty where there are none, and for what cannot be read."""
     try:
-        return _lines(_read(data), program)
+        return _table(_read(data), program)
     except (NotElf, BtfError):
-        return []
+        return Table()
 
 
 _QUOTED = re.compile(r"^; ?(.*)\n(?=(\d+): \()", re.MULTILINE)
@@ -55,37 +71,30 @@ _QUOTED = re.compile(r"^; ?(.*)\n(?=(\d+): \()", re.MULTILINE)
 def numbered(log: str, data: bytes, program: str) -> str:
     """A log of a kernel before 6.8, which quotes lines without their numbers, with file and number behind each as later
     kernels have it, out of the object that was loaded. Other logs come back as they are."""
-    lines = table(data, program) if _QUOTED.search(log) else []
+    lines = table(data, program) if _QUOTED.search(log) else Table()
 
     def placed(match: re.Match[str]) -> str:
-        number = int(match[2])
-        line = lines[number] if number < len(lines) else None
+        line = lines.at(int(match[2]))
         if line is None or line.text != match[1].strip():
             return match[0]
         return f"; {match[1]} @ {line.file.rpartition('/')[2]}:{line.line}\n"
 
-    return _QUOTED.sub(placed, log) if lines else log
+    return _QUOTED.sub(placed, log) if lines.count else log
 
 
-def _lines(elf: Elf, program: str) -> list[SourceLine | None]:
+def _table(elf: Elf, program: str) -> Table:
     function = next((f for f in elf.functions if f.name == program), None)
     body = elf.body(elf.section(".BTF"))
     if function is None or not body:
-        return []
+        return Table()
     btf, section = Btf(Path(".BTF"), body), elf.place(function.section)
-    starts = {
-        (at - function.value) // _INSTRUCTION: (file, text, number)
-        for at, file, text, number in sorted(row for name, row in extended(elf, LINES) if btf.string(name) == section)
-        if function.value <= at < function.value + function.size
-    }
-    lines: list[SourceLine | None] = []
-    line = None
-    for instruction in range(function.size // _INSTRUCTION if starts else 0):
-        if instruction in starts:
-            file, text, number = starts[instruction]
-            line = SourceLine(btf.text(file), number >> 10, btf.text(text).strip(), number & 0x3FF)
-        lines.append(line)
-    return lines
+    rows = sorted(row for name, row in extended(elf, LINES) if btf.string(name) == section)
+    own = [row for row in rows if function.value <= row[0] < function.value + function.size]
+    return Table(
+        [(at - function.value) // _INSTRUCTION for at, *_ in own],
+        [SourceLine(btf.text(f), number >> 10, btf.text(text).strip(), number & 0x3FF) for _, f, text, number in own],
+        function.size // _INSTRUCTION,
+    )
 
 
 def _read(data: bytes) -> Elf:

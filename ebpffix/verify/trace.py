@@ -15,10 +15,11 @@ Logs of every kernel are taken, at level 1 and 2; older kernels print fewer stat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 
 from ebpffix.kernel.helpers import GIVEN_BACK_TO, helper
+from ebpffix.verify.lineinfo import Table
 from ebpffix.verify.logs import SourceLine
 
 STEPS = 1 << 17
@@ -240,11 +241,11 @@ def _value(states: str, name: str, frame: int) -> str:
     return re.sub(r"^(?:inv|scalar)(?=\d)", "", match[1])
 
 
-def with_columns(trace: Trace, lines: Sequence[SourceLine | None]) -> Trace:
+def with_columns(trace: Trace, lines: Table) -> Trace:
     """The path with what the object's line table knows of each instruction beside what the log says: the column."""
 
     def told(step: Step) -> Step:
-        line = lines[step.number] if step.number < len(lines) else None
+        line = lines.at(step.number)
         if line is None or step.source is None or (step.source.line and line.line != step.source.line):
             return step
         return replace(step, source=replace(step.source, column=line.column))
